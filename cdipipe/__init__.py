@@ -1,0 +1,3 @@
+"""Coherent diffraction imaging, from photon counts to pictures."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,76 @@
+"""The command line: collects the commands and turns errors into exit codes.
+
+0 done; 2 the input or the configuration is wrong (one line on stderr); 130 Ctrl-C; 1 a defect of ours (traceback).
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import pkgutil
+import signal
+import sys
+
+import click
+import typer
+
+import cdipipe.cli
+from cdipipe.errors import InputError
+
+INPUT_ERRNOS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR}
+INPUT_ERRNOS |= {errno.ENOTDIR, errno.ENAMETOOLONG, errno.EFBIG, errno.EEXIST, errno.ELOOP}
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=cdipipe.__doc__)
+
+
+def _register_commands() -> None:
+    """Every module of this package with a function ``command`` is a command of its (file) name."""
+    for module_info in pkgutil.iter_modules(cdipipe.cli.__path__):
+        module = importlib.import_module(f"cdipipe.cli.{module_info.name}")
+        if hasattr(module, "command"):
+            app.command(module_info.name.rstrip("_"), no_args_is_help=getattr(module, "NEEDS_ARGUMENTS", True))(
+                module.command
+            )
+
+
+def _complain(message: str) -> int:
+    print("cdipipe: " + " ".join(str(message).split()), file=sys.stderr)
+    return 2
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    _register_commands()
+    try:
+        app(args=arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 2
+    except click.ClickException as error:
+        return _complain(error.format_message())
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("cdipipe: stopped by Ctrl-C; nothing was written", file=sys.stderr)
+        return 130
+    except InputError as error:
+        return _complain(error)
+    except MemoryError:
+        return _complain("not enough memory for this input; crop or bin it (import --crop, --bin)")
+    except OSError as error:
+        if error.errno not in INPUT_ERRNOS:
+            raise
+        where = error.filename2 or error.filename
+        return _complain(f"{where}: {os.strerror(error.errno)}" if where else str(error))
+    return 0
+
+
+def main() -> None:
+    """Entry point of the ``cdipipe`` script."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The nouns of the house: what was measured and what was made of it. Plain frozen records, numpy only.
+
+Arrays follow the public convention everywhere: zero frequency and object centre at index ``N // 2``,
+``(..., H, W)`` for patterns and ``(..., D, H, W)`` for volumes; shots, frames and modes in front.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from cdipipe.errors import InputError
+
+PLANCK_TIMES_C_EV_M = 1.2398419843320026e-06
+"""h*c in eV m: wavelength_m = PLANCK_TIMES_C_EV_M / energy_ev."""
+
+Stack = Literal["single", "shots", "movie", "volume"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the detector stood and what light fell on it; ``None`` means unknown."""
+
+    energy_ev: float | None = None
+    distance_m: float | None = None
+    pixel_m: float | None = None
+    rocking_step_rad: float | None = None
+
+    @property
+    def wavelength_m(self) -> float | None:
+        return None if self.energy_ev is None else PLANCK_TIMES_C_EV_M / self.energy_ev
+
+    def object_pixel_m(self, size_px: int) -> float | None:
+        """Object pixel of a far-field pattern of ``size_px`` pixels: wavelength * distance / (N * pixel)."""
+        if None in (self.energy_ev, self.distance_m, self.pixel_m):
+            return None
+        return self.wavelength_m * self.distance_m / (size_px * self.pixel_m)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Photon counts on a detector, and which of its pixels can be trusted.
+
+    Parameters
+    ----------
+    intensity : (..., H, W) float32
+        Photons (background or read noise may make values negative), zero frequency at ``N // 2``.
+    measured : bool, the shape of one pattern or of ``intensity``
+        True: the pixel was measured and can be trusted.
+    stack : what the first axis means
+        ``single``: there is none, (H, W); ``shots``: independent patterns (N, H, W);
+        ``movie``: frames in time (T, H, W); ``volume``: one 3D pattern (D, H, W).
+    geometry : Geometry
+    probe_modes : (M, H, W) complex64, optional
+        Incoherent illumination modes on the object grid.
+    provenance : dict
+        How the file came to be; written into every file.
+    """
+
+    intensity: np.ndarray
+    measured: np.ndarray
+    stack: Stack = "single"
+    geometry: Geometry = field(default_factory=Geometry)
+    probe_modes: np.ndarray | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        rank = 2 if self.stack == "single" else 3
+        if self.intensity.ndim != rank:
+            raise InputError(
+                f"a measurement of stack '{self.stack}' has {rank} axes; got shape {self.intensity.shape}"
+            )
+        if self.measured.shape not in (self.intensity.shape, self.pattern_shape):
+            raise InputError(
+                f"mask of shape {self.measured.shape} does not fit patterns of shape {self.intensity.shape}; "
+                f"allowed: {self.pattern_shape} or {self.intensity.shape}"
+            )
+
+    @property
+    def pattern_shape(self) -> tuple[int, ...]:
+        """Shape of one pattern: (H, W), or (D, H, W) of a volume."""
+        return self.intensity.shape[1:] if self.stack in ("shots", "movie") else self.intensity.shape
+
+    @property
+    def pattern_count(self) -> int:
+        return self.intensity.shape[0] if self.stack in ("shots", "movie") else 1
+
+    def pattern(self, index: int) -> Measurement:
+        """One pattern of a stack as a measurement of its own (``single``); others return themselves."""
+        if self.stack not in ("shots", "movie"):
+            return self
+        measured = self.measured[index] if self.measured.ndim == 3 else self.measured
+        return replace(self, intensity=self.intensity[index], measured=measured, stack="single")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A simulated object; only ``simulate`` writes it and only ``evaluate`` reads it."""
+
+    object: np.ndarray
+    support: np.ndarray
+    stack: Stack = "single"
+    geometry: Geometry = field(default_factory=Geometry)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """An object that explains a measurement, and everything needed to judge or repeat it.
+
+    Parameters
+    ----------
+    object : (..., H, W) complex64
+        On the measurement's grid, centred at ``N // 2``; sum |object|^2 is in photons (orthonormal FFT).
+        The first axis of a stack of shots or frames is kept.
+    support : bool, shape of ``object``
+    stack : as in Measurement
+    method, recipe : name, and the steps with all parameters
+    error_trace : (iterations,) or (R, iterations) float32
+        R-factor of the iterate of each restart, per iteration.
+    runs : (R, ...) complex64, optional
+        The independent runs, aligned to ``object``; only of single patterns and volumes.
+    run_scores : dict of name -> (R,) float arrays, for all runs in the order of their seeds
+    free_pixels : bool, optional
+        Measured pixels that were withheld from the reconstruction.
+    forward : dict
+        ``ForwardModel`` as plain data (see ``cdipipe.optics.forward``).
+    """
+
+    object: np.ndarray
+    support: np.ndarray
+    stack: Stack = "single"
+    method: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    geometry: Geometry = field(default_factory=Geometry)
+    error_trace: np.ndarray | None = None
+    runs: np.ndarray | None = None
+    run_scores: dict[str, np.ndarray] = field(default_factory=dict)
+    free_pixels: np.ndarray | None = None
+    forward: dict[str, Any] = field(default_factory=lambda: {"kind": "far_field"})
+    modes: np.ndarray | None = None
+    mode_weights: np.ndarray | None = None
+    seconds: float | None = None
+    device: str = "cpu"
+    backend: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""How light goes from the object to the detector."""

@@ -1,0 +1,91 @@
+"""The Fourier transform of the house; nothing else calls ``torch.fft``.
+
+Two statements hold everywhere. The transform is orthonormal, so sum |u|^2 = sum |Fu|^2 and photons carry over to
+the object. Files and public functions keep object centre and zero frequency at index ``N // 2``; only loops work in
+FFT order (index 0) and say so with the suffix ``_corner``.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+def _axes(ndim: int) -> tuple[int, ...]:
+    return tuple(range(-ndim, 0))
+
+
+def to_corner(array: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+    """Move the centre from ``N // 2`` to index 0 along the last ``ndim`` axes."""
+    return torch.fft.ifftshift(array, dim=_axes(ndim))
+
+
+def to_centre(array: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+    """Move the centre from index 0 to ``N // 2`` along the last ``ndim`` axes."""
+    return torch.fft.fftshift(array, dim=_axes(ndim))
+
+
+def forward_corner(exit_wave: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+    """Orthonormal transform of an array in FFT order, to FFT order."""
+    return torch.fft.fftn(exit_wave, dim=_axes(ndim), norm="ortho")
+
+
+def inverse_corner(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+    """Inverse of :func:`forward_corner`."""
+    return torch.fft.ifftn(wavefront, dim=_axes(ndim), norm="ortho")
+
+
+def forward(exit_wave: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+    """Orthonormal transform from a centred exit wave to a centred wavefront.
+
+    Parameters
+    ----------
+    exit_wave : (..., H, W) or (..., D, H, W) complex
+    ndim : number of transformed axes, counted from the last
+    """
+    return to_centre(forward_corner(to_corner(exit_wave, ndim), ndim), ndim)
+
+
+def inverse(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+    """Inverse of :func:`forward`."""
+    return to_centre(inverse_corner(to_corner(wavefront, ndim), ndim), ndim)
+
+
+def frequencies_corner(shape: tuple[int, ...], device=None) -> list[torch.Tensor]:
+    """Signed pixel frequencies of each axis in FFT order, shaped to broadcast over the last ``len(shape)`` axes."""
+    axes = []
+    for axis, size in enumerate(shape):
+        view = [1] * len(shape)
+        view[axis] = size
+        axes.append((torch.fft.fftfreq(size, device=device) * size).reshape(view))
+    return axes
+
+
+def gaussian_blur_corner(image: torch.Tensor, sigma_px: float, ndim: int = 2) -> torch.Tensor:
+    """Periodic Gaussian blur of a real array, peak at zero offset, sum kept.
+
+    Parameters
+    ----------
+    image : (..., H, W) real; works in either order, since a shift commutes with a convolution
+    sigma_px : standard deviation in pixels; 0 returns the image
+    """
+    if sigma_px <= 0:
+        return image
+    shape = image.shape[-ndim:]
+    exponent = sum((q / size) ** 2 for q, size in zip(frequencies_corner(shape, image.device), shape, strict=True))
+    transfer = torch.exp(-2 * torch.pi**2 * sigma_px**2 * exponent)[..., : shape[-1] // 2 + 1]
+    spectrum = torch.fft.rfftn(image, dim=_axes(ndim))
+    return torch.fft.irfftn(spectrum * transfer, s=shape, dim=_axes(ndim))
+
+
+def shift_subpixel(array: torch.Tensor, shift_px: tuple[float, ...]) -> torch.Tensor:
+    """Shift a complex array periodically by a fraction of a pixel, with a phase ramp in Fourier space.
+
+    ``array`` has the shifted axes last, one per entry of ``shift_px``; positive shifts move content to higher indices.
+    """
+    ndim = len(shift_px)
+    shape = array.shape[-ndim:]
+    phase = sum(
+        q * (s / size) for q, s, size in zip(frequencies_corner(shape, array.device), shift_px, shape, strict=True)
+    )
+    spectrum = torch.fft.fftn(array, dim=_axes(ndim))
+    return torch.fft.ifftn(spectrum * torch.exp(-2j * torch.pi * phase), dim=_axes(ndim))
