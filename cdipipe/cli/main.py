@@ -12,7 +12,6 @@ import pkgutil
 import signal
 import sys
 
-import click
 import typer
 
 import cdipipe.cli
@@ -21,7 +20,13 @@ from cdipipe.errors import InputError
 INPUT_ERRNOS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR}
 INPUT_ERRNOS |= {errno.ENOTDIR, errno.ENAMETOOLONG, errno.EFBIG, errno.EEXIST, errno.ELOOP}
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=cdipipe.__doc__)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True, help=cdipipe.__doc__)
+def _without_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def _register_commands() -> None:
@@ -29,9 +34,7 @@ def _register_commands() -> None:
     for module_info in pkgutil.iter_modules(cdipipe.cli.__path__):
         module = importlib.import_module(f"cdipipe.cli.{module_info.name}")
         if hasattr(module, "command"):
-            app.command(module_info.name.rstrip("_"), no_args_is_help=getattr(module, "NEEDS_ARGUMENTS", True))(
-                module.command
-            )
+            app.command(module_info.name.rstrip("_"))(module.command)
 
 
 def _complain(message: str) -> int:
@@ -42,18 +45,13 @@ def _complain(message: str) -> int:
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _register_commands()
+    code = 0
     try:
-        app(args=arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
-        return 2
-    except click.ClickException as error:
+        code = app(args=arguments, standalone_mode=False) or 0
+    except typer.TyperException as error:  # a wrong option, argument or value
         return _complain(error.format_message())
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        print("cdipipe: stopped by Ctrl-C; nothing was written", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
     except InputError as error:
         return _complain(error)
     except MemoryError:
@@ -63,7 +61,9 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         where = error.filename2 or error.filename
         return _complain(f"{where}: {os.strerror(error.errno)}" if where else str(error))
-    return 0
+    if code == 130:
+        print("cdipipe: stopped by Ctrl-C; nothing was written", file=sys.stderr)
+    return code
 
 
 def main() -> None:
