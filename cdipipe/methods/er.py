@@ -1,0 +1,22 @@
+"""Error reduction: alternate the two projections."""
+
+from __future__ import annotations
+
+from cdipipe.methods.registry import IterativeParameters, Method
+
+
+def update(exit_wave, problem, support, parameters, iteration):
+    """u+ = P_S P_M u (Fienup 1982, error-reduction)."""
+    projected, r_factor = problem.project_modulus(exit_wave)
+    exit_wave = problem.update_object_(exit_wave, projected, support, a=0.0, b=0.0, c=1.0, g=0.0)
+    return exit_wave, projected, r_factor
+
+
+METHOD = Method(
+    name="er",
+    summary="Error reduction: keep what satisfies the object constraint, zero the rest",
+    reference="Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758",
+    parameters=IterativeParameters,
+    update=update,
+    converged_estimate=True,
+)

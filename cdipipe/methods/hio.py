@@ -1,0 +1,31 @@
+"""Hybrid input-output: push back what violates the object constraint."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cdipipe.methods import er
+from cdipipe.methods.registry import IterativeParameters, Method
+
+
+class HioParameters(IterativeParameters):
+    beta: float = Field(0.9, gt=0, le=2, description="feedback on pixels that violate the constraint; useful 0.5 to 1")
+    er_every: int = Field(0, ge=0, description="every n-th iteration is one of error reduction; 0: never")
+
+
+def update(exit_wave, problem, support, parameters, iteration):
+    """u+ = P where the constraint holds, u - beta P elsewhere; P = P_M u (Fienup 1982, hybrid input-output)."""
+    if parameters.er_every and (iteration + 1) % parameters.er_every == 0:
+        return er.update(exit_wave, problem, support, parameters, iteration)
+    projected, r_factor = problem.project_modulus(exit_wave)
+    exit_wave = problem.update_object_(exit_wave, projected, support, a=1.0, b=-parameters.beta, c=0.0, g=0.0)
+    return exit_wave, projected, r_factor
+
+
+METHOD = Method(
+    name="hio",
+    summary="Hybrid input-output with feedback beta",
+    reference="Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758",
+    parameters=HioParameters,
+    update=update,
+)

@@ -1,0 +1,31 @@
+"""Relaxed averaged alternating reflections."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cdipipe.methods.registry import IterativeParameters, Method
+
+
+class RaarParameters(IterativeParameters):
+    beta: float = Field(0.9, gt=0, le=1, description="relaxation; 0.85 to 0.95 is usual, 1 is Douglas-Rachford")
+
+
+def update(exit_wave, problem, support, parameters, iteration):
+    """u+ = beta/2 (R_S R_M + 1) u + (1 - beta) P_M u, with R = 2P - 1 (Luke 2005).
+
+    The object constraint is tested on the reflection R_M u = 2P - u, not on P.
+    """
+    beta = parameters.beta
+    projected, r_factor = problem.project_modulus(exit_wave)
+    exit_wave = problem.update_object_(exit_wave, projected, support, a=beta, b=1 - 2 * beta, c=beta, g=1.0)
+    return exit_wave, projected, r_factor
+
+
+METHOD = Method(
+    name="raar",
+    summary="Relaxed averaged alternating reflections with relaxation beta",
+    reference="Luke, Inverse Problems 21, 37 (2005), doi:10.1088/0266-5611/21/1/004",
+    parameters=RaarParameters,
+    update=update,
+)

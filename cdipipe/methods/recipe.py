@@ -1,0 +1,233 @@
+"""Recipes: which steps run, from which start, under which object constraint, and which of the restarts is kept.
+
+A recipe comes as a mapping in one of three forms, and everything beside the steps has a default::
+
+    {method: hio, iterations: 400, beta: 0.8, restarts: 8}
+    {sequence: "3*(20*ER+180*HIO)+20*ER", beta: 0.9}
+    {steps: [{hio: {iterations: 180}}, {er: {iterations: 20}}]}
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+
+from cdipipe.errors import InputError
+from cdipipe.methods.registry import Parameters, get_method
+from cdipipe.settings import validate
+
+Constraint = Literal["support", "real_nonneg", "re_nonneg", "quadrant", "phase_range"]
+MAX_STEPS = 10_000
+
+
+class ShrinkWrap(Parameters):
+    """Support from the blurred modulus of the iterate (Marchesini et al. 2003)."""
+
+    every: int = Field(20, ge=0, description="iterations between updates; 0: the start support stays")
+    sigma_start_px: float = Field(3.0, ge=0, description="Gaussian blur of the first update")
+    sigma_end_px: float = Field(1.0, ge=0, description="blur never goes below this")
+    decay: float = Field(0.97, gt=0, le=1, description="factor on the blur from one update to the next")
+    threshold: float = Field(0.2, gt=0, lt=1, description="share of the maximum of the blurred modulus")
+
+
+class StartSupport(Parameters):
+    """Where the first support comes from when no file is given."""
+
+    kind: Literal["autocorrelation", "box", "full"] = Field(
+        "box",
+        description="autocorrelation: pixels above the threshold; box: a box of half that extent; full: half the array",
+    )
+    threshold: float = Field(0.04, gt=0, lt=1, description="share of the autocorrelation's maximum")
+    margin: float = Field(1.0, gt=0, le=4, description="factor on the box's sides")
+
+
+class Recipe(Parameters):
+    """Everything that decides a reconstruction besides the data and the seed."""
+
+    steps: tuple[tuple[str, SerializeAsAny[Parameters]], ...]
+    constraint: Constraint = Field("support", description="what the object must satisfy inside its support")
+    phase_range_rad: tuple[float, float] = Field(
+        (-math.pi / 2, math.pi / 2), description="allowed phases of the constraint 'phase_range'"
+    )
+    start_support: StartSupport = StartSupport()
+    shrink_wrap: ShrinkWrap = ShrinkWrap()
+    restarts: int = Field(1, ge=1, le=100_000, description="random starts")
+    select: Literal["poisson_nll", "r_factor", "r_factor_free"] = Field(
+        "poisson_nll", description="score that ranks the restarts; lowest wins"
+    )
+    average_best: int = Field(1, ge=1, description="the result is the mean of this many best restarts, aligned")
+    average_last: int = Field(0, ge=0, description="a restart's result is the mean of its last so many iterates; 0: off")
+    closing_er: float = Field(
+        0.0, ge=0, lt=1, description="share of the last step's iterations that are error reduction, at its end"
+    )
+    stop_below: float = Field(
+        0.0, ge=0, description="early stop of a step: relative change of the mean R-factor over 20 iterations; 0: never"
+    )
+    batch: int = Field(0, ge=0, description="restarts computed at once; 0: as many as suit the device's memory")
+    preview_every: int = Field(50, ge=1, description="iterations between live preview pictures, where one is asked for")
+
+    @field_validator("phase_range_rad")
+    @classmethod
+    def _ordered(cls, value):
+        if not 0 < value[1] - value[0] <= 2 * math.pi + 1e-9:
+            raise ValueError("phase_range_rad takes [lowest, highest], at most 2 pi apart")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.average_best > self.restarts:
+            raise ValueError(f"average_best: {self.average_best} runs cannot be averaged out of {self.restarts} restarts")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Names of the steps in order, each once: ``er+hio``."""
+        return "+".join(dict.fromkeys(name for name, _ in self.steps))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data that :func:`recipe_from_mapping` turns into the same recipe."""
+        mapping = self.model_dump(mode="json", exclude={"steps"})
+        mapping["steps"] = [{name: parameters.model_dump(mode="json")} for name, parameters in self.steps]
+        return mapping
+
+
+ALIASES = {"ml": "poisson_ml"}
+"""Short names that a sequence may use besides the methods' own names."""
+
+DEFAULT_CLOSING_ER = 0.2
+
+
+def expand_sequence(text: str, where: str = "sequence") -> list[tuple[str, int]]:
+    """Steps of the field's shorthand, for example ``3*(20*ER+180*HIO)+20*ER``.
+
+    Returns
+    -------
+    list of (method name in lower case, iterations)
+
+    Raises
+    ------
+    InputError   anything but numbers, names, ``*``, ``+`` and balanced parentheses
+    """
+    tokens = re.findall(r"\d+|[A-Za-z_]\w*|[^\s]", text)
+    position = 0
+
+    def complain(expected: str) -> InputError:
+        got = f"'{tokens[position]}'" if position < len(tokens) else "the end"
+        return InputError(f"{where}: expected {expected}, got {got} in '{text}'; write it like 3*(20*ER+180*HIO)+20*ER")
+
+    def take(token: str) -> bool:
+        nonlocal position
+        found = position < len(tokens) and tokens[position] == token
+        position += found
+        return found
+
+    def parse_sum(depth: int) -> list[tuple[str, int]]:
+        steps = parse_term(depth)
+        while take("+"):
+            steps = steps + parse_term(depth)
+        return steps
+
+    def parse_term(depth: int) -> list[tuple[str, int]]:
+        nonlocal position
+        if position >= len(tokens) or not tokens[position].isdigit() or len(tokens[position]) > 9:
+            raise complain("a number of iterations")
+        count = int(tokens[position])
+        position += 1
+        if count < 1 or not take("*"):
+            raise complain("'*' after a positive number")
+        if not take("("):
+            if position >= len(tokens) or not re.fullmatch(r"[A-Za-z_]\w*", tokens[position]):
+                raise complain("a method's name or '('")
+            name = tokens[position].lower()
+            position += 1
+            return [(ALIASES.get(name, name), count)]
+        if depth > 20:
+            raise complain("at most 20 nested parentheses")
+        inner = parse_sum(depth + 1)
+        if not take(")"):
+            raise complain("')'")
+        if count * len(inner) > MAX_STEPS:
+            raise complain(f"at most {MAX_STEPS} steps")
+        return inner * count
+
+    steps = parse_sum(0)
+    if position < len(tokens):
+        raise complain("'+' or the end")
+    return steps
+
+
+def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
+    """Check a recipe given as plain data and return it.
+
+    Raises
+    ------
+    InputError   names the first wrong key or value and what is allowed
+    """
+    if not isinstance(mapping, Mapping):
+        raise InputError(f"{where}: expected a mapping of parameters; got {type(mapping).__name__}")
+    mapping = dict(mapping)
+    forms = [key for key in ("method", "sequence", "steps") if key in mapping]
+    if len(forms) != 1:
+        got = " and ".join(forms) or "none of them"
+        raise InputError(f"{where}: give exactly one of method, sequence, steps; got {got}")
+    form = forms[0]
+    value = mapping.pop(form)
+    if form == "steps":
+        steps = _steps_from_list(value, f"{where}.steps")
+    else:
+        if not isinstance(value, str):
+            raise InputError(f"{where}.{form}: expected text; got {value!r}")
+        own = {key: mapping.pop(key) for key in list(mapping) if key not in Recipe.model_fields}
+        if form == "method":
+            steps = [_step(value, own, where)]
+            if not get_method(value).converged_estimate:
+                mapping.setdefault("closing_er", DEFAULT_CLOSING_ER)
+        else:
+            steps = _steps_from_sequence(value, own, where)
+    checked = validate(Recipe, {**mapping, "steps": ()}, where)
+    return checked.model_copy(update={"steps": tuple(steps)})
+
+
+def _step(name: str, settings: Any, where: str) -> tuple[str, Parameters]:
+    method = get_method(name, where)
+    try:
+        return name, validate(method.parameters, settings, where)
+    except InputError as error:
+        known = ", ".join(key for key in Recipe.model_fields if key != "steps")
+        raise InputError(f"{error}, and for every method {known}" if "it takes" in str(error) else str(error)) from error
+
+
+def _steps_from_sequence(text: str, shared: dict, where: str) -> list[tuple[str, Parameters]]:
+    """Steps of a shorthand; ``shared`` holds method parameters that go to every step that knows them."""
+    steps = expand_sequence(text, f"{where}.sequence")
+    models = {name: get_method(name, f"{where}.sequence").parameters for name, _ in steps}
+    for key in shared:
+        if key == "iterations" or not any(key in model.model_fields for model in models.values()):
+            known = sorted({k for model in models.values() for k in model.model_fields} - {"iterations"})
+            known += [k for k in Recipe.model_fields if k != "steps"]
+            raise InputError(f"{where}.{key}: unknown key '{key}'; it takes {', '.join(known)}")
+    checked = {
+        name: validate(model, {k: v for k, v in shared.items() if k in model.model_fields}, where)
+        for name, model in models.items()
+    }
+    return [(name, checked[name].model_copy(update={"iterations": count})) for name, count in steps]
+
+
+def _steps_from_list(value: Any, where: str) -> list[tuple[str, Parameters]]:
+    if not isinstance(value, list) or not value:
+        raise InputError(f"{where}: expected a list of steps like [{{hio: {{iterations: 180}}}}]; got {value!r:.60}")
+    steps = []
+    for index, entry in enumerate(value):
+        place = f"{where}[{index}]"
+        if isinstance(entry, str):
+            entry = {entry: {}}
+        if not isinstance(entry, Mapping) or len(entry) != 1:
+            raise InputError(f"{place}: expected one method with its parameters; got {entry!r:.60}")
+        name, settings = next(iter(entry.items()))
+        method = get_method(name, place)
+        steps.append((name, validate(method.parameters, settings, f"{place}.{name}")))
+    return steps

@@ -1,0 +1,83 @@
+"""What a method is, and how the methods of this package are found.
+
+A method is one file in this package with an attribute ``METHOD``. Dropping the file in is all it takes: nothing here
+lists names. Method files import no torch at module level, so that a configuration is validated without it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import cdipipe.methods
+from cdipipe.settings import unknown_name
+
+
+class Parameters(BaseModel):
+    """Base of all parameter models: frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IterativeParameters(Parameters):
+    """Parameters that every iterative method has."""
+
+    iterations: int = Field(200, ge=1, description="iterations of this step")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to get from intensities to an object.
+
+    Parameters
+    ----------
+    name, summary, reference : str
+        As shown by ``cdipipe methods``.
+    parameters : subclass of Parameters
+    update : ``(exit_wave, problem, support, parameters, iteration) -> (exit_wave, projected, r_factor)``
+        One iteration on a batch (B, *grid) in FFT order; ``projected`` is P_M of the incoming iterate and ``r_factor``
+        (B,) its misfit. The driver owns everything around it.
+    estimate : ``(exit_wave, problem, support, parameters) -> exit_wave``, optional
+        The object that an iterate stands for; P_S P_M u unless given.
+    run : ``(state, problem, parameters, recipe, report) -> state``, optional
+        A whole step, for methods that are not one update after another (then ``update`` is None).
+    shrinks_support : whether shrink-wrap may run during this step
+    converged_estimate : whether the iterate itself is an estimate, so that no closing ER block is wanted
+    """
+
+    name: str
+    summary: str
+    reference: str
+    parameters: type[Parameters]
+    update: Callable[..., Any] | None = None
+    estimate: Callable[..., Any] | None = None
+    run: Callable[..., Any] | None = None
+    shrinks_support: bool = True
+    converged_estimate: bool = False
+
+
+@functools.cache
+def all_methods() -> dict[str, Method]:
+    """Every method by name, in alphabetical order."""
+    methods = {}
+    for module_info in pkgutil.iter_modules(cdipipe.methods.__path__):
+        if module_info.ispkg:
+            continue
+        module = importlib.import_module(f"cdipipe.methods.{module_info.name}")
+        if hasattr(module, "METHOD"):
+            methods[module.METHOD.name] = module.METHOD
+    return dict(sorted(methods.items()))
+
+
+def get_method(name: str, where: str = "") -> Method:
+    """The method called ``name``, or an InputError that lists the known ones."""
+    methods = all_methods()
+    if name not in methods:
+        raise unknown_name("method", name, methods, where)
+    return methods[name]
