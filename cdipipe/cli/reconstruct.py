@@ -1,0 +1,135 @@
+"""``cdipipe reconstruct``: measurement and method in, object out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdipipe.errors import InputError
+
+
+def command(
+    measurement: Annotated[Path, typer.Argument(help="measurement, .cxi")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="reconstruction to write, .cxi")],
+    method: Annotated[str | None, typer.Option("-m", "--method", help="see `cdipipe methods`")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, repeated; see `cdipipe methods NAME`")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="YAML file with a recipe; FILE::key.key for one inside")] = None,
+    init: Annotated[Path | None, typer.Option(help="reconstruction to start from")] = None,
+    support: Annotated[Path | None, typer.Option(help="support, True inside; any format that `import` reads")] = None,
+    restarts: Annotated[int | None, typer.Option(help="random starts; the one of lowest Poisson NLL is kept")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    checkpoint: Annotated[Path | None, typer.Option(help="network weights, for learned methods")] = None,
+    free_fraction: Annotated[float, typer.Option(help="share of the pixels withheld, for the free R-factor")] = 0.0,
+    keep_runs: Annotated[bool, typer.Option("--keep-runs", help="store every restart")] = False,
+    preview: Annotated[Path | None, typer.Option(help="PNG that is kept fresh while it runs")] = None,
+) -> None:
+    """Reconstruct the object behind a measurement."""
+    chosen = _recipe(method, recipe, settings or [], restarts)
+    if checkpoint is not None:
+        raise InputError(f"--checkpoint: {chosen.name} has no weights to load")
+
+    from dataclasses import replace
+
+    from cdipipe.io.atomic import check_output
+    from cdipipe.io.cxi import read_measurement, write_reconstruction
+    from cdipipe.methods.driver.preview import preview_writer
+    from cdipipe.methods.driver.reconstruct import reconstruct
+    from cdipipe.provenance import collect
+
+    check_output(output)
+    inputs = [path for path in (measurement, init, support) if path is not None]
+    if any(path.exists() and output.exists() and path.samefile(output) for path in inputs):
+        raise InputError(f"{output}: the output would replace an input; give it another name")
+    result = reconstruct(
+        read_measurement(measurement),
+        chosen,
+        seed=seed,
+        device=choose_device(device),
+        start=_start(init, support),
+        free_fraction=free_fraction,
+        keep_runs=keep_runs,
+        preview=None if preview is None else preview_writer(preview),
+    )
+    write_reconstruction(output, replace(result, provenance=collect(inputs)))
+    print(_summary(output, result))
+
+
+def _recipe(method, recipe, settings, restarts):
+    """The recipe of the command's options: --recipe or -m, with --set and --restarts over it."""
+    from cdipipe.methods.recipe import recipe_from_mapping
+    from cdipipe.settings import merge, parse_settings
+
+    if (method is None) == (recipe is None):
+        raise InputError("give either -m METHOD or --recipe FILE" + ("" if method is None else ", not both"))
+    mapping = {"method": method} if recipe is None else load_recipe(recipe)
+    where = recipe or method
+    mapping = merge(mapping, parse_settings(settings))
+    if restarts is not None:
+        mapping["restarts"] = restarts
+    return recipe_from_mapping(mapping, where)
+
+
+def load_recipe(reference: str) -> dict:
+    """The mapping that ``FILE`` or ``FILE::key.key`` names.
+
+    Raises
+    ------
+    InputError   no such file or key, or not YAML
+    """
+    from cdipipe.settings import load_yaml
+
+    file, _, dotted = reference.partition("::")
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not a text file") from error
+    mapping = load_yaml(text, file)
+    for key in dotted.split(".") if dotted else []:
+        if not isinstance(mapping, dict) or key not in mapping:
+            known = ", ".join(map(str, mapping)) if isinstance(mapping, dict) else "nothing"
+            raise InputError(f"{file}: no key '{key}' on the way to '{dotted}'; there is {known}")
+        mapping = mapping[key]
+    if not isinstance(mapping, dict):
+        raise InputError(f"{reference}: expected a mapping such as {{method: hio, iterations: 400}}")
+    return mapping
+
+
+def choose_device(name: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` takes the GPU when there is one.
+
+    Raises
+    ------
+    InputError   an unknown name, or a GPU that is not there
+    """
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: no usable NVIDIA GPU here; try --device cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _start(init, support):
+    from cdipipe.io.cxi import read_reconstruction
+    from cdipipe.io.formats import read_support
+    from cdipipe.methods.driver.reconstruct import Start
+
+    result = None if init is None else read_reconstruction(init)
+    mask = None if support is None else read_support(support)
+    if result is not None and mask is None:
+        mask = result.support
+    return Start(None if result is None else result.object, mask)
+
+
+def _summary(output, result) -> str:
+    r_factor = result.run_scores["r_factor"]
+    count = len(result.object) if result.stack in ("shots", "movie") else 1
+    best = f"mean R-factor {r_factor.mean():.4f}" if count > 1 else f"R-factor {r_factor[0]:.4f}"
+    rate = f", {count / result.seconds:.2f} patterns/s" if count > 1 else ""
+    return f"{output}: {result.method}, {best}, {result.seconds:.1f} s{rate}, {result.backend}"

@@ -1,0 +1,1 @@
+"""The machinery that all iterative methods share: problem, iteration loop, restarts."""

@@ -1,0 +1,122 @@
+"""The iteration loop of a batch of restarts: steps, shrink-wrap, error trace, early stop, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from cdipipe.methods.driver.support import shrink_wrap
+from cdipipe.methods.registry import get_method
+
+EARLY_STOP_WINDOW = 20
+
+
+@dataclass
+class State:
+    """A batch of restarts on the way; arrays in FFT order."""
+
+    exit_wave: torch.Tensor
+    """(B, *grid) complex64 iterates"""
+    support: torch.Tensor
+    """(B, *grid) bool"""
+    error_trace: list[torch.Tensor] = field(default_factory=list)
+    """one (B,) R-factor per iteration"""
+    shrink_count: int = 0
+    tail_sum: torch.Tensor | None = None
+    tail_count: int = 0
+
+
+@dataclass
+class Watch:
+    """Who wants to know about each iteration; both may be None."""
+
+    advance: Callable[[int], None] | None = None
+    preview: Callable[[State, int], None] | None = None
+    preview_every: int = 50
+
+    def tell(self, state: State) -> None:
+        """One iteration is done."""
+        if self.advance:
+            self.advance(1)
+        done = len(state.error_trace)
+        if self.preview and done % self.preview_every == 0:
+            self.preview(state, done)
+
+
+def plan_steps(recipe):
+    """The recipe's steps with the closing error-reduction block split off the last one.
+
+    Returns
+    -------
+    list of (Method, parameters, shrinks) - ``shrinks`` is False in the last step when it is an estimate already,
+    since a support that still moves would undo what the closing block polishes.
+    """
+    steps = list(recipe.steps)
+    name, last = steps[-1]
+    closing = round(recipe.closing_er * getattr(last, "iterations", 0))
+    if closing:
+        steps[-1] = (name, last.model_copy(update={"iterations": last.iterations - closing}))
+        steps.append(("er", get_method("er").parameters(iterations=closing)))
+    steps = [(get_method(n), p) for n, p in steps if getattr(p, "iterations", 1) > 0]
+    last_moving = max((i for i, (m, _) in enumerate(steps) if not m.converged_estimate), default=len(steps) - 1)
+    return [(m, p, m.shrinks_support and i <= last_moving) for i, (m, p) in enumerate(steps)]
+
+
+def count_iterations(recipe) -> int:
+    """Iterations that a recipe plans, for progress bars."""
+    return sum(getattr(parameters, "iterations", 1) for _, parameters, _ in plan_steps(recipe))
+
+
+def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tensor, State]:
+    """Run every step on a batch.
+
+    Returns
+    -------
+    (B, *grid) complex64 estimates (P_S P_M u, or what the last method defines), and the final state
+    """
+    plan = plan_steps(recipe)
+    for index, (method, parameters, shrinks) in enumerate(plan):
+        tail = recipe.average_last if index == len(plan) - 1 else 0
+        if method.run:
+            state = method.run(state, problem, parameters, recipe, watch)
+        else:
+            _iterate(state, problem, method, parameters, recipe, shrinks, tail, watch)
+    method, parameters, _ = plan[-1]
+    if state.tail_count:
+        return problem.project_object(state.tail_sum / state.tail_count, state.support), state
+    if method.estimate:
+        return method.estimate(state.exit_wave, problem, state.support, parameters), state
+    if method.run:
+        return state.exit_wave, state
+    projected, _ = problem.project_modulus(state.exit_wave)
+    return problem.project_object(projected, state.support), state
+
+
+def _iterate(state, problem, method, parameters, recipe, shrinks, tail, watch):
+    wrap = recipe.shrink_wrap
+    for iteration in range(parameters.iterations):
+        state.exit_wave, projected, r_factor = method.update(
+            state.exit_wave, problem, state.support, parameters, iteration
+        )
+        state.error_trace.append(r_factor)
+        if shrinks and wrap.every and len(state.error_trace) % wrap.every == 0:
+            sigma = max(wrap.sigma_end_px, wrap.sigma_start_px * wrap.decay**state.shrink_count)
+            state.support = shrink_wrap(projected, state.support, sigma, wrap.threshold, problem.ndim)
+            state.shrink_count += 1
+        if tail and iteration >= parameters.iterations - tail:
+            estimate = problem.project_object(projected, state.support)
+            state.tail_sum = estimate if state.tail_sum is None else state.tail_sum.add_(estimate)
+            state.tail_count += 1
+        watch.tell(state)
+        if _has_settled(state.error_trace, iteration + 1, recipe.stop_below):
+            break
+
+
+def _has_settled(trace, done, stop_below) -> bool:
+    """True when the batch's mean R-factor changed by less than ``stop_below`` (relative) over the window."""
+    if not stop_below or done <= EARLY_STOP_WINDOW or done % EARLY_STOP_WINDOW:
+        return False
+    before, now = float(trace[-1 - EARLY_STOP_WINDOW].mean()), float(trace[-1].mean())
+    return abs(before - now) < stop_below * before

@@ -1,0 +1,166 @@
+"""Many random starts of one pattern: in cache-sized batches, scored, aligned, ranked, averaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cdipipe.methods.driver.iterate import State, Watch, run_recipe
+from cdipipe.methods.driver.support import start_support
+from cdipipe.metrics.align import align_to
+from cdipipe.optics import fourier
+
+CPU_BATCH_BYTES = 2 * 2**20
+"""Bytes of iterates per batch on a CPU: a few arrays of it fit the caches (benchmarks/kernels.py)."""
+
+
+@dataclass
+class Runs:
+    """All restarts of one pattern, best first; arrays centred."""
+
+    objects: np.ndarray
+    """(R, *grid) complex64, aligned to the first"""
+    supports: np.ndarray
+    """(R, *grid) bool, moved along"""
+    error_trace: np.ndarray
+    """(R, iterations) float32"""
+    scores: dict[str, np.ndarray]
+    """name -> (R,), among them ``seed``: the index of the start"""
+
+
+def restart_generator(seed: int, index: int, device="cpu") -> torch.Generator:
+    """The generator of start ``index``: depends on nothing else, so batches and their order do not matter."""
+    state = np.random.SeedSequence([seed, index]).generate_state(2, np.uint32)
+    generator = torch.Generator("cpu")
+    generator.manual_seed(int(state[0]) << 31 ^ int(state[1]))
+    return generator
+
+
+def random_start(problem, support, seed, index):
+    """Random modulus and phase inside the support, with the measured number of photons; (*grid) complex64."""
+    generator = restart_generator(seed, index)
+    modulus, phase = torch.rand((2, *problem.shape), generator=generator).to(problem.device)
+    if problem.constraint == "support":
+        wave = torch.polar(modulus, 2 * torch.pi * phase) * support
+    else:
+        wave = problem.project_object(torch.complex(modulus, torch.zeros_like(modulus)), support)
+    norm = wave.abs().square().sum().sqrt().clamp(min=1e-20)
+    return wave * (problem.photons**0.5 / norm)
+
+
+def warm_start(problem, initial, seed, index):
+    """The given object for the first start, and with 10 % of complex noise for the others; (*grid) complex64."""
+    if index == 0:
+        return initial
+    noise = torch.view_as_complex(torch.randn((*problem.shape, 2), generator=restart_generator(seed, index)))
+    return initial + 0.1 * initial.abs() * noise.to(problem.device)
+
+
+def batch_size(recipe, shape, device) -> int:
+    """Restarts to compute at once: as the recipe says, or what fits the caches (CPU) or half the memory (GPU)."""
+    item = 8 * int(np.prod(shape))
+    if recipe.batch:
+        return min(recipe.batch, recipe.restarts)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(max(1, min(recipe.restarts, free // (2 * 8 * item))))
+    return int(max(1, min(recipe.restarts, CPU_BATCH_BYTES // item)))
+
+
+def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None) -> Runs:
+    """Run all restarts of a recipe on one pattern.
+
+    Parameters
+    ----------
+    problem : Problem
+    recipe : Recipe
+    seed : int
+        Start i depends on (seed, i) alone.
+    initial, support : (*grid) complex64 and bool, centred, optional
+        A start object (of the right scale or not) and support; default random inside ``recipe.start_support``.
+    watch : Watch, optional
+
+    Returns
+    -------
+    Runs, ranked by ``recipe.select`` and aligned to the best
+    """
+    ndim, device = problem.ndim, problem.device
+    if support is None:
+        first_support = start_support(problem, recipe.start_support)
+    else:
+        first_support = fourier.to_corner(torch.from_numpy(support).to(device), ndim)
+    if initial is not None:
+        initial = fourier.to_corner(torch.from_numpy(initial).to(device, torch.complex64), ndim)
+        initial = initial * (problem.photons**0.5 / initial.abs().square().sum().sqrt().clamp(min=1e-20))
+    size = batch_size(recipe, problem.shape, device)
+    parts = []
+    for first in range(0, recipe.restarts, size):
+        indices = range(first, min(first + size, recipe.restarts))
+        parts.append(_run_batch(problem, recipe, seed, indices, initial, first_support, watch or Watch()))
+    return _ranked(_collect(parts), recipe, ndim)
+
+
+def _run_batch(problem, recipe, seed, indices, initial, support, watch):
+    if initial is None:
+        waves = [random_start(problem, support, seed, index) for index in indices]
+    else:
+        waves = [warm_start(problem, initial, seed, index) for index in indices]
+    supports = support.expand(len(waves), *problem.shape).contiguous()
+    estimate, state = run_recipe(State(torch.stack(waves), supports), problem, recipe, watch)
+    scores = {name: values.numpy() for name, values in problem.scores(estimate).items()}
+    scores["seed"] = np.array(list(indices))
+    trace = torch.stack(state.error_trace, 1) if state.error_trace else torch.zeros(len(waves), 0)
+    return (
+        fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
+        fourier.to_centre(state.support, problem.ndim).cpu().numpy(),
+        trace.float().cpu().numpy(),
+        scores,
+    )
+
+
+def _collect(parts) -> Runs:
+    longest = max(trace.shape[1] for _, _, trace, _ in parts)  # batches may stop early at different iterations
+    traces = [np.pad(t, ((0, 0), (0, longest - t.shape[1])), constant_values=np.nan) for _, _, t, _ in parts]
+    return Runs(
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate([part[1] for part in parts]),
+        np.concatenate(traces),
+        {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]},
+    )
+
+
+def _ranked(runs: Runs, recipe, ndim) -> Runs:
+    """Order by score, centre the best on its support and align the others to it (twin, sub-pixel shift, phase)."""
+    score = runs.scores.get(recipe.select, runs.scores["poisson_nll"])
+    order = np.argsort(score, kind="stable")
+    objects, supports = runs.objects[order], runs.supports[order]
+    objects[0], supports[0] = centre_on_support(objects[0], supports[0])
+    for index in range(1, len(objects)):
+        aligned = align_to(objects[0], objects[index], ndim=ndim)
+        objects[index] = aligned.object
+        supports[index] = move_support(supports[index], aligned)
+    return Runs(objects, supports, runs.error_trace[order], {k: v[order] for k, v in runs.scores.items()})
+
+
+def centre_on_support(object_, support):
+    """Roll object and support so that the support's box is centred on ``N // 2``."""
+    if not support.any():
+        return object_, support
+    shifts = []
+    for axis, size in enumerate(support.shape):
+        # the support may straddle the periodic edge: its centre is the circular mean
+        profile = support.sum(axis=tuple(a for a in range(support.ndim) if a != axis))
+        angle = np.angle(np.sum(profile * np.exp(2j * np.pi * np.arange(size) / size)))
+        shifts.append(size // 2 - round(angle / (2 * np.pi) * size))
+    axes = tuple(range(support.ndim))
+    return np.roll(object_, shifts, axes), np.roll(support, shifts, axes)
+
+
+def move_support(support, aligned):
+    """Apply an alignment's twin and (rounded) shift to a support."""
+    axes = tuple(range(support.ndim))
+    if aligned.twin:
+        support = np.roll(np.flip(support), [1 - size % 2 for size in support.shape], axes)
+    return np.roll(support, [round(float(s)) for s in aligned.shift_px], axes)

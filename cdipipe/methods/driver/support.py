@@ -1,0 +1,93 @@
+"""First supports and shrink-wrap, on arrays in FFT order."""
+
+from __future__ import annotations
+
+import torch
+
+from cdipipe.errors import InputError
+from cdipipe.optics import fourier
+
+
+def autocorrelation_corner(intensity, measured, ndim):
+    """|F^-1 (I M)| with its peak at index 0; unmeasured pixels count as zero."""
+    filled = torch.where(measured, intensity.clamp(min=0), torch.zeros((), device=intensity.device))
+    return fourier.inverse_corner(filled, ndim).abs()
+
+
+def start_support(problem, settings):
+    """The support a reconstruction begins with.
+
+    Parameters
+    ----------
+    problem : Problem
+    settings : StartSupport
+        ``autocorrelation``: where the autocorrelation exceeds the threshold (twice the object's extent);
+        ``box``: a centred box of half that extent; ``full``: a centred box of half the array.
+
+    Returns
+    -------
+    (*grid) bool, FFT order
+
+    References
+    ----------
+    Marchesini et al., Phys. Rev. B 68, 140101 (2003), doi:10.1103/PhysRevB.68.140101
+    """
+    shape = problem.shape
+    if settings.kind == "full":
+        return box_support_corner([max(size // 4, 1) for size in shape], shape, problem.device)
+    correlation = autocorrelation_corner(problem.intensity, problem.measured, problem.ndim)
+    above = correlation > settings.threshold * correlation.max()
+    if settings.kind == "autocorrelation":
+        return limit_support(above)
+    half_sides = []
+    for axis, size in enumerate(shape):
+        others = tuple(a for a in range(problem.ndim) if a != axis)
+        lags = fourier.frequencies_corner((size,), problem.device)[0].abs()
+        extent = float((lags * above.any(dim=others)).max())  # the largest lag is the object's full extent
+        half_sides.append(min(max(round(settings.margin * extent / 2), 1), max(size // 4, 1)))
+    return box_support_corner(half_sides, shape, problem.device)
+
+
+def box_support_corner(half_sides, shape, device):
+    """A box of ``2 h + 1`` pixels per axis around index 0, FFT order."""
+    inside = torch.ones(shape, dtype=torch.bool, device=device)
+    for lags, half in zip(fourier.frequencies_corner(shape, device), half_sides, strict=True):
+        inside = inside & (lags.abs() <= half)
+    return inside
+
+
+def limit_support(support):
+    """Leave only the part of a first support that lies within half the array on each axis."""
+    half = [max(size // 4, 1) for size in support.shape]
+    return support & box_support_corner(half, support.shape, support.device)
+
+
+def shrink_wrap(projected, support, sigma_px, threshold, ndim):
+    """New supports from the blurred modulus of P_M u.
+
+    An item whose new support would be empty, or fill more than half the array, keeps its old one.
+
+    Parameters
+    ----------
+    projected : (B, *grid) complex64
+    support : (B, *grid) bool
+    sigma_px, threshold : blur, and share of each item's maximum
+
+    References
+    ----------
+    Marchesini et al., Phys. Rev. B 68, 140101 (2003), doi:10.1103/PhysRevB.68.140101
+    """
+    blurred = fourier.gaussian_blur_corner(projected.abs(), sigma_px, ndim)
+    axes = tuple(range(-ndim, 0))
+    new = blurred > threshold * blurred.amax(dim=axes, keepdim=True)
+    share = new.float().mean(dim=axes, keepdim=True)
+    return torch.where((share > 0) & (share <= 0.5), new, support)
+
+
+def check_support(support, shape):
+    """Raise InputError unless a given support fits the pattern and is neither empty nor everything."""
+    if tuple(support.shape) != tuple(shape):
+        raise InputError(f"support of shape {tuple(support.shape)} does not fit a pattern of shape {tuple(shape)}")
+    if not support.any() or support.all():
+        kind = "empty" if not support.any() else "the whole array"
+        raise InputError(f"the support is {kind}; it must leave some of the array outside and some inside")
