@@ -1,0 +1,174 @@
+"""What all CXI files of this package share: header, geometry, mask bits, stored text and arrays.
+
+CXI: Maia, Nat. Methods 9, 854 (2012), doi:10.1038/nmeth.2110; file format description version 1.6, www.cxidb.org.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import h5py
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.io.hdf5 import Source
+from cdipipe.measurement import PLANCK_TIMES_C_EV_M, Geometry, Stack
+
+CXI_VERSION = 160
+JOULE_PER_EV = 1.602176634e-19
+STACKS = get_args(Stack)
+KINDS = ("measurement", "truth", "reconstruction")
+AXES = {"single": "y:x", "shots": "experiment_identifier:y:x", "movie": "time:y:x", "volume": "z:y:x"}
+
+PIXEL_IS_INVALID = 0x1
+PIXEL_IS_TO_BE_IGNORED = 0x40
+INFORMATION_BITS = 0x800 | 0x2000 | 0x4000
+"""Bits that say something of a good pixel: artefact corrected, peak of the hit finder, background corrected."""
+
+SOURCE_GROUP = "/entry_1/instrument_1/source_1"
+DETECTOR_GROUP = "/entry_1/instrument_1/detector_1"
+PROCESS_GROUP = "/entry_1/process_1"
+CHUNK_BYTES = 2**16
+
+
+def measured_to_bits(measured: np.ndarray, bit: int = PIXEL_IS_INVALID) -> np.ndarray:
+    """CXI pixel mask, uint32: 0 where True, ``bit`` elsewhere."""
+    return np.where(measured, np.uint32(0), np.uint32(bit))
+
+
+def bits_to_measured(bits: np.ndarray) -> np.ndarray:
+    """True where a CXI pixel mask marks no fault."""
+    if bits.dtype.kind == "b":
+        return ~bits
+    return (bits.astype(np.int64) & ~INFORMATION_BITS) == 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size <= 1024):
+        return value.tolist()
+    if isinstance(value, (Path, set, frozenset)):
+        return str(value) if isinstance(value, Path) else sorted(value)
+    raise TypeError(f"only plain data can be stored as JSON; got {type(value).__name__}")
+
+
+def write_json(group: h5py.Group, name: str, data: Any) -> None:
+    """Store plain data as one JSON text."""
+    write_text(group, name, json.dumps(data, default=_plain))
+
+
+def read_json(source: Source, name: str) -> dict[str, Any]:
+    """A stored JSON mapping, or an empty one if it is absent."""
+    text = source.text(name)
+    try:
+        data = json.loads(text) if text else {}
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source.where(name)}: not readable as JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{source.where(name)}: should hold a JSON mapping; got {type(data).__name__}")
+    return data
+
+
+def write_text(group: h5py.Group, name: str, text: str) -> None:
+    """Store one text of fixed length (readable by every HDF5 tool, same bytes every time)."""
+    content = text.encode("utf-8")
+    dtype = h5py.string_dtype("utf-8", max(len(content), 1))
+    group.create_dataset(name, data=np.array(content, dtype=dtype), dtype=dtype, track_times=False)
+
+
+def write_number(group: h5py.Group, name: str, value: float | None) -> None:
+    """Store one number in float64; ``None`` stores nothing."""
+    if value is not None:
+        group.create_dataset(name, data=np.float64(value), track_times=False)
+
+
+def write_array(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Dataset:
+    """Store an array, compressed, in chunks of one pattern (or several, where patterns are small)."""
+    values = np.ascontiguousarray(values)
+    if values.ndim < 2 or values.size == 0:
+        return group.create_dataset(name, data=values, track_times=False)
+    pattern = values.shape[-2:]
+    chunk = [1] * (values.ndim - 2) + list(pattern)
+    if values.ndim > 2:
+        pattern_bytes = pattern[0] * pattern[1] * values.dtype.itemsize
+        chunk[-3] = min(values.shape[-3], max(1, CHUNK_BYTES // pattern_bytes))
+    return group.create_dataset(
+        name, data=values, chunks=tuple(chunk), compression="gzip", compression_opts=1, shuffle=True, track_times=False
+    )
+
+
+def make_group(parent: h5py.Group, name: str, nexus_class: str) -> h5py.Group:
+    """A group with its NeXus class."""
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = nexus_class
+    return group
+
+
+def write_header(file: h5py.File, kind: str, provenance: dict[str, Any]) -> h5py.Group:
+    """Start a CXI file with one entry and return the entry."""
+    file.create_dataset("cxi_version", data=np.int64(CXI_VERSION), track_times=False)
+    file.create_dataset("number_of_entries", data=np.int64(1), track_times=False)
+    file.attrs["creator"] = "cdipipe"
+    file.attrs["content"] = kind
+    entry = make_group(file, "entry_1", "NXentry")
+    process = make_group(entry, "process_1", "NXprocess")
+    write_text(process, "program", "cdipipe")
+    write_json(process, "provenance", provenance)
+    return entry
+
+
+def read_kind(source: Source) -> str | None:
+    """``measurement``, ``truth`` or ``reconstruction`` of this package's files; None for those of other tools."""
+    kind = source.file.attrs.get("content")
+    return kind if kind in KINDS else None
+
+
+def read_stack(source: Source, name: str) -> Stack | None:
+    """What the first axis of the dataset means, if this package wrote it."""
+    dataset = source.dataset(name)
+    stack = None if dataset is None else dataset.attrs.get("stack")
+    if stack is not None and stack not in STACKS:
+        raise InputError(f"{source.where(name)}: attribute 'stack' is {stack!r}; allowed: {', '.join(STACKS)}")
+    return stack
+
+
+def read_provenance(source: Source) -> dict[str, Any]:
+    """Provenance stored in a file of this package."""
+    return read_json(source, f"{PROCESS_GROUP}/provenance")
+
+
+def write_geometry(entry: h5py.Group, geometry: Geometry) -> h5py.Group:
+    """Write source and detector in SI units and return the detector's group."""
+    instrument = make_group(entry, "instrument_1", "NXinstrument")
+    light = make_group(instrument, "source_1", "NXsource")
+    if geometry.energy_ev is not None:
+        write_number(light, "energy", geometry.energy_ev * JOULE_PER_EV)
+        write_number(light, "wavelength", geometry.wavelength_m)
+    detector = make_group(instrument, "detector_1", "NXdetector")
+    write_number(detector, "distance", geometry.distance_m)
+    write_number(detector, "x_pixel_size", geometry.pixel_m)
+    write_number(detector, "y_pixel_size", geometry.pixel_m)
+    write_number(detector, "rocking_step", geometry.rocking_step_rad)
+    return detector
+
+
+def _read_energy_ev(source: Source) -> float | None:
+    energy_j = source.number(f"{SOURCE_GROUP}/energy")
+    if energy_j is not None and energy_j < 1e-9:
+        energy_ev = energy_j / JOULE_PER_EV
+        return round(energy_ev, 14 - int(np.floor(np.log10(energy_ev))))
+    wavelength_m = source.number(f"{SOURCE_GROUP}/wavelength")
+    if wavelength_m is not None and wavelength_m < 1e-2:
+        return PLANCK_TIMES_C_EV_M / wavelength_m
+    return None
+
+
+def read_geometry(source: Source) -> Geometry:
+    """Geometry in SI units; what is absent, zero or absurd (an energy not in joules) is unknown."""
+    return Geometry(
+        energy_ev=_read_energy_ev(source),
+        distance_m=source.number(f"{DETECTOR_GROUP}/distance"),
+        pixel_m=source.number(f"{DETECTOR_GROUP}/x_pixel_size"),
+        rocking_step_rad=source.number(f"{DETECTOR_GROUP}/rocking_step", signed=True),
+    )

@@ -1,0 +1,103 @@
+"""How a result came to be: command, versions, digests. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cdipipe
+
+PACKAGE_FOLDER = Path(cdipipe.__file__).parent
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal text; reads in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sources(subpackage: str) -> list[Path]:
+    place = PACKAGE_FOLDER / subpackage
+    if place.is_dir():
+        return sorted(place.rglob("*.py"))
+    module = place if place.suffix == ".py" else place.with_suffix(".py")
+    if not module.is_file():
+        raise ValueError(f"code_digest: cdipipe has no sub-package or module '{subpackage}'")
+    return [module]
+
+
+@functools.cache
+def code_digest(*subpackages: str) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the package's Python sources.
+
+    Parameters
+    ----------
+    subpackages : names inside the package, such as ``"optics"`` or ``"measurement"``; none means all of it
+    """
+    files = {file for name in subpackages or (".",) for file in _sources(name)}
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(PACKAGE_FOLDER).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Versions of cdipipe, Python and the libraries that are loaded."""
+    found = {"cdipipe": cdipipe.__version__, "python": platform.python_version()}
+    for name in ("numpy", "scipy", "h5py", "torch", "skimage"):
+        if name in sys.modules:
+            found[name] = str(getattr(sys.modules[name], "__version__", None) or metadata.version(name))
+    return found
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])
+
+
+def _utc_time() -> str:
+    """Now, or the moment given by ``SOURCE_DATE_EPOCH`` (reproducible-builds.org), in ISO 8601."""
+    moment = os.environ.get("SOURCE_DATE_EPOCH") or time.time()
+    return datetime.fromtimestamp(float(moment), UTC).isoformat(timespec="seconds")
+
+
+def _backend() -> str | None:
+    """The kernel backend in use, if torch is loaded at all."""
+    if "torch" not in sys.modules or "cdipipe.ops.backend" not in sys.modules:
+        return None
+    return str(sys.modules["cdipipe.ops.backend"].describe())
+
+
+def collect(inputs: Iterable[str | Path] = ()) -> dict[str, Any]:
+    """Plain data that tells how a result came to be, to be stored with it.
+
+    Parameters
+    ----------
+    inputs : files that went in; their SHA-256 is recorded under their names without the folders
+
+    Returns
+    -------
+    dict
+        ``command``, ``time_utc``, ``versions``, ``code_digest``, ``backend`` (where kernels are loaded), ``inputs``.
+    """
+    record: dict[str, Any] = {
+        "command": _command(),
+        "time_utc": _utc_time(),
+        "versions": versions(),
+        "code_digest": code_digest(),
+        "inputs": {Path(path).name: file_sha256(path) for path in inputs},
+    }
+    if (backend := _backend()) is not None:
+        record["backend"] = backend
+    return record
