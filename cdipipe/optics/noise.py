@@ -1,0 +1,34 @@
+"""Photon noise. Numpy only; every draw comes from the generator passed in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+GAUSSIAN_ABOVE = 1e12
+"""Above this mean a Poisson number is drawn as a rounded normal one (relative skewness 1e-6); int64 would overflow."""
+
+
+def poisson(mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Counts drawn independently from Poisson distributions.
+
+    Parameters
+    ----------
+    mean : real array of any shape, photons, >= 0
+    rng : numpy Generator; the result depends on its state and on ``mean`` only
+
+    Returns
+    -------
+    float32 array of the same shape, whole numbers (beyond 2^24 rounded to 24 bits, below the noise up to 1e13)
+
+    Raises
+    ------
+    ValueError   a mean is negative or not finite
+    """
+    mean = np.asarray(mean, np.float64)
+    if mean.size and not (np.isfinite(mean).all() and mean.min() >= 0):
+        raise ValueError("poisson: every mean must be finite and at least 0")
+    counts = rng.poisson(np.minimum(mean, GAUSSIAN_ABOVE)).astype(np.float64)
+    bright = mean > GAUSSIAN_ABOVE
+    if bright.any():
+        counts[bright] = np.rint(rng.normal(mean[bright], np.sqrt(mean[bright])))
+    return counts.astype(np.float32)
