@@ -1,0 +1,186 @@
+"""Tensors to addresses and strides for the compiled projection kernels; arguments were checked before."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from cdipipe.ops import backend
+
+BLOCK_PIXELS = 4096  # kBlockPixels of csrc/projection/projection.h
+CONSTRAINT_CODES = {"support": 0, "real_nonneg": 1, "re_nonneg": 2, "quadrant": 3, "phase_range": 4}
+
+
+def takes(tensor: Tensor) -> bool:
+    """Does compiled code exist, and is it chosen, for this dtype and device?"""
+    return tensor.dtype == torch.complex64 and backend.use_native(tensor.device.type)
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Is the memory the values, one after the other (no strides, no lazy conjugation)?"""
+    return tensor.is_contiguous() and not tensor.is_conj()
+
+
+def dense(tensor: Tensor) -> Tensor:
+    return tensor.resolve_conj().contiguous()
+
+
+def _where(tensor: Tensor):
+    """(place, stream address, context that makes the tensor's GPU the current one)."""
+    if not tensor.is_cuda:
+        return backend.native.Place.cpu, 0, nullcontext()
+    stream = torch.cuda.current_stream(tensor.device).cuda_stream
+    return backend.native.Place.cuda, stream, torch.cuda.device(tensor.device)
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _per_pixel(array: Tensor | None, batch_shape: torch.Size, grid: torch.Size, pixels: int):
+    """(contiguous array, stride): (pixels) shared by the batch with stride 0, or (batch, pixels)."""
+    if array is None:
+        return None, 0
+    array = array.resolve_neg()
+    if array.numel() == pixels:
+        return array.contiguous(), 0
+    return array.expand(batch_shape + grid).contiguous(), pixels
+
+
+def _modulus_layout(wavefront: Tensor, modulus: Tensor, measured: Tensor | None, modes: bool, ndim: int):
+    axes = wavefront.ndim - ndim
+    batch_shape, grid = wavefront.shape[: axes - modes], wavefront.shape[axes:]
+    sizes = (math.prod(batch_shape), wavefront.shape[axes - 1] if modes else 1, math.prod(grid))
+    modulus, modulus_stride = _per_pixel(modulus, batch_shape, grid, sizes[2])
+    measured, measured_stride = _per_pixel(measured, batch_shape, grid, sizes[2])
+    return sizes, modulus, modulus_stride, measured, measured_stride
+
+
+def project_modulus(
+    wavefront: Tensor,
+    out: Tensor,
+    modulus: Tensor,
+    measured: Tensor | None,
+    error: Tensor | None,
+    modes: bool,
+    ndim: int,
+) -> None:
+    """Write the projection of contiguous ``wavefront`` to ``out`` (may be the same) and the error sums to ``error``."""
+    sizes, modulus, modulus_stride, measured, measured_stride = _modulus_layout(
+        wavefront, modulus, measured, modes, ndim
+    )
+    place, stream, current = _where(wavefront)
+    partials = None
+    if wavefront.is_cuda and error is not None:
+        partials = torch.empty(sizes[0] * -(-sizes[2] // BLOCK_PIXELS), dtype=torch.float64, device=wavefront.device)
+    with current:
+        backend.native.project_modulus(
+            place,
+            wavefront.data_ptr(),
+            out.data_ptr(),
+            modulus.data_ptr(),
+            modulus_stride,
+            _address(measured),
+            measured_stride,
+            _address(error),
+            *sizes,
+            _address(partials),
+            stream,
+        )
+
+
+def project_modulus_backward(
+    wavefront: Tensor,
+    modulus: Tensor,
+    measured: Tensor | None,
+    grad_projected: Tensor,
+    grad_error: Tensor,
+    modes: bool,
+    ndim: int,
+) -> Tensor:
+    """Gradient with respect to a contiguous wavefront."""
+    sizes, modulus, modulus_stride, measured, measured_stride = _modulus_layout(
+        wavefront, modulus, measured, modes, ndim
+    )
+    grad_projected, grad_error = dense(grad_projected), grad_error.contiguous()
+    out = torch.empty_like(wavefront)
+    place, stream, current = _where(wavefront)
+    with current:
+        backend.native.project_modulus_backward(
+            place,
+            wavefront.data_ptr(),
+            modulus.data_ptr(),
+            modulus_stride,
+            _address(measured),
+            measured_stride,
+            grad_projected.data_ptr(),
+            grad_error.data_ptr(),
+            out.data_ptr(),
+            *sizes,
+            stream,
+        )
+    return out
+
+
+def _object_layout(like: Tensor, support: Tensor) -> tuple[Tensor, int, int]:
+    """(contiguous support, batch, pixels); a support that is not shared by the batch is one large grid."""
+    total = like.numel()
+    shape = support.shape
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    if shape == like.shape[like.ndim - len(shape) :]:
+        pixels = support.numel()
+        return support.contiguous(), total // pixels if pixels else 0, pixels
+    return support.expand(like.shape).contiguous(), 1, total
+
+
+def _rule(constraint: str, coefficients, phase_range_rad):
+    return backend.native.ObjectRule(CONSTRAINT_CODES[constraint], *coefficients, *phase_range_rad)
+
+
+def update_object(
+    exit_wave: Tensor, projected: Tensor, support: Tensor, out: Tensor, constraint: str, coefficients, phase_range_rad
+) -> None:
+    """Write the update to ``out``, which may be one of the (contiguous) inputs; coefficients are (a, b, c, g)."""
+    support, batch, pixels = _object_layout(projected, support)
+    place, stream, current = _where(projected)
+    with current:
+        backend.native.update_object(
+            place,
+            exit_wave.data_ptr(),
+            projected.data_ptr(),
+            support.data_ptr(),
+            out.data_ptr(),
+            batch,
+            pixels,
+            _rule(constraint, coefficients, phase_range_rad),
+            stream,
+        )
+
+
+def update_object_backward(
+    exit_wave: Tensor, projected: Tensor, support: Tensor, grad: Tensor, constraint: str, coefficients, phase_range_rad
+) -> tuple[Tensor, Tensor]:
+    """Gradients with respect to contiguous ``exit_wave`` and ``projected``."""
+    support, batch, pixels = _object_layout(projected, support)
+    grad = dense(grad)
+    to_exit_wave, to_projected = torch.empty_like(exit_wave), torch.empty_like(projected)
+    place, stream, current = _where(projected)
+    with current:
+        backend.native.update_object_backward(
+            place,
+            exit_wave.data_ptr(),
+            projected.data_ptr(),
+            support.data_ptr(),
+            grad.data_ptr(),
+            to_exit_wave.data_ptr(),
+            to_projected.data_ptr(),
+            batch,
+            pixels,
+            _rule(constraint, coefficients, phase_range_rad),
+            stream,
+        )
+    return to_exit_wave, to_projected

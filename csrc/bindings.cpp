@@ -1,0 +1,174 @@
+// Python bindings: addresses come in as integers (tensor.data_ptr()), shapes were checked in cdipipe/ops.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include <cmath>
+#include <string>
+
+#include "common/cuda.h"
+#include "common/simd.h"
+#include "projection/projection.h"
+
+namespace py = pybind11;
+using namespace cdipipe;
+using Address = uintptr_t;  // 0: none
+
+namespace {
+
+template <class T>
+T* at(Address address) {
+  return reinterpret_cast<T*>(address);
+}
+
+// Where the addresses point to; cuda means the current device.
+enum class Place { cpu, cuda };
+
+[[noreturn]] void no_cuda() {
+  throw std::runtime_error("cdipipe._native was built without CUDA kernels");
+}
+
+projection::ObjectRule object_rule(int constraint, float a, float b, float c, float g, double phase_min_rad,
+                                   double phase_max_rad) {
+  projection::ObjectRule rule{};
+  rule.constraint = static_cast<projection::Constraint>(constraint);
+  rule.a = a, rule.b = b, rule.c = c, rule.g = g;
+  rule.edge_min_re = static_cast<float>(std::cos(phase_min_rad));
+  rule.edge_min_im = static_cast<float>(std::sin(phase_min_rad));
+  rule.edge_max_re = static_cast<float>(std::cos(phase_max_rad));
+  rule.edge_max_im = static_cast<float>(std::sin(phase_max_rad));
+  rule.wide = phase_max_rad - phase_min_rad > M_PI;
+  return rule;
+}
+
+void project_modulus(Place place, Address wavefront, Address projected, Address modulus, int64_t modulus_stride,
+                     Address measured, int64_t measured_stride, Address error, int64_t batch, int64_t modes,
+                     int64_t pixels, Address partials, Address stream) {
+  const projection::ModulusArrays arrays{at<float>(wavefront),
+                                         at<float>(projected),
+                                         at<float>(modulus),
+                                         at<uint8_t>(measured),
+                                         at<double>(error),
+                                         modulus_stride,
+                                         measured_stride,
+                                         batch,
+                                         modes,
+                                         pixels};
+  if (place == Place::cpu) return projection::cpu::project_modulus(arrays);
+#ifdef CDIPIPE_WITH_CUDA
+  projection::cuda::project_modulus(arrays, at<double>(partials), at<void>(stream));
+#else
+  no_cuda();
+#endif
+}
+
+void project_modulus_backward(Place place, Address wavefront, Address modulus, int64_t modulus_stride, Address measured,
+                              int64_t measured_stride, Address grad_projected, Address grad_error,
+                              Address grad_wavefront, int64_t batch, int64_t modes, int64_t pixels, Address stream) {
+  const projection::ModulusBackwardArrays arrays{at<float>(wavefront),
+                                                 at<float>(modulus),
+                                                 at<uint8_t>(measured),
+                                                 at<float>(grad_projected),
+                                                 at<double>(grad_error),
+                                                 at<float>(grad_wavefront),
+                                                 modulus_stride,
+                                                 measured_stride,
+                                                 batch,
+                                                 modes,
+                                                 pixels};
+  if (place == Place::cpu) return projection::cpu::project_modulus_backward(arrays);
+#ifdef CDIPIPE_WITH_CUDA
+  projection::cuda::project_modulus_backward(arrays, at<void>(stream));
+#else
+  no_cuda();
+#endif
+}
+
+void update_object(Place place, Address exit_wave, Address projected, Address support, Address out, int64_t batch,
+                   int64_t pixels, const projection::ObjectRule& rule, Address stream) {
+  const projection::ObjectArrays arrays{
+      at<float>(exit_wave), at<float>(projected), at<uint8_t>(support), at<float>(out), batch, pixels};
+  if (place == Place::cpu) return projection::cpu::update_object(arrays, rule);
+#ifdef CDIPIPE_WITH_CUDA
+  projection::cuda::update_object(arrays, rule, at<void>(stream));
+#else
+  no_cuda();
+#endif
+}
+
+void update_object_backward(Place place, Address exit_wave, Address projected, Address support, Address grad_out,
+                            Address grad_exit_wave, Address grad_projected, int64_t batch, int64_t pixels,
+                            const projection::ObjectRule& rule, Address stream) {
+  const projection::ObjectBackwardArrays arrays{at<float>(exit_wave),
+                                                at<float>(projected),
+                                                at<uint8_t>(support),
+                                                at<float>(grad_out),
+                                                at<float>(grad_exit_wave),
+                                                at<float>(grad_projected),
+                                                batch,
+                                                pixels};
+  if (place == Place::cpu) return projection::cpu::update_object_backward(arrays, rule);
+#ifdef CDIPIPE_WITH_CUDA
+  projection::cuda::update_object_backward(arrays, rule, at<void>(stream));
+#else
+  no_cuda();
+#endif
+}
+
+bool cuda_compiled() {
+#ifdef CDIPIPE_WITH_CUDA
+  return true;
+#else
+  return false;
+#endif
+}
+
+std::string cuda_architectures() {
+#ifdef CDIPIPE_WITH_CUDA
+  return CDIPIPE_CUDA_ARCHITECTURES;
+#else
+  return "";
+#endif
+}
+
+std::pair<int, std::string> cuda_devices() {
+#ifdef CDIPIPE_WITH_CUDA
+  const auto found = cuda::devices();
+  return {found.count, found.message};
+#else
+  return {0, "built without CUDA kernels"};
+#endif
+}
+
+int thread_count() {
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, module) {
+  module.doc() = "Compiled kernels of cdipipe; use them through cdipipe.ops.";
+  using NoGil = py::call_guard<py::gil_scoped_release>;
+
+  py::enum_<Place>(module, "Place").value("cpu", Place::cpu).value("cuda", Place::cuda);
+  py::class_<projection::ObjectRule>(module, "ObjectRule").def(py::init(&object_rule));
+  module.def("project_modulus", &project_modulus, NoGil());
+  module.def("project_modulus_backward", &project_modulus_backward, NoGil());
+  module.def("update_object", &update_object, NoGil());
+  module.def("update_object_backward", &update_object_backward, NoGil());
+
+  module.def("cuda_compiled", &cuda_compiled);
+  module.def("cuda_architectures", &cuda_architectures, "Comma-separated compute capabilities, e.g. '80,90'.");
+  module.def("cuda_devices", &cuda_devices, "(number of devices, why there is none).");
+  module.def("openmp_threads", &thread_count);
+  module.def("simd_level", &simd::level_name);
+  module.def("simd_levels", &simd::available_levels);
+  module.def("set_simd_level", &simd::set_level);
+}

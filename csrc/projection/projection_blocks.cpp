@@ -1,0 +1,229 @@
+// Inner loops, compiled once per instruction set (see cmake/simd.cmake). Include no standard header with inline
+// functions here: the linker might keep the copy that older processors cannot run.
+#include "projection/projection_blocks.h"
+
+#include "projection/object_sets.h"
+
+namespace cdipipe::projection::CDIPIPE_SIMD_NAMESPACE {
+namespace {
+
+// Sums run in float within a run of this many pixels and in double above it.
+constexpr int64_t kRunPixels = 512;
+
+inline int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+inline int64_t block_offset(int64_t stride, int64_t item, int64_t begin) {
+  return stride * item + begin;
+}
+
+// One mode: everything in one pass. Returns the sum of |A - b| over the measured pixels of the run.
+template <bool masked>
+float project_run(const float* wavefront, float* projected, const float* modulus, const uint8_t* measured,
+                  int64_t count) {
+  float error = 0;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) {
+    const float re = wavefront[2 * i], im = wavefront[2 * i + 1], b = modulus[i];
+    const float amplitude = __builtin_sqrtf(re * re + im * im);
+    const bool trusted = masked ? measured[i] != 0 : true;
+    const bool dark = amplitude == 0;
+    const float scale = trusted ? (dark ? 0 : b / amplitude) : 1;
+    error += trusted ? __builtin_fabsf(amplitude - b) : 0;
+    projected[2 * i] = (trusted & dark) ? b : re * scale;
+    projected[2 * i + 1] = im * scale;
+  }
+  return error;
+}
+
+// Several modes: amplitude of the run first, then every mode with the same factor.
+template <bool masked>
+float project_modes_run(const float* wavefront, float* projected, const float* modulus, const uint8_t* measured,
+                        int64_t count, int64_t modes, int64_t mode_stride) {
+  float power[kRunPixels], scale[kRunPixels], fill[kRunPixels];
+  for (int64_t i = 0; i < count; ++i) power[i] = 0;
+  for (int64_t m = 0; m < modes; ++m) {
+    const float* z = wavefront + m * mode_stride;
+    for (int64_t i = 0; i < count; ++i) power[i] += z[2 * i] * z[2 * i] + z[2 * i + 1] * z[2 * i + 1];
+  }
+  const float share = 1 / __builtin_sqrtf(static_cast<float>(modes));
+  float error = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const float amplitude = __builtin_sqrtf(power[i]), b = modulus[i];
+    const bool trusted = masked ? measured[i] != 0 : true;
+    const bool dark = amplitude == 0;
+    scale[i] = trusted ? (dark ? 0 : b / amplitude) : 1;
+    fill[i] = (trusted & dark) ? b * share : -1;
+    error += trusted ? __builtin_fabsf(amplitude - b) : 0;
+  }
+  for (int64_t m = 0; m < modes; ++m) {
+    const float* z = wavefront + m * mode_stride;
+    float* out = projected + m * mode_stride;
+#pragma GCC ivdep
+    for (int64_t i = 0; i < count; ++i) {
+      const float re = z[2 * i] * scale[i], im = z[2 * i + 1] * scale[i];
+      out[2 * i] = fill[i] >= 0 ? fill[i] : re;
+      out[2 * i + 1] = im;
+    }
+  }
+  return error;
+}
+
+double project_modulus(const ModulusArrays& arrays, int64_t item, int64_t begin, int64_t count) {
+  const int64_t mode_stride = 2 * arrays.pixels;
+  const int64_t offset = item * arrays.modes * mode_stride + 2 * begin;
+  const float* modulus = arrays.modulus + block_offset(arrays.modulus_stride, item, begin);
+  const uint8_t* measured =
+      arrays.measured ? arrays.measured + block_offset(arrays.measured_stride, item, begin) : nullptr;
+  double error = 0;
+  for (int64_t i = 0; i < count; i += kRunPixels) {
+    const int64_t run = smaller(kRunPixels, count - i);
+    const float* z = arrays.wavefront + offset + 2 * i;
+    float* out = arrays.projected + offset + 2 * i;
+    if (arrays.modes == 1) {
+      error += measured ? project_run<true>(z, out, modulus + i, measured + i, run)
+                        : project_run<false>(z, out, modulus + i, nullptr, run);
+    } else {
+      error += measured ? project_modes_run<true>(z, out, modulus + i, measured + i, run, arrays.modes, mode_stride)
+                        : project_modes_run<false>(z, out, modulus + i, nullptr, run, arrays.modes, mode_stride);
+    }
+  }
+  return error;
+}
+
+// grad_m = (b / A) (g_m - z_m / A^2 Re sum_n conj(z_n) g_n) + grad_error sign(A - b) z_m / A on measured pixels.
+void project_modulus_backward_run(const float* wavefront, const float* modulus, const uint8_t* measured,
+                                  const float* grad, float grad_error, float* out, int64_t count, int64_t modes,
+                                  int64_t mode_stride) {
+  float power[kRunPixels], inner[kRunPixels], on_grad[kRunPixels], on_wave[kRunPixels];
+  for (int64_t i = 0; i < count; ++i) power[i] = inner[i] = 0;
+  for (int64_t m = 0; m < modes; ++m) {
+    const float *z = wavefront + m * mode_stride, *g = grad + m * mode_stride;
+    for (int64_t i = 0; i < count; ++i) {
+      power[i] += z[2 * i] * z[2 * i] + z[2 * i + 1] * z[2 * i + 1];
+      inner[i] += z[2 * i] * g[2 * i] + z[2 * i + 1] * g[2 * i + 1];
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const float amplitude = __builtin_sqrtf(power[i]), b = modulus[i];
+    const float inverse = amplitude > 0 ? 1 / amplitude : 0;
+    const float sign = amplitude > b ? 1.0f : (amplitude < b ? -1.0f : 0.0f);
+    const bool trusted = measured ? measured[i] != 0 : true;
+    const float factor = b * inverse;
+    on_grad[i] = trusted ? factor : 1;
+    on_wave[i] = trusted ? inverse * (grad_error * sign - factor * inverse * inner[i]) : 0;
+  }
+  for (int64_t m = 0; m < modes; ++m) {
+    const float *z = wavefront + m * mode_stride, *g = grad + m * mode_stride;
+    float* o = out + m * mode_stride;
+#pragma GCC ivdep
+    for (int64_t i = 0; i < count; ++i) {
+      o[2 * i] = on_grad[i] * g[2 * i] + on_wave[i] * z[2 * i];
+      o[2 * i + 1] = on_grad[i] * g[2 * i + 1] + on_wave[i] * z[2 * i + 1];
+    }
+  }
+}
+
+void project_modulus_backward(const ModulusBackwardArrays& arrays, int64_t item, int64_t begin, int64_t count) {
+  const int64_t mode_stride = 2 * arrays.pixels;
+  const int64_t offset = item * arrays.modes * mode_stride + 2 * begin;
+  const float* modulus = arrays.modulus + block_offset(arrays.modulus_stride, item, begin);
+  const uint8_t* measured =
+      arrays.measured ? arrays.measured + block_offset(arrays.measured_stride, item, begin) : nullptr;
+  const float grad_error = arrays.grad_error ? static_cast<float>(arrays.grad_error[item]) : 0;
+  for (int64_t i = 0; i < count; i += kRunPixels) {
+    const int64_t at = offset + 2 * i;
+    project_modulus_backward_run(arrays.wavefront + at, modulus + i, measured ? measured + i : nullptr,
+                                 arrays.grad_projected + at, grad_error, arrays.grad_wavefront + at,
+                                 smaller(kRunPixels, count - i), arrays.modes, mode_stride);
+  }
+}
+
+template <class Set, bool uses_exit_wave>
+void update_object_as(const ObjectArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin, int64_t count) {
+  const int64_t offset = 2 * (item * arrays.pixels + begin);
+  const float* exit_wave = uses_exit_wave ? arrays.exit_wave + offset : nullptr;
+  const float* projected = arrays.projected + offset;
+  float* out = arrays.out + offset;
+  const uint8_t* support = arrays.support + begin;
+  const Set set(rule);
+  const ObjectRule r = rule;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) {
+    const Pair p = {projected[2 * i], projected[2 * i + 1]};
+    const Pair u = uses_exit_wave ? Pair{exit_wave[2 * i], exit_wave[2 * i + 1]} : p;
+    const Pair result = update_pixel<Set, uses_exit_wave>(set, r, u, p, support[i] != 0);
+    out[2 * i] = result.re;
+    out[2 * i + 1] = result.im;
+  }
+}
+
+template <class Set>
+void update_object_with(const ObjectArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin,
+                        int64_t count) {
+  if (rule.a == 0 && rule.g == 0) {
+    update_object_as<Set, false>(arrays, rule, item, begin, count);
+  } else {
+    update_object_as<Set, true>(arrays, rule, item, begin, count);
+  }
+}
+
+template <class Set>
+void update_object_backward_with(const ObjectBackwardArrays& arrays, const ObjectRule& rule, int64_t item,
+                                 int64_t begin, int64_t count) {
+  const int64_t offset = 2 * (item * arrays.pixels + begin);
+  const float *exit_wave = arrays.exit_wave + offset, *projected = arrays.projected + offset;
+  const float* grad_out = arrays.grad_out + offset;
+  float *grad_exit_wave = arrays.grad_exit_wave + offset, *grad_projected = arrays.grad_projected + offset;
+  const uint8_t* support = arrays.support + begin;
+  const Set set(rule);
+  const ObjectRule r = rule;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) {
+    const Pair u = {exit_wave[2 * i], exit_wave[2 * i + 1]}, p = {projected[2 * i], projected[2 * i + 1]};
+    const Pair grad = {grad_out[2 * i], grad_out[2 * i + 1]};
+    const ObjectGradients result = update_pixel_backward(set, r, u, p, support[i] != 0, grad);
+    grad_exit_wave[2 * i] = result.exit_wave.re;
+    grad_exit_wave[2 * i + 1] = result.exit_wave.im;
+    grad_projected[2 * i] = result.projected.re;
+    grad_projected[2 * i + 1] = result.projected.im;
+  }
+}
+
+void update_object(const ObjectArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin, int64_t count) {
+  switch (rule.constraint) {
+    case Constraint::support:
+      return update_object_with<Support>(arrays, rule, item, begin, count);
+    case Constraint::real_nonneg:
+      return update_object_with<RealNonneg>(arrays, rule, item, begin, count);
+    case Constraint::re_nonneg:
+      return update_object_with<ReNonneg>(arrays, rule, item, begin, count);
+    case Constraint::quadrant:
+      return update_object_with<Quadrant>(arrays, rule, item, begin, count);
+    case Constraint::phase_range:
+      return update_object_with<PhaseRange>(arrays, rule, item, begin, count);
+  }
+}
+
+void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin,
+                            int64_t count) {
+  switch (rule.constraint) {
+    case Constraint::support:
+      return update_object_backward_with<Support>(arrays, rule, item, begin, count);
+    case Constraint::real_nonneg:
+      return update_object_backward_with<RealNonneg>(arrays, rule, item, begin, count);
+    case Constraint::re_nonneg:
+      return update_object_backward_with<ReNonneg>(arrays, rule, item, begin, count);
+    case Constraint::quadrant:
+      return update_object_backward_with<Quadrant>(arrays, rule, item, begin, count);
+    case Constraint::phase_range:
+      return update_object_backward_with<PhaseRange>(arrays, rule, item, begin, count);
+  }
+}
+
+}  // namespace
+
+const BlockKernels kernels = {project_modulus, project_modulus_backward, update_object, update_object_backward};
+
+}  // namespace cdipipe::projection::CDIPIPE_SIMD_NAMESPACE

@@ -1,0 +1,75 @@
+// Threads and the choice of the instruction set; the arithmetic is in projection_blocks.cpp.
+#include <vector>
+
+#include "common/simd.h"
+#include "projection/projection_blocks.h"
+
+namespace cdipipe::projection::cpu {
+namespace {
+
+const BlockKernels& active_kernels() {
+#ifdef CDIPIPE_X86_LEVELS
+  switch (simd::level()) {
+    case simd::Level::avx512:
+      return avx512::kernels;
+    case simd::Level::avx2:
+      return avx2::kernels;
+    case simd::Level::baseline:
+      break;
+  }
+#endif
+  return baseline::kernels;
+}
+
+// Calls work(item, begin, count, index) for every block of every batch item, in parallel.
+template <class Work>
+void for_each_block(int64_t batch, int64_t pixels, Work work) {
+  const int64_t blocks = block_count(pixels);
+  const int64_t total = batch * blocks;
+#pragma omp parallel for schedule(static) if (total > 1)
+  for (int64_t index = 0; index < total; ++index) {
+    const int64_t begin = (index % blocks) * kBlockPixels;
+    const int64_t left = pixels - begin;
+    work(index / blocks, begin, left < kBlockPixels ? left : kBlockPixels, index);
+  }
+}
+
+}  // namespace
+
+void project_modulus(const ModulusArrays& arrays) {
+  const BlockKernels& kernels = active_kernels();
+  const int64_t blocks = block_count(arrays.pixels);
+  std::vector<double> partials(arrays.batch * blocks);
+  for_each_block(arrays.batch, arrays.pixels, [&](int64_t item, int64_t begin, int64_t count, int64_t index) {
+    partials[index] = kernels.project_modulus(arrays, item, begin, count);
+  });
+  if (!arrays.error) return;
+  for (int64_t item = 0; item < arrays.batch; ++item) {
+    double sum = 0;
+    for (int64_t block = 0; block < blocks; ++block) sum += partials[item * blocks + block];
+    arrays.error[item] = sum;
+  }
+}
+
+void project_modulus_backward(const ModulusBackwardArrays& arrays) {
+  const BlockKernels& kernels = active_kernels();
+  for_each_block(arrays.batch, arrays.pixels, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
+    kernels.project_modulus_backward(arrays, item, begin, count);
+  });
+}
+
+void update_object(const ObjectArrays& arrays, const ObjectRule& rule) {
+  const BlockKernels& kernels = active_kernels();
+  for_each_block(arrays.batch, arrays.pixels, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
+    kernels.update_object(arrays, rule, item, begin, count);
+  });
+}
+
+void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule) {
+  const BlockKernels& kernels = active_kernels();
+  for_each_block(arrays.batch, arrays.pixels, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
+    kernels.update_object_backward(arrays, rule, item, begin, count);
+  });
+}
+
+}  // namespace cdipipe::projection::cpu

@@ -1,0 +1,219 @@
+// CUDA kernels; one thread block per kBlockPixels pixels of one batch item, neighbouring threads on neighbouring
+// pixels. Nothing here depends on scheduling order: same input, same bits.
+#include "common/cuda_check.h"
+#include "projection/object_sets.h"
+#include "projection/projection.h"
+
+namespace cdipipe::projection::cuda {
+namespace {
+
+using cdipipe::cuda::check;
+
+constexpr int kThreads = 256;
+
+struct BlockRange {
+  int64_t item, begin, end;
+};
+
+__device__ BlockRange block_range(int64_t pixels) {
+  const int64_t blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
+  const int64_t item = blockIdx.x / blocks, begin = (blockIdx.x % blocks) * kBlockPixels;
+  return {item, begin, begin + kBlockPixels < pixels ? begin + kBlockPixels : pixels};
+}
+
+__device__ Pair load(const float* base, int64_t pixel) {
+  const float2 value = reinterpret_cast<const float2*>(base)[pixel];
+  return {value.x, value.y};
+}
+
+__device__ void store(float* base, int64_t pixel, Pair value) {
+  reinterpret_cast<float2*>(base)[pixel] = make_float2(value.re, value.im);
+}
+
+// Fixed-order sum over the thread block; the result is in thread 0.
+__device__ double block_sum(double value) {
+  __shared__ double shared[kThreads];
+  shared[threadIdx.x] = value;
+  __syncthreads();
+  for (int half = kThreads / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+    __syncthreads();
+  }
+  return shared[0];
+}
+
+__device__ float amplitude_of(const float* wavefront, int64_t first, int64_t modes, int64_t pixels) {
+  float power = 0;
+  for (int64_t m = 0; m < modes; ++m) {
+    const Pair z = load(wavefront, first + m * pixels);
+    power += z.re * z.re + z.im * z.im;
+  }
+  return sqrtf(power);
+}
+
+__device__ bool is_trusted(const uint8_t* measured, int64_t stride, int64_t item, int64_t pixel) {
+  return measured == nullptr || measured[stride * item + pixel] != 0;
+}
+
+__global__ void __launch_bounds__(kThreads) project_modulus_kernel(ModulusArrays arrays, double* partials) {
+  const BlockRange range = block_range(arrays.pixels);
+  const bool in_place = arrays.wavefront == arrays.projected;
+  const float share = 1 / sqrtf(static_cast<float>(arrays.modes));
+  double error = 0;
+#pragma unroll 4
+  for (int64_t pixel = range.begin + threadIdx.x; pixel < range.end; pixel += kThreads) {
+    const int64_t first = range.item * arrays.modes * arrays.pixels + pixel;
+    const bool trusted = is_trusted(arrays.measured, arrays.measured_stride, range.item, pixel);
+    if (!trusted && in_place) continue;
+    const float b = arrays.modulus[arrays.modulus_stride * range.item + pixel];
+    const float amplitude = trusted ? amplitude_of(arrays.wavefront, first, arrays.modes, arrays.pixels) : 0;
+    const float scale = b / amplitude;
+    if (trusted) error += fabsf(amplitude - b);
+    for (int64_t m = 0; m < arrays.modes; ++m) {
+      Pair z = load(arrays.wavefront, first + m * arrays.pixels);
+      if (trusted) z = amplitude == 0 ? Pair{b * share, 0} : Pair{z.re * scale, z.im * scale};
+      store(arrays.projected, first + m * arrays.pixels, z);
+    }
+  }
+  if (partials == nullptr) return;
+  error = block_sum(error);
+  if (threadIdx.x == 0) partials[blockIdx.x] = error;
+}
+
+__global__ void __launch_bounds__(kThreads) sum_partials_kernel(const double* partials, double* error, int64_t blocks) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < blocks; i += kThreads) sum += partials[blockIdx.x * blocks + i];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) error[blockIdx.x] = sum;
+}
+
+__global__ void __launch_bounds__(kThreads) project_modulus_backward_kernel(ModulusBackwardArrays arrays) {
+  const BlockRange range = block_range(arrays.pixels);
+  const float grad_error = arrays.grad_error ? static_cast<float>(arrays.grad_error[range.item]) : 0;
+  for (int64_t pixel = range.begin + threadIdx.x; pixel < range.end; pixel += kThreads) {
+    const int64_t first = range.item * arrays.modes * arrays.pixels + pixel;
+    const bool trusted = is_trusted(arrays.measured, arrays.measured_stride, range.item, pixel);
+    const float b = arrays.modulus[arrays.modulus_stride * range.item + pixel];
+    float power = 0, inner = 0;
+    for (int64_t m = 0; m < arrays.modes; ++m) {
+      const Pair z = load(arrays.wavefront, first + m * arrays.pixels);
+      const Pair g = load(arrays.grad_projected, first + m * arrays.pixels);
+      power += z.re * z.re + z.im * z.im;
+      inner += z.re * g.re + z.im * g.im;
+    }
+    const float amplitude = sqrtf(power), inverse = amplitude > 0 ? 1 / amplitude : 0;
+    const float sign = amplitude > b ? 1.f : (amplitude < b ? -1.f : 0.f);
+    const float on_grad = trusted ? b * inverse : 1;
+    const float on_wave = trusted ? inverse * (grad_error * sign - on_grad * inverse * inner) : 0;
+    for (int64_t m = 0; m < arrays.modes; ++m) {
+      const Pair z = load(arrays.wavefront, first + m * arrays.pixels);
+      const Pair g = load(arrays.grad_projected, first + m * arrays.pixels);
+      store(arrays.grad_wavefront, first + m * arrays.pixels,
+            {on_grad * g.re + on_wave * z.re, on_grad * g.im + on_wave * z.im});
+    }
+  }
+}
+
+template <class Set, bool uses_exit_wave>
+__global__ void __launch_bounds__(kThreads) update_object_kernel(ObjectArrays arrays, ObjectRule rule) {
+  const BlockRange range = block_range(arrays.pixels);
+  const Set set(rule);
+#pragma unroll 4
+  for (int64_t pixel = range.begin + threadIdx.x; pixel < range.end; pixel += kThreads) {
+    const int64_t at = range.item * arrays.pixels + pixel;
+    const Pair p = load(arrays.projected, at);
+    const Pair u = uses_exit_wave ? load(arrays.exit_wave, at) : p;
+    const bool inside = arrays.support[pixel] != 0;
+    store(arrays.out, at, update_pixel<Set, uses_exit_wave>(set, rule, u, p, inside));
+  }
+}
+
+template <class Set>
+__global__ void __launch_bounds__(kThreads)
+    update_object_backward_kernel(ObjectBackwardArrays arrays, ObjectRule rule) {
+  const BlockRange range = block_range(arrays.pixels);
+  const Set set(rule);
+  for (int64_t pixel = range.begin + threadIdx.x; pixel < range.end; pixel += kThreads) {
+    const int64_t at = range.item * arrays.pixels + pixel;
+    const bool inside = arrays.support[pixel] != 0;
+    const ObjectGradients grads = update_pixel_backward(set, rule, load(arrays.exit_wave, at),
+                                                        load(arrays.projected, at), inside, load(arrays.grad_out, at));
+    store(arrays.grad_exit_wave, at, grads.exit_wave);
+    store(arrays.grad_projected, at, grads.projected);
+  }
+}
+
+// Calls launch(Set{}) with the object set that the rule names.
+template <class Launch>
+void with_set(const ObjectRule& rule, Launch launch) {
+  switch (rule.constraint) {
+    case Constraint::support:
+      return launch(Support(rule));
+    case Constraint::real_nonneg:
+      return launch(RealNonneg(rule));
+    case Constraint::re_nonneg:
+      return launch(ReNonneg(rule));
+    case Constraint::quadrant:
+      return launch(Quadrant(rule));
+    case Constraint::phase_range:
+      return launch(PhaseRange(rule));
+  }
+}
+
+unsigned grid_size(int64_t batch, int64_t pixels) {
+  const int64_t blocks = batch * block_count(pixels);
+  if (blocks > 2147483647) throw std::invalid_argument("CUDA kernels: more than 2^31 blocks of pixels in one call");
+  return static_cast<unsigned>(blocks);
+}
+
+}  // namespace
+
+void project_modulus(const ModulusArrays& arrays, double* partials, void* stream) {
+  const auto queue = static_cast<cudaStream_t>(stream);
+  const unsigned grid = grid_size(arrays.batch, arrays.pixels);
+  if (grid == 0) {
+    if (arrays.error && arrays.batch) {
+      check(cudaMemsetAsync(arrays.error, 0, arrays.batch * sizeof(double), queue), "project_modulus");
+    }
+    return;
+  }
+  project_modulus_kernel<<<grid, kThreads, 0, queue>>>(arrays, arrays.error ? partials : nullptr);
+  check(cudaGetLastError(), "project_modulus");
+  if (!arrays.error) return;
+  sum_partials_kernel<<<static_cast<unsigned>(arrays.batch), kThreads, 0, queue>>>(partials, arrays.error,
+                                                                                   block_count(arrays.pixels));
+  check(cudaGetLastError(), "project_modulus (sum)");
+}
+
+void project_modulus_backward(const ModulusBackwardArrays& arrays, void* stream) {
+  const unsigned grid = grid_size(arrays.batch, arrays.pixels);
+  if (grid == 0) return;
+  project_modulus_backward_kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(arrays);
+  check(cudaGetLastError(), "project_modulus_backward");
+}
+
+void update_object(const ObjectArrays& arrays, const ObjectRule& rule, void* stream) {
+  const unsigned grid = grid_size(arrays.batch, arrays.pixels);
+  if (grid == 0) return;
+  const auto queue = static_cast<cudaStream_t>(stream);
+  with_set(rule, [&](auto set) {
+    using Set = decltype(set);
+    if (rule.a == 0 && rule.g == 0) {
+      update_object_kernel<Set, false><<<grid, kThreads, 0, queue>>>(arrays, rule);
+    } else {
+      update_object_kernel<Set, true><<<grid, kThreads, 0, queue>>>(arrays, rule);
+    }
+  });
+  check(cudaGetLastError(), "update_object");
+}
+
+void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule, void* stream) {
+  const unsigned grid = grid_size(arrays.batch, arrays.pixels);
+  if (grid == 0) return;
+  const auto queue = static_cast<cudaStream_t>(stream);
+  with_set(rule,
+           [&](auto set) { update_object_backward_kernel<decltype(set)><<<grid, kThreads, 0, queue>>>(arrays, rule); });
+  check(cudaGetLastError(), "update_object_backward");
+}
+
+}  // namespace cdipipe::projection::cuda
