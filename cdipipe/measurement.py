@@ -38,6 +38,18 @@ class Geometry:
             return None
         return self.wavelength_m * self.distance_m / (size_px * self.pixel_m)
 
+    def object_pixels_m(self, shape: tuple[int, ...]) -> tuple[float, ...] | None:
+        """Object pixel along each axis of a far-field pattern or volume of ``shape``; None where it is unknown.
+
+        A rocking curve needs its Bragg angle for the third axis, which is not stored here: unknown. A volume without
+        rocking step counts as a cube of reciprocal space, sampled alike along all axes.
+        """
+        if None in (self.energy_ev, self.distance_m, self.pixel_m):
+            return None
+        if len(shape) == 3 and self.rocking_step_rad is not None:
+            return None
+        return tuple(self.object_pixel_m(size) for size in shape)
+
 
 @dataclass(frozen=True)
 class Measurement:

@@ -1,0 +1,49 @@
+# Everything runs in .venv, which the first command sets up; nothing outside this folder is changed.
+CONFIG ?= config/quickstart.yaml
+CORES ?= all
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.cdipipe-installed
+BUILD := pyproject.toml constraints.txt $(wildcard csrc/CMakeLists.txt csrc/*.cpp csrc/*/*)
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONNOUSERSITE := 1
+
+.PHONY: run test install lint bench docs clean help
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | expand -t 10
+
+$(STAMP): $(BUILD)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "cdipipe needs Python 3.11 or newer; name one with make PYTHON=python3.12 ..." >&2; exit 2; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(STAMP) ## set up .venv, pinned by constraints.txt
+
+run: $(STAMP) ## run the workflow on CONFIG and print where the report is
+	snakemake --cores $(CORES) --workflow-profile workflow/profiles/local --configfile $(CONFIG)
+	@cdipipe config $(CONFIG) --get output | sed 's|.*|Report: $(CURDIR)/&/report.html|'
+
+test: $(STAMP) ## run the tests
+	python -m pytest
+
+lint: $(STAMP) ## check style: Python, Snakemake, C++
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint --configfile config/quickstart.yaml
+	clang-format --dry-run -Werror $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu')
+
+bench: $(STAMP) ## measure, beside peers; slow
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	cdipipe bench
+
+docs: $(STAMP) ## check that the links and commands of the user guide hold
+	python -m pytest tests/test_docs.py
+
+clean: ## remove results and caches, keep .venv
+	rm -rf results .snakemake

@@ -1,0 +1,109 @@
+"""``cdipipe plot``: a picture of a measurement, of one or several objects, or of metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdipipe.errors import InputError
+
+GENERIC_NAMES = ("R", "mean", "metrics")
+"""File names of the workflow, which say less than the folders they lie in."""
+
+
+def command(
+    files: Annotated[
+        list[Path], typer.Argument(help="one measurement, one or more reconstructions, or metrics.json files")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf")],
+    measurement: Annotated[Path | None, typer.Option(help="pattern to show beside the object")] = None,
+    truth: Annotated[Path | None, typer.Option(help="simulated object to show beside")] = None,
+    curves: Annotated[Path | None, typer.Option(help="curves.npz of `cdipipe evaluate`, for --diagnostics")] = None,
+    diagnostics: Annotated[Path | None, typer.Option(help="second figure: error traces, resolution, runs")] = None,
+) -> None:
+    """Draw a pattern, an object, several objects side by side, or a table of metrics."""
+    from cdipipe.figures import canvas
+    from cdipipe.provenance import collect
+
+    for path in filter(None, (output, diagnostics)):
+        canvas.check_figure_path(path)
+    figures = {output: _main_figure(files, measurement, truth)}
+    if diagnostics is not None:
+        figures[diagnostics] = _diagnostics(files, curves)
+    elif curves is not None:
+        raise InputError("--curves: belongs to --diagnostics FIG.png, which is not given")
+    for path, figure in figures.items():
+        canvas.save_figure(figure, path, collect()["command"])
+
+
+def _main_figure(files: list[Path], measurement: Path | None, truth: Path | None):
+    from cdipipe import figures
+    from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
+
+    if all(path.suffix == ".json" for path in files):
+        return figures.metrics_figure([(label_of(path, 2), read_metrics(path)) for path in files])
+    if len(files) == 1 and _kind(files[0]) == "measurement":
+        return figures.pattern_figure(read_measurement(files[0]))
+    true_object = read_truth(truth) if truth is not None else None
+    results = [read_reconstruction(path) for path in files]
+    shapes = {result.object.shape for result in results} | ({true_object.object.shape} if true_object else set())
+    if len(shapes) > 1:
+        raise InputError(f"plot: objects of different shapes cannot be shown together: {sorted(shapes)}")
+    if len(files) > 1:
+        return figures.comparison_figure(
+            [(label_of(path), result) for path, result in zip(files, results, strict=True)], true_object
+        )
+    beside = read_measurement(measurement) if measurement is not None else None
+    return figures.object_figure(results[0], beside, true_object)
+
+
+def _diagnostics(files: list[Path], curves: Path | None):
+    from cdipipe.figures import diagnostics_figure
+    from cdipipe.io.cxi import read_reconstruction
+
+    if len(files) != 1:
+        raise InputError(f"--diagnostics: shows one reconstruction; got {len(files)} files")
+    return diagnostics_figure(read_reconstruction(files[0]), None if curves is None else read_curves(curves))
+
+
+def _kind(path: Path) -> str | None:
+    from cdipipe.io.cxi_layout import read_kind
+    from cdipipe.io.hdf5 import open_source
+
+    with open_source(path) as source:
+        return read_kind(source)
+
+
+def label_of(path: Path, folders: int = 1) -> str:
+    """How a file is called in a figure: its stem, or for the workflow's files the last ``folders`` folders."""
+    if path.stem not in GENERIC_NAMES:
+        return path.stem
+    return "/".join(path.absolute().parts[-1 - folders : -1])
+
+
+def read_metrics(path: Path) -> dict:
+    """The flat mapping of a metrics.json; InputError if it is something else."""
+    import json
+
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON; expected the metrics.json of `cdipipe evaluate`") from error
+    if not isinstance(metrics, dict):
+        raise InputError(f"{path}: expected a mapping of metrics; got {type(metrics).__name__}")
+    return metrics
+
+
+def read_curves(path: Path) -> dict:
+    """Arrays of a curves.npz by name; InputError if it is something else."""
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path) as stored:
+            return dict(stored)
+    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: not a .npz file; expected the curves of `cdipipe evaluate`") from error

@@ -1,0 +1,95 @@
+"""What all figures share: style, axes in physical units, colour bars, and writing the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cdipipe.errors import InputError
+from cdipipe.io.atomic import atomic_path
+from cdipipe.measurement import Geometry
+
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's colours, yellow left out since it vanishes on white."""
+HIDDEN = "#b4b4b4"
+FORMATS = ("png", "svg", "pdf")
+DOTS_PER_INCH = 110
+
+matplotlib.rcParams.update(
+    {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7}
+    | {"legend.fontsize": 7, "image.interpolation": "nearest", "svg.hashsalt": "cdipipe"}
+)
+
+
+@dataclass(frozen=True)
+class Pixel:
+    """Length of one object pixel along each axis of the object, in ``unit``."""
+
+    steps: tuple[float, ...]
+    unit: str
+
+
+def object_pixel(geometry: Geometry, shape: tuple[int, ...]) -> Pixel:
+    """Pixel of an object of ``shape`` in nm or µm, or in pixels where the geometry does not tell."""
+    lengths = geometry.object_pixels_m(shape)
+    if lengths is None:
+        return Pixel((1.0,) * len(shape), "px")
+    extent = max(length * size for length, size in zip(lengths, shape, strict=True))
+    factor, unit = (1e6, "µm") if extent > 20e-6 else (1e9, "nm")
+    return Pixel(tuple(length * factor for length in lengths), unit)
+
+
+def show_image(axes: Axes, image: np.ndarray, steps=(1.0, 1.0), unit="px", origin=None, colorbar=True, **options):
+    """Draw a (H, W) image with axes in ``unit``, zero at index ``origin`` of each axis; return the image artist.
+
+    ``steps`` are the pixel lengths of rows and columns. Masked entries are drawn grey.
+    """
+    rows, columns = image.shape
+    row0, column0 = origin or (rows // 2, columns // 2)
+    extent = (
+        (-0.5 - column0) * steps[1],
+        (columns - 0.5 - column0) * steps[1],
+        (rows - 0.5 - row0) * steps[0],
+        (-0.5 - row0) * steps[0],
+    )
+    artist = axes.imshow(image, extent=extent, **options)
+    artist.cmap.set_bad(HIDDEN)
+    axes.set_xlabel(unit, labelpad=1)
+    if colorbar:
+        axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03)
+    return artist
+
+
+def new_figure(rows: int, columns: int, width: float = 2.7, height: float = 2.3) -> tuple[Figure, np.ndarray]:
+    """A figure and its (rows, columns) array of axes, each about ``width`` x ``height`` inches."""
+    figure = Figure(figsize=(columns * width, rows * height + 0.4), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def check_figure_path(path: str | Path) -> str:
+    """Format of a figure by its suffix; InputError if it is none of png, svg, pdf."""
+    kind = Path(path).suffix.lstrip(".").lower()
+    if kind not in FORMATS:
+        raise InputError(f"{path}: figures end in {', '.join('.' + f for f in FORMATS)}; got '{Path(path).suffix}'")
+    return kind
+
+
+def save_figure(figure: Figure, path: str | Path, command: str = "") -> None:
+    """Write a figure whole or not at all; the format follows the suffix, ``command`` goes into the file.
+
+    Raises
+    ------
+    InputError   as :func:`check_figure_path`
+    """
+    kind = check_figure_path(path)
+    key = {"png": "Description", "svg": "Description", "pdf": "Subject"}[kind]
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    with atomic_path(path) as part:
+        figure.savefig(part, format=kind, dpi=DOTS_PER_INCH, metadata={key: command, **dates})

@@ -1,0 +1,100 @@
+"""Curves that judge a reconstruction: error of every restart, scores of the runs, PRTF and FRC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cdipipe.figures.canvas import LINES, new_figure
+from cdipipe.measurement import Reconstruction
+
+FAINT = "#8a8a8a"
+CURVES = {"prtf": ("PRTF", LINES[0]), "frc": ("FRC with truth", LINES[1]), "fsc": ("FSC with truth", LINES[1])}
+SCORE_NAMES = {"r_factor": "R-factor", "poisson_nll": "Poisson NLL", "r_factor_free": "free R-factor"}
+
+
+def diagnostics_figure(reconstruction: Reconstruction, curves: Mapping[str, np.ndarray] | None = None) -> Figure:
+    """Error traces of all restarts, resolution curves and the runs' scores, as far as they are known.
+
+    Parameters
+    ----------
+    curves : content of the ``curves.npz`` that ``cdipipe evaluate`` writes
+    """
+    draw = []
+    if reconstruction.error_trace is not None:
+        draw.append(lambda ax: show_error_traces(ax, reconstruction))
+    if curves and any(name in curves for name in CURVES):
+        draw.append(lambda ax: show_resolution(ax, curves))
+    if _shown_scores(reconstruction):
+        draw.append(lambda ax: show_runs(ax, reconstruction))
+    figure, axes = new_figure(1, max(1, len(draw)), 3.6, 2.6)
+    for ax, draw_into in zip(axes[0], draw, strict=False):
+        draw_into(ax)
+    if not draw:
+        axes[0, 0].set_axis_off()
+        axes[0, 0].text(0.5, 0.5, "no trace, runs or curves stored", ha="center", va="center")
+    return figure
+
+
+def show_error_traces(axes: Axes, reconstruction: Reconstruction) -> None:
+    """R-factor against iteration: the best restart (stored first) in colour over the grey others; or all patterns."""
+    traces = np.atleast_2d(reconstruction.error_trace)
+    iterations = np.arange(1, traces.shape[1] + 1)
+    of_patterns = reconstruction.stack in ("shots", "movie")
+    for index, trace in enumerate(traces[::-1], 1 - len(traces)):
+        best = index == 0 and not of_patterns
+        style = {"color": LINES[0], "linewidth": 1.3} if best else {"color": FAINT, "linewidth": 0.6, "alpha": 0.7}
+        axes.plot(iterations, trace, label="best" if best else None, **style)
+    if not of_patterns and len(traces) > 1:
+        axes.legend(frameon=False)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.yaxis.set_minor_formatter("{x:.2g}")
+    axes.tick_params(axis="y", which="minor", labelsize=6)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("R-factor of the iterate")
+    kind = "pattern" if of_patterns else "restart"
+    axes.set_title(f"error of {len(traces)} {kind}{'s' if len(traces) > 1 else ''}")
+
+
+def _shown_scores(reconstruction: Reconstruction) -> list[str]:
+    if reconstruction.stack in ("shots", "movie"):
+        return []
+    return [name for name in SCORE_NAMES if len(reconstruction.run_scores.get(name, ())) > 1][:2]
+
+
+def show_runs(axes: Axes, reconstruction: Reconstruction) -> None:
+    """Every run as a point by two scores, or by one and its rank; numbers are ranks, 0 is the best."""
+    names = _shown_scores(reconstruction)
+    first = np.asarray(reconstruction.run_scores[names[0]])
+    ranks = np.arange(len(first))
+    second = np.asarray(reconstruction.run_scores[names[1]]) if len(names) > 1 else ranks
+    axes.scatter(first, second, c=[LINES[0], *[FAINT] * (len(first) - 1)], s=18, zorder=3)
+    if len(first) <= 30:
+        for rank in ranks:
+            axes.annotate(str(rank), (first[rank], second[rank]), xytext=(3, 3), textcoords="offset points", fontsize=6)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.set_xlabel(SCORE_NAMES[names[0]])
+    axes.set_ylabel(SCORE_NAMES[names[1]] if len(names) > 1 else "rank")
+    axes.set_title(f"{len(first)} runs, numbered by rank")
+    axes.margins(0.12)
+
+
+def show_resolution(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
+    """PRTF and FRC against spatial frequency with their thresholds; the upper axis gives the full period."""
+    for name, (label, colour) in CURVES.items():
+        if name in curves:
+            axes.plot(curves[f"{name}_frequency"], curves[name], color=colour, label=label)
+    if "prtf" in curves:
+        axes.axhline(1 / np.e, color=LINES[0], linestyle=":", linewidth=0.9, label="1/e")
+    if "frc" in curves or "fsc" in curves:
+        axes.axhline(0.5, color=LINES[1], linestyle=":", linewidth=0.9, label="0.5")
+    axes.set_xlim(0, 0.5)
+    axes.set_ylim(-0.05, 1.08)
+    axes.set_xlabel("spatial frequency (cycles / object px)")
+    axes.set_title("resolution")
+    axes.legend(frameon=False, loc="lower left")

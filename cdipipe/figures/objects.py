@@ -1,0 +1,207 @@
+"""Patterns and objects: one reconstruction beside its data and truth, or several side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from cdipipe.figures.canvas import Pixel, new_figure, object_pixel, show_image
+from cdipipe.measurement import Measurement, Reconstruction, Truth
+
+PHASE_FLOOR = 0.1
+"""Phases are hidden where the amplitude is below this share of its 99 % quantile."""
+PLANES = ("xy", "xz", "yz")
+PLANE_AXES = ((1, 2), (0, 2), (0, 1))
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """A plane through an object: complex values, support, and the pixel lengths along its two axes."""
+
+    values: np.ndarray
+    support: np.ndarray
+    steps: tuple[float, float]
+    origin: tuple[int, int]
+
+
+def first_frame(array: np.ndarray, stack: str) -> np.ndarray:
+    """The array of a single pattern or volume itself, of a stack its first entry."""
+    return array[0] if stack in ("shots", "movie") else array
+
+
+def crop_box(support: np.ndarray, margin: float = 0.25) -> tuple[slice, ...]:
+    """Box around a support with a margin of that share of its size, at least 3 px; all of an empty one."""
+    if not support.any():
+        return tuple(slice(0, n) for n in support.shape)
+    box = []
+    for axis, size in enumerate(support.shape):
+        others = tuple(a for a in range(support.ndim) if a != axis)
+        inside = np.flatnonzero(support.any(axis=others))
+        pad = max(3, round(margin * (inside[-1] - inside[0] + 1) / 2))
+        box.append(slice(max(0, inside[0] - pad), min(size, inside[-1] + 1 + pad)))
+    return tuple(box)
+
+
+def _slices(values: np.ndarray, support: np.ndarray, box: tuple[slice, ...], pixel: Pixel) -> list[_Slice]:
+    """The cropped object, or the three planes through the middle of the crop of a volume."""
+    origin = tuple(n // 2 - b.start for n, b in zip(values.shape, box, strict=True))
+    values, support = values[box], support[box]
+    if values.ndim == 2:
+        return [_Slice(values, support, pixel.steps, origin)]
+    centre = [n // 2 for n in values.shape]
+    if support.any():
+        centre = [round(c) for c in np.argwhere(support).mean(axis=0)]
+    found = []
+    for kept in PLANE_AXES:
+        index = tuple(slice(None) if axis in kept else centre[axis] for axis in range(3))
+        found.append(
+            _Slice(
+                values[index],
+                support[index],
+                tuple(pixel.steps[a] for a in kept),
+                tuple(origin[a] for a in kept),
+            )
+        )
+    return found
+
+
+def _without_mean_phase(values: np.ndarray) -> np.ndarray:
+    """The object times the global phase that makes the phase of sum |u| u zero."""
+    mean = np.sum(np.abs(values) * values)
+    return values * np.exp(-1j * np.angle(mean)) if mean != 0 else values
+
+
+def _amplitude_limit(values: np.ndarray) -> float:
+    magnitude = np.abs(values)
+    return float(np.quantile(magnitude[magnitude > 0], 0.999)) if np.any(magnitude > 0) else 1.0
+
+
+def show_pattern(axes: Axes, intensity: np.ndarray, measured: np.ndarray, title: str) -> None:
+    """Log-scaled intensity; pixels that were not measured are grey, zero counts the darkest colour."""
+    shown = np.ma.masked_array(intensity, ~measured)
+    top = float(max(shown.max(), 1e-30)) if shown.count() else 1.0
+    bottom = min(max(top * 1e-7, 0.5), top / 10) if top > 1 else top * 1e-6
+    norm = LogNorm(bottom, top)
+    show_image(axes, np.ma.clip(shown, bottom, None), unit="detector px", norm=norm, cmap="inferno")
+    axes.set_title(title)
+
+
+def show_amplitude(axes: Axes, plane: _Slice, unit: str, limit: float, title: str) -> None:
+    """Amplitude from 0 to ``limit``."""
+    show_image(axes, np.abs(plane.values), plane.steps, unit, plane.origin, vmin=0, vmax=limit, cmap="viridis")
+    axes.set_title(title)
+
+
+def show_phase(axes: Axes, plane: _Slice, unit: str, limit: float, title: str) -> None:
+    """Phase from -pi to pi on a cyclic map, hidden where the amplitude is small."""
+    hidden = np.abs(plane.values) < PHASE_FLOOR * limit
+    phase = np.ma.masked_array(np.angle(plane.values), hidden)
+    options = {"vmin": -np.pi, "vmax": np.pi, "cmap": "twilight_shifted"}
+    artist = show_image(axes, phase, plane.steps, unit, plane.origin, colorbar=False, **options)
+    bar = axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03, ticks=[-np.pi, 0, np.pi])
+    bar.ax.set_yticklabels(["−π", "0", "π"])
+    axes.set_title(title)
+
+
+def _pattern_planes(intensity: np.ndarray, measured: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    measured = np.broadcast_to(measured, intensity.shape)
+    if intensity.ndim == 2:
+        return [(intensity, measured)]
+    return [
+        (np.take(intensity, intensity.shape[axis] // 2, axis), np.take(measured, intensity.shape[axis] // 2, axis))
+        for axis in range(3)
+    ]
+
+
+def _first_pattern(measurement: Measurement) -> tuple[np.ndarray, np.ndarray]:
+    frame = measurement.pattern(0)
+    return frame.intensity, frame.measured
+
+
+def pattern_figure(measurement: Measurement) -> Figure:
+    """The measured pattern on a log scale; of a volume the three central planes, of a stack the first entry."""
+    planes = _pattern_planes(*_first_pattern(measurement))
+    figure, axes = new_figure(1, len(planes), 3.4, 3.0)
+    for index, (ax, (intensity, measured)) in enumerate(zip(axes[0], planes, strict=True)):
+        where = f", {PLANES[index]} plane" if len(planes) == 3 else ""
+        show_pattern(ax, intensity, measured, f"intensity (photons){where}")
+    if measurement.stack in ("shots", "movie"):
+        figure.suptitle(f"first of {measurement.pattern_count} patterns")
+    return figure
+
+
+def object_figure(
+    reconstruction: Reconstruction, measurement: Measurement | None = None, truth: Truth | None = None
+) -> Figure:
+    """Amplitude, phase and support of one object, with its pattern and its truth where given.
+
+    The truth is laid over the object (whole-pixel shift, twin, global phase), so the object stays as it was found.
+    A volume gives three rows: its planes through the centre of the support.
+    """
+    values = _without_mean_phase(first_frame(reconstruction.object, reconstruction.stack))
+    support = first_frame(reconstruction.support, reconstruction.stack)
+    pixel = object_pixel(reconstruction.geometry, values.shape)
+    box = crop_box(support)
+    planes = _slices(values, support, box, pixel)
+    truth_planes = _slices(_laid_over(values, truth), support, box, pixel) if truth is not None else []
+    patterns = _pattern_planes(*_first_pattern(measurement)) if measurement is not None else []
+    columns = 3 + bool(patterns) + 2 * bool(truth_planes)
+    figure, axes = new_figure(len(planes), columns)
+    limits = _amplitude_limit(values[box]), 1.0
+    for row, plane in enumerate(planes):
+        where = f", {PLANES[row]}" if len(planes) == 3 else ""
+        cells = iter(axes[row])
+        if patterns:
+            show_pattern(next(cells), *patterns[row], f"intensity (photons){where}")
+        show_amplitude(next(cells), plane, pixel.unit, limits[0], f"amplitude{where}")
+        show_phase(next(cells), plane, pixel.unit, limits[0], f"phase (rad){where}")
+        if truth_planes:
+            limit = _amplitude_limit(truth_planes[row].values)
+            show_amplitude(next(cells), truth_planes[row], pixel.unit, limit, f"true amplitude{where}")
+            show_phase(next(cells), truth_planes[row], pixel.unit, limit, f"true phase (rad){where}")
+        ax = next(cells)
+        show_image(
+            ax, plane.support, plane.steps, pixel.unit, plane.origin, colorbar=False, cmap="gray", vmin=0, vmax=1
+        )
+        ax.set_title(f"support{where}")
+    if reconstruction.stack in ("shots", "movie"):
+        figure.suptitle(f"first of {len(reconstruction.object)} objects")
+    return figure
+
+
+def _laid_over(values: np.ndarray, truth: Truth) -> np.ndarray:
+    from cdipipe.metrics.align import align_to
+
+    true_values = first_frame(truth.object, truth.stack)
+    return align_to(values, true_values, ndim=values.ndim, subpixel=False).object
+
+
+def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | None = None) -> Figure:
+    """Amplitude (upper row) and phase (lower row) of several objects of one measurement, and of their truth.
+
+    All are laid over the truth, or over the first one (whole-pixel shift, twin, global phase). Volumes show their
+    plane through the middle of the support.
+    """
+    from cdipipe.metrics.align import align_to
+
+    objects = [(name, first_frame(r.object, r.stack), first_frame(r.support, r.stack)) for name, r in named]
+    if truth is not None:
+        head = ("truth", first_frame(truth.object, truth.stack), first_frame(truth.support, truth.stack))
+        objects = [head, *objects]
+    reference = _without_mean_phase(objects[0][1])
+    box = crop_box(objects[0][2])
+    pixel = object_pixel(named[0][1].geometry, reference.shape)
+    figure, axes = new_figure(2, len(objects))
+    for column, (name, values, _) in enumerate(objects):
+        aligned = align_to(reference, values, ndim=reference.ndim, subpixel=False).object
+        values = aligned if column else reference
+        plane = _slices(values, objects[0][2], box, pixel)[0]
+        limit = _amplitude_limit(values[box])
+        show_amplitude(axes[0, column], plane, pixel.unit, limit, name)
+        show_phase(axes[1, column], plane, pixel.unit, limit, "phase (rad)")
+    axes[0, 0].set_ylabel("amplitude")
+    return figure

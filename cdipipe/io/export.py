@@ -1,0 +1,76 @@
+"""Objects for other programs: VTI (ParaView), npz, tif. Phases in radians, amplitudes in square roots of photons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.io.atomic import atomic_path
+from cdipipe.measurement import Reconstruction
+
+
+def object_fields(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
+    """``amplitude`` and ``phase_rad`` (float32) and ``support`` (uint8), each of the object's shape.
+
+    The phase is zero outside the support; its mean inside, weighted by the squared amplitude, is zero.
+    """
+    values, inside = reconstruction.object, reconstruction.support
+    mean = np.sum((np.abs(values) * values)[inside])
+    values = values * np.exp(-1j * np.angle(mean))
+    return {
+        "amplitude": np.abs(values).astype(np.float32),
+        "phase_rad": np.where(inside, np.angle(values), 0).astype(np.float32),
+        "support": inside.astype(np.uint8),
+    }
+
+
+def write_npz(path: str | Path, reconstruction: Reconstruction) -> None:
+    """The fields and the complex ``object`` as a compressed npz."""
+    with atomic_path(path) as part:
+        np.savez_compressed(part, object=reconstruction.object, **object_fields(reconstruction))
+
+
+def write_tif(path: str | Path, reconstruction: Reconstruction) -> None:
+    """Pages of float32: amplitude, phase, support one after the other along the first axis (ImageJ: TZCYX)."""
+    import tifffile
+
+    fields = object_fields(reconstruction)
+    stacked = np.stack([field.astype(np.float32) for field in fields.values()])
+    channel_last = np.moveaxis(stacked, 0, -3)  # (frames or depth, 3, H, W), as viewers expect channels
+    with atomic_path(path) as part:
+        tifffile.imwrite(part, channel_last, imagej=True, metadata={"Labels": list(fields)})
+
+
+def write_vti(path: str | Path, reconstruction: Reconstruction) -> None:
+    """VTK image data: fields on points, x fastest; spacing in metres where the geometry tells it, else in pixels.
+
+    The origin puts the object's centre ``N // 2`` at zero. ``unit`` and, for a rocking curve, a note that the axes are
+    the detector's conjugates (not orthogonal) are stored as field data.
+
+    Raises
+    ------
+    InputError   pyvista is not installed, or the object is a stack of shots or frames
+    """
+    try:
+        import pyvista
+    except ImportError as error:
+        raise InputError("export to .vti needs pyvista: pip install 'cdipipe[paraview]'") from error
+    if reconstruction.stack in ("shots", "movie"):
+        raise InputError(f"{path}: VTI holds one object, not a stack of {reconstruction.stack}; export .tif or .npz")
+    shape = reconstruction.object.shape
+    pixels_m = reconstruction.geometry.object_pixels_m(shape)
+    spacing, unit = (pixels_m, "m") if pixels_m else ((1.0,) * len(shape), "px")
+    grid = pyvista.ImageData(
+        dimensions=(*reversed(shape), *(1,) * (3 - len(shape))),
+        spacing=(*reversed(spacing), *(1.0,) * (3 - len(shape))),
+        origin=(*(-(n // 2) * s for n, s in zip(reversed(shape), reversed(spacing), strict=True)), 0.0)[:3],
+    )
+    for name, field in object_fields(reconstruction).items():
+        grid.point_data[name] = field.ravel()
+    grid.field_data["unit"] = [unit]
+    if reconstruction.geometry.rocking_step_rad is not None:
+        grid.field_data["note"] = ["axes are conjugate to the detector and the rocking angle, not orthogonal"]
+    with atomic_path(path) as part:
+        grid.save(part, binary=True)

@@ -1,0 +1,142 @@
+"""One HTML page that holds a whole study: tables, pictures, and the commands that made them. Needs no network."""
+
+from __future__ import annotations
+
+import base64
+import importlib.resources
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cdipipe
+from cdipipe.config import Config
+from cdipipe.errors import InputError
+from cdipipe.figures.tables import COLUMNS, shown_columns
+from cdipipe.io.cxi import read_reconstruction
+from cdipipe.measurement import Reconstruction
+from cdipipe.provenance import collect
+
+TEMPLATE = "report.html.j2"
+
+
+def write_html(study: Config, source: Path) -> str:
+    """The page of a study whose results lie in its output folder.
+
+    Parameters
+    ----------
+    study : Config, read from ``source``
+
+    Raises
+    ------
+    InputError   a result or a picture is missing
+    """
+    import jinja2
+
+    folder = Path(study.output)
+    template = importlib.resources.files(cdipipe).joinpath("templates", TEMPLATE).read_text(encoding="utf-8")
+    strict = jinja2.StrictUndefined
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=strict)
+    measurements = [_measurement(study, folder, name) for name in study.used()]
+    rows = [(m["name"], r["name"], r["metrics"]) for m in measurements for r in m["results"]]
+    keys = shown_columns([metrics for _, _, metrics in rows])
+    return environment.from_string(template).render(
+        title=folder.name,
+        source=source,
+        provenance=collect([source]),
+        columns=[(key, *COLUMNS[key]) for key in keys],
+        rows=rows,
+        overview=_picture(folder / "metrics.png", "All metrics; the darker a cell, the better in its column."),
+        measurements=measurements,
+    )
+
+
+def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
+    entry = study.measurements[name]
+    truth = "the truth" if entry.scene else "the first object"
+    place = folder / name
+    return {
+        "name": name,
+        "origin": f"simulated, scene {entry.scene}" if entry.scene else "read from " + ", ".join(entry.import_.files),
+        "settings": _flat(entry.set) if entry.scene else _flat(entry.import_.model_dump(exclude_defaults=True)),
+        "pattern": _picture(place / "pattern.png", "Measured intensity, logarithmic; grey pixels were not measured."),
+        "comparison": _picture(place / "comparison.png", f"All methods, laid over {truth}."),
+        "results": [_result(study, name, method) for m, method in study.pairs() if m == name],
+    }
+
+
+def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
+    place = Path(study.output) / measurement / method
+    path = place / study.result_name()
+    result = read_reconstruction(path)
+    return {
+        "name": method,
+        "recipe": json.dumps(study.methods[method]),
+        "metrics": json.loads(_bytes(place / "metrics.json")),
+        "object": _picture(
+            place / "object.png",
+            "Amplitude, phase (hidden where the amplitude is below a tenth of its maximum) and support.",
+        ),
+        "diagnostics": _picture(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
+        "runs": _runs(result),
+        "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
+        "file": path,
+        "provenance": _provenance(result),
+        "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
+    }
+
+
+def _runs(result: Reconstruction) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of runs, best first; empty for stacks."""
+    if result.stack in ("shots", "movie") or not result.run_scores:
+        return [], []
+    names = sorted(result.run_scores, key=lambda name: name != "seed")
+    columns = [result.run_scores[name] for name in names]
+    rows = [[f"{value:.6g}" for value in values] for values in zip(range(len(columns[0])), *columns, strict=True)]
+    return ["rank", *names], rows
+
+
+def _provenance(result: Reconstruction) -> dict[str, str]:
+    record = {"recipe as run": json.dumps(result.recipe), "device": result.device, "backend": result.backend}
+    if result.seconds is not None:
+        record["seconds"] = f"{result.seconds:.2f}"
+    return {key: text for key, text in (_flat(result.provenance) | record).items() if text}
+
+
+def _flat(mapping: dict[str, Any], head: str = "") -> dict[str, str]:
+    """Nested plain data as one level of text."""
+    flat = {}
+    for key, value in mapping.items():
+        name = f"{head}{key}"
+        flat.update(_flat(value, f"{name}: ") if isinstance(value, dict) else {name: _plain(value)})
+    return flat
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _picture(path: Path, caption: str) -> dict[str, str]:
+    """A picture as a data URL, with the command that its file says made it."""
+    import io
+
+    from PIL import Image
+
+    content = _bytes(path)
+    with Image.open(io.BytesIO(content)) as image:
+        command = image.info.get("Description", "")
+    return {
+        "url": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
+        "caption": caption,
+        "command": command,
+    }
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: missing; run the workflow that makes it first") from error

@@ -1,0 +1,36 @@
+# Names of places and small helpers that the rules share.
+import re
+import shlex
+
+from cdipipe.provenance import code_digest
+
+OUT = STUDY.output
+MEASUREMENT = f"{OUT}/{{measurement}}"
+METHOD = f"{OUT}/{{measurement}}/{{method}}"
+RESULT = f"{METHOD}/{STUDY.result_name()}"
+LOGS, BENCHMARKS = f"{OUT}/logs/{{measurement}}", f"{OUT}/benchmarks/{{measurement}}"
+
+
+def any_of(names):
+    """Regular expression for exactly these names."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def options_of(command):
+    """The command-line options that the configuration gives to ``command``, as a function of the wildcards."""
+    return lambda wildcards: shlex.join(STUDY.options(command, **wildcards))
+
+
+def truth_of(wildcards):
+    """The truth of a simulated measurement, nothing for a measured one."""
+    return f"{OUT}/{wildcards.measurement}/T.cxi" if wildcards.measurement in STUDY.simulated() else []
+
+
+def results(*names):
+    """These files of every reconstruction."""
+    return [f"{OUT}/{measurement}/{method}/{name}" for measurement, method in STUDY.pairs() for name in names]
+
+
+wildcard_constraints:
+    measurement=any_of(STUDY.measurements),
+    method=any_of(STUDY.methods),

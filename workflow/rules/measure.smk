@@ -1,0 +1,41 @@
+rule simulate_measurement:
+    output:
+        measurement=f"{MEASUREMENT}/M.cxi",
+        truth=f"{MEASUREMENT}/T.cxi",
+    log:
+        f"{LOGS}.simulate.log",
+    benchmark:
+        f"{BENCHMARKS}.simulate.tsv"
+    wildcard_constraints:
+        measurement=any_of(STUDY.simulated()),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        options=options_of("simulate"),
+        code=code_digest("simulate", "optics", "io"),
+    shell:
+        "cdipipe simulate {params.options} -o {output.measurement} --truth {output.truth} > {log} 2>&1"
+
+
+rule import_measurement:
+    input:
+        lambda wildcards: STUDY.files(wildcards.measurement),
+    output:
+        f"{MEASUREMENT}/M.cxi",
+    log:
+        f"{LOGS}.import.log",
+    benchmark:
+        f"{BENCHMARKS}.import.tsv"
+    wildcard_constraints:
+        measurement=any_of(STUDY.imported()),
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        options=options_of("import"),
+        code=code_digest("io"),
+    shell:
+        "cdipipe import {params.options} -o {output} > {log} 2>&1"

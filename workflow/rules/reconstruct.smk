@@ -1,0 +1,40 @@
+rule reconstruct_object:
+    input:
+        f"{MEASUREMENT}/M.cxi",
+    output:
+        f"{METHOD}/R.cxi",
+    log:
+        f"{LOGS}.{{method}}.reconstruct.log",
+    benchmark:
+        f"{BENCHMARKS}.{{method}}.reconstruct.tsv"
+    threads: STUDY.threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        recipe=lambda wildcards: f"{STUDY_FILE}::methods.{wildcards.method}",
+        options=options_of("reconstruct"),
+        content=lambda wildcards: STUDY.methods[wildcards.method],
+        code=code_digest("methods", "optics", "ops", "io"),
+    shell:
+        "cdipipe reconstruct {input} --recipe {params.recipe} {params.options} -o {output} > {log} 2>&1"
+
+
+rule average_runs:
+    input:
+        f"{METHOD}/R.cxi",
+    output:
+        f"{METHOD}/mean.cxi",
+    log:
+        f"{LOGS}.{{method}}.runs.log",
+    benchmark:
+        f"{BENCHMARKS}.{{method}}.runs.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        options=options_of("runs"),
+        code=code_digest("metrics", "io"),
+    shell:
+        "cdipipe runs {input} {params.options} -o {output} > {log} 2>&1"

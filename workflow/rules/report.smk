@@ -1,0 +1,162 @@
+rule plot_pattern:
+    input:
+        f"{MEASUREMENT}/M.cxi",
+    output:
+        report(
+            f"{MEASUREMENT}/pattern.png",
+            caption="../report/pattern.rst",
+            category="{measurement}",
+            labels={"figure": "pattern"},
+        ),
+    log:
+        f"{LOGS}.plot.log",
+    benchmark:
+        f"{BENCHMARKS}.plot.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_digest("figures", "io"),
+    shell:
+        "cdipipe plot {input} -o {output} > {log} 2>&1"
+
+
+rule plot_reconstruction:
+    input:
+        result=RESULT,
+        measurement=f"{MEASUREMENT}/M.cxi",
+        truth=truth_of,
+        curves=f"{METHOD}/curves.npz",
+    output:
+        object=report(
+            f"{METHOD}/object.png",
+            caption="../report/object.rst",
+            category="{measurement}",
+            labels={"figure": "object", "method": "{method}"},
+        ),
+        diagnostics=report(
+            f"{METHOD}/diagnostics.png",
+            caption="../report/diagnostics.rst",
+            category="{measurement}",
+            labels={"figure": "diagnostics", "method": "{method}"},
+        ),
+    log:
+        f"{LOGS}.{{method}}.plot.log",
+    benchmark:
+        f"{BENCHMARKS}.{{method}}.plot.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
+        code=code_digest("figures", "io", "metrics/align"),
+    shell:
+        "cdipipe plot {input.result} --measurement {input.measurement} {params.truth} --curves {input.curves} "
+        "--diagnostics {output.diagnostics} -o {output.object} > {log} 2>&1"
+
+
+rule compare_methods:
+    input:
+        results=lambda wildcards: [
+            RESULT.format(measurement=measurement, method=method)
+            for measurement, method in STUDY.pairs()
+            if measurement == wildcards.measurement
+        ],
+        truth=truth_of,
+    output:
+        report(
+            f"{MEASUREMENT}/comparison.png",
+            caption="../report/comparison.rst",
+            category="{measurement}",
+            labels={"figure": "comparison"},
+        ),
+    log:
+        f"{LOGS}.compare.log",
+    benchmark:
+        f"{BENCHMARKS}.compare.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
+        code=code_digest("figures", "io", "metrics/align"),
+    shell:
+        "cdipipe plot {input.results} {params.truth} -o {output} > {log} 2>&1"
+
+
+rule plot_metrics:
+    input:
+        results("metrics.json"),
+    output:
+        report(
+            f"{OUT}/metrics.png",
+            caption="../report/summary.rst",
+            category="Metrics",
+            labels={"figure": "all metrics"},
+        ),
+    log:
+        f"{OUT}/logs/metrics.plot.log",
+    benchmark:
+        f"{OUT}/benchmarks/metrics.plot.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("figures"),
+    shell:
+        "cdipipe plot {input} -o {output} > {log} 2>&1"
+
+
+rule export_object:
+    input:
+        RESULT,
+    output:
+        f"{METHOD}/object.{{kind}}",
+    log:
+        f"{LOGS}.{{method}}.export.{{kind}}.log",
+    benchmark:
+        f"{BENCHMARKS}.{{method}}.export.{{kind}}.tsv"
+    wildcard_constraints:
+        kind="vti|npz|tif",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_digest("io", "cli/export"),
+    shell:
+        "cdipipe export {input} -o {output} > {log} 2>&1"
+
+
+rule write_report:
+    input:
+        study=STUDY_FILE,
+        summary=f"{OUT}/summary.tsv",
+        metrics=f"{OUT}/metrics.png",
+        measurements=[
+            f"{OUT}/{measurement}/{figure}.png" for measurement in STUDY.used() for figure in ("pattern", "comparison")
+        ],
+        reconstructions=results("object.png", "diagnostics.png"),
+        exports=[
+            f"{OUT}/{measurement}/{method}/object.{kind}"
+            for measurement, method in STUDY.pairs()
+            for kind in STUDY.measurements[measurement].export
+        ],
+    output:
+        f"{OUT}/report.html",
+    log:
+        f"{OUT}/logs/report.log",
+    benchmark:
+        f"{OUT}/benchmarks/report.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_digest("report", "cli/report"),
+    shell:
+        "cdipipe report {input.study} -o {output} > {log} 2>&1"
