@@ -34,13 +34,13 @@ def one_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def faults_are_input_errors(path: str | Path, what: str = "damaged or unreadable") -> Iterator[None]:
-    """Turn everything a library raises while it reads ``path`` into one InputError that names it."""
+def faults_are_input_errors(path: str | Path, what: str, faults: Any = READ_FAULTS) -> Iterator[None]:
+    """Turn the ``faults`` that a library raises while it reads ``path`` into one InputError that names it."""
     try:
         yield
     except (InputError, FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except READ_FAULTS as error:
+    except faults as error:
         raise InputError(f"{path}: {what} ({one_line(error)})") from error
 
 
