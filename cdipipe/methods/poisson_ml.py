@@ -1,6 +1,6 @@
 """Poisson maximum likelihood: nonlinear conjugate gradients from a good start.
 
-The closing step of a recipe. With counts I and prediction J = |F u|^2 + background it lowers
+The closing step of a recipe. With counts I and prediction J = |F u|^2, a small background added to both, it lowers
 
     L(u) = sum_measured (J - I ln J)
 
@@ -17,7 +17,9 @@ from cdipipe.methods.registry import IterativeParameters, Method
 
 class PoissonMlParameters(IterativeParameters):
     iterations: int = Field(30, ge=1, description="conjugate-gradient steps")
-    background: float = Field(1e-2, gt=0, description="photons per pixel added to the model, keeps the logarithm finite")
+    background: float = Field(
+        1e-2, gt=0, description="photons per pixel added to counts and model, keeps the logarithm finite"
+    )
 
 
 def run(state, problem, parameters, recipe, watch):
@@ -42,7 +44,7 @@ def run(state, problem, parameters, recipe, watch):
 
 
 def _gradient(problem, u, wave, support, background):
-    counts = problem.intensity.clamp(min=0)
+    counts = problem.intensity.clamp(min=0) + background
     weight = (1 - counts / (wave.abs().square() + background)) * problem.measured
     return problem.backpropagate(weight * wave) * support
 
@@ -60,7 +62,7 @@ def _conjugate(gradient, previous, direction):
 def _line_search(problem, wave, change, background, rounds=4):
     """Newton steps on t of L(|z + t D|^2), from the quadratic model; (B, 1, ...) real, never negative."""
     axes = tuple(range(1, wave.ndim))
-    counts = problem.intensity.clamp(min=0)
+    counts = problem.intensity.clamp(min=0) + background
     linear, square = 2 * (wave.conj() * change).real, change.abs().square()
     step = square.new_zeros((wave.shape[0],) + (1,) * (wave.ndim - 1))
     for _ in range(rounds):

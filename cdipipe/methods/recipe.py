@@ -9,6 +9,7 @@ A recipe comes as a mapping in one of three forms, and everything beside the ste
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from cdipipe.errors import InputError
-from cdipipe.methods.registry import Parameters, get_method
+from cdipipe.methods.registry import Method, Parameters, get_method
 from cdipipe.settings import validate
 
 Constraint = Literal["support", "real_nonneg", "re_nonneg", "quadrant", "phase_range"]
@@ -60,7 +61,7 @@ class Recipe(Parameters):
         "poisson_nll", description="score that ranks the restarts; lowest wins"
     )
     average_best: int = Field(1, ge=1, description="the result is the mean of this many best restarts, aligned")
-    average_last: int = Field(0, ge=0, description="a restart's result is the mean of its last so many iterates; 0: off")
+    average_last: int = Field(0, ge=0, description="a start's result is the mean of its last so many iterates; 0: off")
     closing_er: float = Field(
         0.0, ge=0, lt=1, description="share of the last step's iterations that are error reduction, at its end"
     )
@@ -80,7 +81,7 @@ class Recipe(Parameters):
     @model_validator(mode="after")
     def _consistent(self):
         if self.average_best > self.restarts:
-            raise ValueError(f"average_best: {self.average_best} runs cannot be averaged out of {self.restarts} restarts")
+            raise ValueError(f"average_best: {self.average_best} runs cannot be averaged out of {self.restarts}")
         return self
 
     @property
@@ -183,8 +184,10 @@ def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
             raise InputError(f"{where}.{form}: expected text; got {value!r}")
         own = {key: mapping.pop(key) for key in list(mapping) if key not in Recipe.model_fields}
         if form == "method":
-            steps = [_step(value, own, where)]
-            if not get_method(value).converged_estimate:
+            method = get_method(value, where)
+            _refuse_unknown(own, [method], where)
+            steps = [(value, validate(method.parameters, own, where))]
+            if not method.converged_estimate:
                 mapping.setdefault("closing_er", DEFAULT_CLOSING_ER)
         else:
             steps = _steps_from_sequence(value, own, where)
@@ -192,28 +195,29 @@ def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
     return checked.model_copy(update={"steps": tuple(steps)})
 
 
-def _step(name: str, settings: Any, where: str) -> tuple[str, Parameters]:
-    method = get_method(name, where)
-    try:
-        return name, validate(method.parameters, settings, where)
-    except InputError as error:
-        known = ", ".join(key for key in Recipe.model_fields if key != "steps")
-        raise InputError(f"{error}, and for every method {known}" if "it takes" in str(error) else str(error)) from error
+def _refuse_unknown(settings: dict, methods: list[Method], where: str, taken: tuple[str, ...] = ()) -> None:
+    """Complain about a key that belongs neither to one of the methods nor to every recipe."""
+    known = list(dict.fromkeys(key for method in methods for key in method.parameters.model_fields if key not in taken))
+    for key in settings:
+        if key not in known:
+            shared = [name for name in Recipe.model_fields if name != "steps"]
+            close = difflib.get_close_matches(key, known + shared, n=1)
+            hint = f" (did you mean '{close[0]}'?)" if close else ""
+            raise InputError(
+                f"{where}.{key}: unknown key '{key}'{hint}; it takes {', '.join(known)}, "
+                f"and like every method {', '.join(shared)}"
+            )
 
 
 def _steps_from_sequence(text: str, shared: dict, where: str) -> list[tuple[str, Parameters]]:
     """Steps of a shorthand; ``shared`` holds method parameters that go to every step that knows them."""
     steps = expand_sequence(text, f"{where}.sequence")
-    models = {name: get_method(name, f"{where}.sequence").parameters for name, _ in steps}
-    for key in shared:
-        if key == "iterations" or not any(key in model.model_fields for model in models.values()):
-            known = sorted({k for model in models.values() for k in model.model_fields} - {"iterations"})
-            known += [k for k in Recipe.model_fields if k != "steps"]
-            raise InputError(f"{where}.{key}: unknown key '{key}'; it takes {', '.join(known)}")
-    checked = {
-        name: validate(model, {k: v for k, v in shared.items() if k in model.model_fields}, where)
-        for name, model in models.items()
-    }
+    methods = {name: get_method(name, f"{where}.sequence") for name, _ in steps}
+    _refuse_unknown(shared, list(methods.values()), where, taken=("iterations",))
+    checked = {}
+    for name, method in methods.items():
+        own = {key: value for key, value in shared.items() if key in method.parameters.model_fields}
+        checked[name] = validate(method.parameters, own, where)
     return [(name, checked[name].model_copy(update={"iterations": count})) for name, count in steps]
 
 

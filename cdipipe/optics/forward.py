@@ -94,7 +94,9 @@ class ForwardModel:
         InputError   a kind that this version does not know
         """
         if data.get("kind") != "far_field" or data.get("ndim", 2) not in (2, 3):
-            raise InputError(f"forward model {data.get('kind')!r} of rank {data.get('ndim')!r}; known: far_field, 2 or 3")
+            raise InputError(
+                f"forward model {data.get('kind')!r} of rank {data.get('ndim')!r}; known: far_field, 2 or 3"
+            )
         probes = data.get("probe_modes")
         probes = None if probes is None else torch.from_numpy(np.ascontiguousarray(probes, dtype=np.complex64))
         return cls(data.get("ndim", 2), "far_field", probes)
@@ -126,7 +128,8 @@ class CornerModel:
     def project_modulus(self, object_, modulus, measured) -> tuple[torch.Tensor, torch.Tensor]:
         """P_M of a batch (B, *grid) and its misfit sum_measured |A - modulus| per item, (B,) float64."""
         wavefront = self.propagate(object_)
-        misfit = ops.project_modulus_(wavefront, modulus, measured, modes=self.probe_modes is not None)
+        misfit = torch.empty(object_.shape[: -self.ndim], dtype=torch.float64, device=object_.device)
+        ops.project_modulus_(wavefront, modulus, measured, misfit, self.probe_modes is not None, ndim=self.ndim)
         waves = fourier.inverse_corner(wavefront, self.ndim)
         if self.probe_modes is None:
             return waves, misfit

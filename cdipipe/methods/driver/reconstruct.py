@@ -79,7 +79,9 @@ def reconstruct(
             runs = run_restarts(problem, recipe, seeds, pattern_start.object, pattern_start.support, watch)
             results.append(runs)
     seconds = time.perf_counter() - began
-    result = _one(results[0], recipe, keep_runs) if measurement.stack in ("single", "volume") else _many(results, recipe)
+    result = (
+        _one(results[0], recipe, keep_runs) if measurement.stack in ("single", "volume") else _many(results, recipe)
+    )
     probes = measurement.probe_modes
     forward = ForwardModel(
         len(measurement.pattern_shape), probe_modes=None if probes is None else torch.from_numpy(probes)
