@@ -74,5 +74,6 @@ def test_a_single_method_closes_with_error_reduction():
 
 
 def test_validation_needs_no_torch():
-    code = "import sys, cdipipe.methods.recipe as r; r.recipe_from_mapping({'method': 'dm'})\nsys.exit('torch' in sys.modules)"
+    code = "import sys; from cdipipe.methods.recipe import recipe_from_mapping as r; r({'method': 'dm'})"
+    code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
