@@ -63,7 +63,8 @@ def versions() -> dict[str, str]:
 
 
 def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    return shlex.join(["cdipipe" if program == "main.py" else program or "python", *sys.argv[1:]])
 
 
 def _utc_time() -> str:

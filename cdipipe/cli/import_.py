@@ -109,7 +109,10 @@ def _write(output: Path, measurement: Any, account: dict, inputs: list[str], opt
     from cdipipe.provenance import collect
 
     record = collect(dict.fromkeys(split_key(name)[0] for name in inputs))
-    record["import"] = {"options": asdict(options), **account}
+    chosen = {
+        name: value for name, value in asdict(options).items() if value not in (None, False) and name != "geometry"
+    }
+    record["import"] = {"options": chosen, **account}
     write_measurement(output, replace(measurement, provenance=record))
     print(summarise(output, measurement, account))
 

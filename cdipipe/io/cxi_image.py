@@ -20,6 +20,8 @@ FREE_PIXELS_PATH = "/entry_1/free_pixels"
 
 def write_image(entry: h5py.Group, image: np.ndarray, support: np.ndarray, stack: Stack) -> h5py.Group:
     """Write ``image_1``: the complex object, its support, and the same support as CXI bits in ``mask``."""
+    if image.ndim != (2 if stack == "single" else 3) or support.shape != image.shape:
+        raise ValueError(f"object {image.shape} and support {support.shape} do not fit the stack '{stack}'")
     group = layout.make_group(entry, "image_1", "NXdata")
     group.attrs["signal"] = "data"
     stored = layout.write_array(group, "data", np.asarray(image, dtype=np.complex64))

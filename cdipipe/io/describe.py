@@ -1,0 +1,156 @@
+"""What a file holds, as plain data for ``cdipipe info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import fft, ndimage
+
+from cdipipe.io import cxi, cxi_layout
+from cdipipe.io.cxi_image import read_image
+from cdipipe.io.formats import format_of, read_array, split_key
+from cdipipe.io.hdf5 import open_source
+from cdipipe.measurement import Geometry, Measurement, Reconstruction
+
+AUTOCORRELATION_THRESHOLD = 0.04
+FAR_LAG_DEVIATIONS = 3.5
+
+
+def estimate_object_extent(pattern: np.ndarray, measured: np.ndarray) -> tuple[float | None, ...]:
+    """Extent of the object along each axis in pixels: half that of the thresholded autocorrelation.
+
+    The patch around zero lag where |F^-1 I| exceeds 4 % of its maximum, or 3.5 standard deviations of the outer lags
+    where these are noisier. An estimate: a faint edge of the object makes it too small.
+
+    Parameters
+    ----------
+    pattern : (H, W) or (D, H, W) intensity, zero frequency at ``N // 2``
+    measured : bool, same shape
+
+    Returns
+    -------
+    tuple of float or None
+        None where the patch reaches across the whole array (undersampled), or the zero frequency was not measured.
+    """
+    if not measured[tuple(size // 2 for size in pattern.shape)]:
+        return (None,) * pattern.ndim
+    intensity = np.fft.ifftshift(np.where(measured, pattern, 0).astype(np.float32))
+    autocorrelation = np.fft.fftshift(np.abs(fft.ifftn(intensity, workers=-1)))
+    autocorrelation /= autocorrelation.max()
+    outer = autocorrelation[tuple(slice(0, max(size // 8, 1)) for size in pattern.shape)]
+    threshold = max(AUTOCORRELATION_THRESHOLD, FAR_LAG_DEVIATIONS * float(np.sqrt(np.mean(outer**2) / 2)))
+    labels, _ = ndimage.label(autocorrelation > threshold)
+    origin = labels[tuple(size // 2 for size in pattern.shape)]
+    if origin == 0:
+        return (None,) * pattern.ndim
+    patch = ndimage.find_objects((labels == origin).astype(np.int8))[0]
+    widths = [part.stop - part.start for part in patch]
+    return tuple(None if w >= size - 1 else (w + 1) / 2 for w, size in zip(widths, pattern.shape, strict=True))
+
+
+def _geometry(geometry: Geometry, shape: tuple[int, ...]) -> dict[str, Any]:
+    known = {name: value for name, value in vars(geometry).items() if value is not None}
+    if geometry.wavelength_m is not None:
+        known["wavelength_m"] = geometry.wavelength_m
+    if geometry.object_pixel_m(1) is not None:
+        known["object_pixel_m"] = [geometry.object_pixel_m(size) for size in shape[-2:]]
+    return known
+
+
+def describe_measurement(measurement: Measurement) -> dict[str, Any]:
+    """Counts, mask, geometry and sampling of a measurement."""
+    intensity, measured = measurement.intensity, measurement.measured
+    stacked = measurement.stack in ("shots", "movie")
+    counts = np.where(measured, intensity, 0)
+    photons = counts.reshape(measurement.pattern_count, -1).sum(1, dtype=np.float64)
+    pattern, mask = (counts.mean(0), np.ones_like(measured[0])) if stacked else (counts, measured)
+    mask = (measured if measured.ndim == 2 else measured.all(0)) if stacked else mask
+    extent = estimate_object_extent(pattern, mask)
+    return {
+        "stack": measurement.stack,
+        "shape": list(intensity.shape),
+        "patterns": measurement.pattern_count,
+        "photons_total": float(photons.sum()),
+        "photons_per_pattern": {
+            "mean": float(photons.mean()),
+            "min": float(photons.min()),
+            "max": float(photons.max()),
+        },
+        "brightest_pixel": float(np.max(intensity, where=np.broadcast_to(measured, intensity.shape), initial=0)),
+        "masked_share": float(1 - measured.mean()),
+        "geometry": _geometry(measurement.geometry, intensity.shape),
+        "object_extent_px_estimate": list(extent),
+        "oversampling_ratio_estimate": [e and n / e for e, n in zip(extent, pattern.shape, strict=True)],
+        "probe_modes": 0 if measurement.probe_modes is None else len(measurement.probe_modes),
+        "provenance": measurement.provenance,
+    }
+
+
+def _image(image: np.ndarray, support: np.ndarray, stack: str, geometry: Geometry) -> dict[str, Any]:
+    patterns = len(image) if stack in ("shots", "movie") else 1
+    return {
+        "stack": stack,
+        "shape": list(image.shape),
+        "photons_per_pattern": {"mean": float((np.abs(image) ** 2).sum(dtype=np.float64) / patterns)},
+        "support_px": int(support.sum()) // patterns,
+        "geometry": _geometry(geometry, image.shape),
+    }
+
+
+def describe_reconstruction(result: Reconstruction) -> dict[str, Any]:
+    """Object, method, runs and scores of a reconstruction."""
+    trace = result.error_trace
+    return {
+        **_image(result.object, result.support, result.stack, result.geometry),
+        "method": result.method,
+        "recipe": result.recipe,
+        "forward": result.forward,
+        "iterations": 0 if trace is None or trace.ndim == 0 else int(trace.shape[-1]),
+        "runs_kept": 0 if result.runs is None else len(result.runs),
+        "run_scores": {name: values.tolist() for name, values in result.run_scores.items()},
+        "free_pixels": 0 if result.free_pixels is None else int(result.free_pixels.sum()),
+        "seconds": result.seconds,
+        "device": result.device,
+        "backend": result.backend,
+        "provenance": result.provenance,
+    }
+
+
+def _describe_truth(path: Path) -> dict[str, Any]:
+    with open_source(path) as source:
+        image, support, stack = read_image(source)
+        facts = _image(image, support, stack, cxi_layout.read_geometry(source))
+        return {**facts, "provenance": cxi_layout.read_provenance(source)}
+
+
+def _describe_array(name: str) -> dict[str, Any]:
+    values = read_array(name)
+    finite = values[np.isfinite(values)]
+    facts: dict[str, Any] = {"shape": list(values.shape), "dtype": str(values.dtype)}
+    facts["not_finite"] = int(values.size - finite.size)
+    if finite.size:
+        facts |= {"min": finite.min().item(), "max": finite.max().item(), "sum": float(finite.sum(dtype=np.float64))}
+    return facts
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Plain data on a CXI file of any kind, or on the array in another format (``FILE::KEY`` picks one).
+
+    Raises
+    ------
+    InputError
+        The file is damaged, of an unknown format, or holds nothing usable.
+    """
+    path, key = split_key(name)
+    if format_of(path) != "cxi" or key is not None:
+        return {"file": str(path), "kind": "array", **_describe_array(name)}
+    kind = cxi.file_kind(path)
+    if kind == "measurement":
+        facts = describe_measurement(cxi.read_measurement(path))
+    elif kind == "reconstruction":
+        facts = describe_reconstruction(cxi.read_reconstruction(path))
+    else:
+        facts = _describe_truth(path)
+    return {"file": str(path), "kind": kind, **facts}
