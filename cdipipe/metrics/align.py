@@ -6,7 +6,6 @@ phase; a pattern whose centre lies between pixels adds a phase ramp. Objects are
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -225,23 +224,3 @@ def _finished(target, laid, moving, shift, is_twin, slope, scale) -> AlignedObje
         scale=float(factor),
         correlation=correlation(fixed, free),
     )
-
-
-def align_all(reference: np.ndarray, runs: np.ndarray, **options) -> list[AlignedObject]:
-    """Every run laid over one reference; ``options`` as in :func:`align_to`.
-
-    Parameters
-    ----------
-    reference : (H, W) or (D, H, W) complex
-    runs : (R, H, W) or (R, D, H, W) complex
-    """
-    return [align_to(reference, run, **options) for run in runs]
-
-
-def correlation_matrix(aligned: np.ndarray) -> np.ndarray:
-    """|correlation| of every pair of aligned runs, (R, R) float64; no further alignment."""
-    count = len(aligned)
-    matrix = np.eye(count)
-    for a, b in itertools.combinations(range(count), 2):
-        matrix[a, b] = matrix[b, a] = correlation(aligned[a], aligned[b])
-    return matrix

@@ -1,0 +1,76 @@
+"""``cdipipe evaluate``: how good a reconstruction is, as one flat JSON file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdipipe.errors import InputError
+
+
+def command(
+    reconstruction: Annotated[Path, typer.Argument(help="reconstruction, .cxi")],
+    measurement: Annotated[Path, typer.Option(help="what it was reconstructed from, .cxi")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="metrics to write, .json")],
+    truth: Annotated[Path | None, typer.Option(help="true object of a simulation, .cxi")] = None,
+    curves: Annotated[Path | None, typer.Option(help="PRTF, FRC and radial curves to write, .npz or .json")] = None,
+) -> None:
+    """Measure a reconstruction against its measurement, its own runs, and the truth where there is one."""
+    from cdipipe.io.atomic import check_output
+
+    _check_names(reconstruction, measurement, truth, output, curves)
+    for path in filter(None, (output, curves)):
+        check_output(path)
+
+    from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
+    from cdipipe.metrics.evaluate import evaluate
+    from cdipipe.progress import progress
+
+    found = evaluate(
+        read_reconstruction(reconstruction),
+        read_measurement(measurement),
+        None if truth is None else read_truth(truth),
+        progress=lambda items: progress(items, "evaluate"),
+    )
+    _write(output, curves, found)
+    shown = ("r_factor", "complex_correlation", "repeatability")
+    print(f"{output}: " + ", ".join(f"{name} {found.metrics[name]:.4g}" for name in shown if name in found.metrics))
+
+
+def _check_names(reconstruction, measurement, truth, output, curves) -> None:
+    inputs = [path for path in (reconstruction, measurement, truth) if path is not None]
+    outputs = [path for path in (output, curves) if path is not None]
+    if any(a.exists() and b.exists() and a.samefile(b) for a in inputs for b in outputs):
+        raise InputError("an output would replace an input; give it another name")
+    if curves is not None and curves.suffix not in (".npz", ".json"):
+        raise InputError(f"--curves {curves}: expected a name that ends in .npz or .json")
+    if curves is not None and curves.resolve() == output.resolve():
+        raise InputError(f"--curves {curves}: metrics and curves need two files")
+
+
+def _write(output: Path, curves: Path | None, found) -> None:
+    """Both files or none."""
+    import json
+
+    from cdipipe.io.atomic import atomic_path
+
+    with atomic_path(output) as part:
+        part.write_text(json.dumps(found.metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        if curves is not None:
+            with atomic_path(curves) as curves_part:
+                _write_curves(curves_part, found.curves)
+
+
+def _write_curves(path: Path, curves: dict) -> None:
+    """Arrays by name; in JSON a ring without a value is null."""
+    import json
+
+    import numpy as np
+
+    if path.suffix == ".npz":
+        np.savez(path, **curves)
+        return
+    plain = {name: np.where(np.isfinite(curve), curve, None).tolist() for name, curve in curves.items()}
+    path.write_text(json.dumps(plain, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,219 @@
+"""Every metric of a reconstruction: the flat content of metrics.json, and the curves behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.measurement import Measurement, Reconstruction, Truth
+from cdipipe.metrics import fourier, statistics
+from cdipipe.metrics.align import align_to
+from cdipipe.metrics.image import image_metrics
+
+FRC_THRESHOLD = 0.5
+"""Against a noise-free truth; the counterpart of 0.143 between independent halves."""
+PRTF_THRESHOLD = float(np.exp(-1))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``evaluate`` finds.
+
+    Parameters
+    ----------
+    metrics : dict of str -> float or str, the content of metrics.json
+    curves : dict of str -> (rings,) float64, means over the patterns of a stack
+        ``radial_measured``, ``radial_predicted`` (mean photons per pixel) and ``radial_pixels``; with truth ``frc``
+        (``fsc`` of a volume), its ``_half_bit``, ``_one_bit`` and ``_threshold``; with runs ``prtf``, its ``_smooth``
+        (3 rings, what the resolution is read from), ``_phase``, ``_threshold`` and ``_floor``. Every group has its
+        ``_frequency`` in cycles per object pixel. Thresholds and floor are single numbers.
+    """
+
+    metrics: dict[str, float | str]
+    curves: dict[str, np.ndarray]
+
+
+def evaluate(
+    reconstruction: Reconstruction,
+    measurement: Measurement,
+    truth: Truth | None = None,
+    progress: Callable | None = None,
+) -> Evaluation:
+    """Judge a reconstruction by its measurement, by its own runs, and by the truth where there is one.
+
+    Parameters
+    ----------
+    reconstruction, measurement, truth : of the same shape and stack
+    progress : callable that wraps an iterable, optional
+
+    Returns
+    -------
+    Evaluation
+        Of a stack of shots or frames the means over the patterns, and ``NAME_std``. What cannot be computed is absent.
+
+    Raises
+    ------
+    InputError   shapes or stacks differ
+    """
+    _check_shapes(reconstruction, measurement, truth)
+    model = _forward_model(reconstruction, len(measurement.pattern_shape))
+    indices = range(measurement.pattern_count)
+    rows, curves = [], []
+    for index in indices if progress is None else progress(indices):
+        row, curve = _evaluate_pattern(reconstruction, measurement, truth, index, model)
+        rows.append(row)
+        curves.append(curve)
+    is_stack = measurement.stack in ("shots", "movie")
+    metrics = statistics.summarise(rows) if is_stack else rows[0]
+    joined = {name: _mean_of_valid([curve[name] for curve in curves]) for name in curves[0]}
+    if reconstruction.runs is not None and not is_stack and len(reconstruction.runs) > 1:
+        more, more_curves = _judge_runs(reconstruction, measurement, model)
+        metrics, joined = metrics | more, joined | more_curves
+    return Evaluation(metrics | _circumstances(reconstruction), joined)
+
+
+def _evaluate_pattern(reconstruction, measurement, truth, index, model):
+    pattern = measurement.pattern(index)
+    is_stack = measurement.stack in ("shots", "movie")
+    object_ = reconstruction.object[index] if is_stack else reconstruction.object
+    free = _pattern_of(reconstruction.free_pixels, index, pattern.intensity.ndim)
+    predicted = _predict(model, object_)
+    metrics = fourier.misfits(predicted, pattern.intensity, pattern.measured, free)
+    curves = _radial(predicted, pattern, free)
+    if truth is not None:
+        true_object = truth.object[index] if is_stack else truth.object
+        support = truth.support[index] if is_stack else truth.support
+        more, more_curves = _judge_by_truth(object_, true_object, support)
+        of_truth = fourier.misfits(_predict(model, true_object), pattern.intensity, pattern.measured, free)
+        metrics |= more | {f"{name}_truth": of_truth[name] for name in ("r_factor", "poisson_nll") if name in of_truth}
+        curves |= more_curves
+    return metrics, curves
+
+
+def _judge_by_truth(object_, truth, support):
+    aligned = align_to(truth, object_, scale=True).object
+    metrics = image_metrics(truth, support, aligned)
+    frequencies = fourier.ring_frequencies(truth.shape)
+    frc = fourier.fourier_ring_correlation(truth, aligned)
+    resolution = fourier.resolution_px(frequencies, frc, FRC_THRESHOLD)
+    if resolution is not None:
+        metrics["frc_resolution_px"] = resolution
+    filled, name = float(support.mean()), "fsc" if truth.ndim == 3 else "frc"
+    curves = {
+        name: frc,
+        f"{name}_frequency": frequencies,
+        f"{name}_half_bit": fourier.bit_threshold(truth.shape, 0.5, filled),
+        f"{name}_one_bit": fourier.bit_threshold(truth.shape, 1.0, filled),
+        f"{name}_threshold": np.array(FRC_THRESHOLD),
+    }
+    return metrics, curves
+
+
+def _judge_runs(reconstruction, measurement, model):
+    """PRTF and repeatability of the stored runs, aligned to the reconstruction; the truth plays no part."""
+    aligned = statistics.align_runs(reconstruction.object, reconstruction.runs)
+    used = _used_pixels(measurement, _pattern_of(reconstruction.free_pixels, 0, measurement.intensity.ndim))
+    waves = np.stack([_propagate(model, run, measurement.intensity, used) for run in aligned])
+    frequencies = fourier.ring_frequencies(measurement.pattern_shape)
+    prtf = fourier.phase_retrieval_transfer(waves, measurement.intensity, used)
+    smooth = fourier.smooth_rings(prtf)
+    floor = float(np.sqrt(np.pi / 4 / len(aligned)))
+    found = {
+        "prtf_resolution_px": fourier.resolution_px(frequencies, smooth, PRTF_THRESHOLD),
+        "prtf_runs": len(aligned),
+        "prtf_floor": floor,
+        "repeatability": statistics.repeatability(aligned),
+    }
+    curves = {
+        "prtf": prtf,
+        "prtf_frequency": frequencies,
+        "prtf_smooth": smooth,
+        "prtf_phase": fourier.phase_retrieval_transfer(waves, measurement.intensity, used, phase_only=True),
+        "prtf_threshold": np.array(PRTF_THRESHOLD),
+        "prtf_floor": np.array(floor),
+    }
+    return {name: value for name, value in found.items() if value is not None}, curves
+
+
+def _propagate(model, object_: np.ndarray, intensity: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Wavefront (*grid), or (M, *grid) of incoherent modes, scaled to the measured photons."""
+    from cdipipe.optics import fourier as transform
+
+    exit_wave = transform.to_corner(_tensor(object_), model.ndim)
+    wave = transform.to_centre(model.corner().propagate(exit_wave), model.ndim).numpy()
+    power = np.abs(wave) ** 2
+    scale = fourier.intensity_scale(power.sum(axis=0) if wave.ndim > intensity.ndim else power, intensity, used)
+    return wave if scale is None else wave * np.sqrt(scale)
+
+
+def _radial(predicted, pattern, free):
+    used = _used_pixels(pattern, free)
+    scale = fourier.intensity_scale(predicted, pattern.intensity, used)
+    shape = pattern.intensity.shape
+    return {
+        "radial_frequency": fourier.ring_frequencies(shape),
+        "radial_pixels": fourier.ring_sums(np.ones(shape)),
+        "radial_measured": fourier.ring_means(pattern.intensity, used),
+        "radial_predicted": fourier.ring_means(predicted * (scale or 1.0), used),
+    }
+
+
+def _used_pixels(pattern, free):
+    return pattern.measured if free is None else pattern.measured & ~free
+
+
+def _pattern_of(array, index, rank):
+    """The entry of one pattern in an array that holds one for each, or one for all."""
+    return array[index] if array is not None and array.ndim > rank else array
+
+
+def _forward_model(reconstruction: Reconstruction, rank: int):
+    """The reconstruction's own forward model."""
+    from cdipipe.optics.forward import ForwardModel
+
+    model = ForwardModel.from_dict({"ndim": rank, **reconstruction.forward})
+    if model.ndim != rank:
+        raise InputError(f"the reconstruction's forward model has {model.ndim} axes, the patterns have {rank}")
+    return model
+
+
+def _predict(model, object_: np.ndarray) -> np.ndarray:
+    """Photons on the detector, unscaled, centred."""
+    return model.predict_intensity(_tensor(object_)).numpy()
+
+
+def _tensor(array: np.ndarray):
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex128))
+
+
+def _mean_of_valid(arrays: list[np.ndarray]) -> np.ndarray:
+    stacked = np.stack(arrays)
+    valid = np.isfinite(stacked)
+    count = valid.sum(axis=0)
+    total = np.where(valid, stacked, 0).sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def _circumstances(reconstruction: Reconstruction) -> dict[str, float | str]:
+    known = {"device": reconstruction.device, "backend": reconstruction.backend or "unknown"}
+    if reconstruction.seconds is not None:
+        known["seconds"] = float(reconstruction.seconds)
+    return known
+
+
+def _check_shapes(reconstruction: Reconstruction, measurement: Measurement, truth: Truth | None) -> None:
+    expected = (measurement.stack, measurement.intensity.shape)
+    for name, item in (("reconstruction", reconstruction), ("truth", truth)):
+        if item is not None and (item.stack, item.object.shape) != expected:
+            raise InputError(
+                f"the {name} does not fit the measurement: {item.stack} of shape {item.object.shape}, "
+                f"the measurement is {expected[0]} of shape {expected[1]}"
+            )
+    free = reconstruction.free_pixels
+    if free is not None and free.shape not in (measurement.pattern_shape, measurement.intensity.shape):
+        raise InputError(f"free pixels of shape {free.shape} do not fit patterns of shape {measurement.pattern_shape}")

@@ -1,0 +1,103 @@
+"""What several independent runs, or many patterns, say together. Nothing here ever sees the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from cdipipe.metrics.align import align_to
+
+
+def align_runs(reference: np.ndarray, runs: np.ndarray, **options) -> np.ndarray:
+    """Every run laid over one reference; ``options`` as in ``align_to``.
+
+    Parameters
+    ----------
+    reference : (*grid) complex
+    runs : (R, *grid) complex
+
+    Returns
+    -------
+    (R, *grid), dtype of ``runs``
+    """
+    return np.stack([align_to(reference, run, **options).object for run in runs])
+
+
+def correlation_matrix(aligned: np.ndarray) -> np.ndarray:
+    """|sum conj(a) b| / (|a| |b|) of every pair of aligned runs, (R, R) float64; no further alignment."""
+    gram = np.abs(_gram(aligned))
+    norm = np.sqrt(np.diag(gram))
+    below = np.outer(norm, norm)
+    return np.minimum(np.divide(gram, below, out=np.zeros_like(gram), where=below > 0), 1.0)
+
+
+def repeatability(aligned: np.ndarray) -> float | None:
+    """Mean |correlation| over all pairs of different runs; None with fewer than two."""
+    if len(aligned) < 2:
+        return None
+    pairs = np.triu_indices(len(aligned), 1)
+    return float(correlation_matrix(aligned)[pairs].mean())
+
+
+def modes(aligned: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Orthogonal modes of aligned runs (singular value decomposition), strongest first.
+
+    The first is what the runs agree on, the others how they differ; a first weight of 0.9 means that 90 % of the
+    energy is common to all.
+
+    Parameters
+    ----------
+    aligned : (R, *grid) complex
+    count : modes to return, at most R
+
+    Returns
+    -------
+    modes : (count, *grid) complex, each with the root mean square norm of the runs, so on their photon scale
+    weights : (R,) float64, energy shares of all R modes; they sum to 1
+    """
+    runs = aligned.reshape(len(aligned), -1)
+    values, vectors = np.linalg.eigh(_gram(aligned))
+    values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+    total = values.sum()
+    if total == 0:
+        raise ValueError("modes: every run is zero")
+    found = vectors[:, :count].conj().T.astype(runs.dtype) @ runs
+    norms = np.linalg.norm(found, axis=1, keepdims=True)
+    found = np.divide(found, norms, out=np.zeros_like(found), where=norms > 1e-6 * np.sqrt(total))
+    turn = np.exp(-1j * np.angle(found @ runs.mean(axis=0).conj()))  # phases as in the mean of the runs
+    found = found * (turn * np.sqrt(total / len(runs)))[:, None]
+    return found.reshape(-1, *aligned.shape[1:]).astype(aligned.dtype), values / total
+
+
+def mean_object(aligned: np.ndarray) -> np.ndarray:
+    """Mean of aligned runs, added up in double precision."""
+    return aligned.mean(axis=0, dtype=np.complex128).astype(aligned.dtype)
+
+
+def best_first(scores: dict[str, np.ndarray], count: int) -> np.ndarray:
+    """Order of runs from best to worst: by Poisson NLL, else by R-factor, else as they are stored.
+
+    Runs are chosen by likelihood, not by R-factor: over 8 patterns of plain HIO its choice correlated 0.76 with the
+    truth, that of the R-factor 0.69.
+    """
+    for name in ("poisson_nll", "r_factor"):
+        if name in scores and len(scores[name]) == count:
+            return np.argsort(scores[name], kind="stable")
+    return np.arange(count)
+
+
+def summarise(rows: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Mean of each metric over the patterns that have it, and its standard deviation (over N) as ``NAME_std``."""
+    rows = list(rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    summary = {}
+    for name in names:
+        values = np.array([row[name] for row in rows if name in row], float)
+        summary[name], summary[f"{name}_std"] = float(values.mean()), float(values.std())
+    return summary
+
+
+def _gram(aligned: np.ndarray) -> np.ndarray:
+    runs = aligned.reshape(len(aligned), -1)
+    return (runs @ runs.conj().T).astype(np.complex128)

@@ -1,0 +1,159 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cdipipe.errors import InputError
+from cdipipe.measurement import Reconstruction
+from cdipipe.metrics.align import twin_of
+from cdipipe.metrics.evaluate import evaluate
+from cdipipe.settings import validate
+from cdipipe.simulate.exposure import simulate
+from cdipipe.simulate.registry import get_scene
+
+
+def scene(**settings):
+    polygons = get_scene("polygons")
+    return simulate(polygons, validate(polygons.parameters, {"size": 48, **settings}, "polygons"), seed=2)
+
+
+def reconstruction_of(truth, **changes):
+    fields = {"object": truth.object, "support": truth.support, "stack": truth.stack, "backend": "test", "seconds": 1.5}
+    return Reconstruction(**(fields | changes))
+
+
+BY_TRUTH = {"complex_correlation", "psnr_db", "ssim", "pcc", "phase_rmse_rad", "frc_resolution_px"}
+
+
+def test_without_truth_and_runs_their_metrics_are_absent():
+    measurement, truth = scene()
+    found = evaluate(reconstruction_of(truth), measurement).metrics
+    assert set(found) == {
+        *("r_factor", "r_factor_local", "chi2", "poisson_nll", "device", "backend", "seconds"),
+    }
+    assert found["seconds"] == 1.5
+    assert "seconds" not in evaluate(reconstruction_of(truth, seconds=None), measurement).metrics
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_the_truth_scores_as_its_own_reconstruction_under_every_ambiguity(dimensions):
+    measurement, truth = scene(dimensions=dimensions, size=24, object_size=12)
+    moved = 1.7j * np.roll(twin_of(truth.object), 3, -1)
+    found = evaluate(reconstruction_of(truth, object=moved), measurement, truth).metrics
+    assert found["complex_correlation"] == pytest.approx(1, abs=1e-6)
+    assert found["phase_rmse_rad"] < 1e-3
+    assert found["frc_resolution_px"] == 2
+    assert found["psnr_db"] > 80
+    assert found["r_factor"] == pytest.approx(found["r_factor_truth"], rel=1e-4)
+    assert found["poisson_nll"] == pytest.approx(found["poisson_nll_truth"], rel=1e-3)
+    assert set(found) >= BY_TRUTH
+
+
+def test_misfits_follow_the_contract_literally():
+    measurement, truth = scene(beamstop_px=2)
+    rng = np.random.default_rng(0)
+    free = rng.random((48, 48)) < 0.1
+    object_ = truth.object * (1 + 0.2 * rng.normal(size=(48, 48)))
+    found = evaluate(reconstruction_of(truth, object=object_, free_pixels=free), measurement).metrics
+    predicted = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(object_), norm="ortho"))) ** 2
+    m, i = measurement.measured & ~free, measurement.intensity.astype(float)
+    model = i[m].sum() / predicted[m].sum() * predicted
+    misfit = np.abs(np.sqrt(model) - np.sqrt(i))
+    withheld = free & measurement.measured
+    assert found["r_factor"] == pytest.approx(misfit[m].sum() / np.sqrt(i[m]).sum(), rel=1e-6)
+    assert found["r_factor_free"] == pytest.approx(misfit[withheld].sum() / np.sqrt(i[withheld]).sum(), rel=1e-6)
+    assert found["chi2"] == pytest.approx((misfit[m] ** 2).sum() / i[m].sum(), rel=1e-6)
+    ratio = np.where(i > 0, i, 1) / model
+    nll = np.mean((model - i + i * np.log(np.where(i > 0, ratio, 1)))[m])
+    assert found["poisson_nll"] == pytest.approx(nll, rel=1e-6)
+
+
+def test_masked_pixels_do_not_matter():
+    measurement, truth = scene(beamstop_px=3)
+    wild = replace(measurement, intensity=np.where(measurement.measured, measurement.intensity, np.float32(1e6)))
+    runs = np.stack([truth.object] * 3)
+    first, second = (evaluate(reconstruction_of(truth, runs=runs), m, truth).metrics for m in (measurement, wild))
+    assert first == second
+
+
+def test_shots_give_means_and_spread():
+    measurement, truth = scene(count=3)
+    found = evaluate(reconstruction_of(truth), measurement, truth)
+    single = [
+        evaluate(
+            reconstruction_of(truth, object=truth.object[i], support=truth.support[i], stack="single"),
+            measurement.pattern(i),
+        ).metrics["r_factor"]
+        for i in range(3)
+    ]
+    assert found.metrics["r_factor"] == pytest.approx(np.mean(single))
+    assert found.metrics["r_factor_std"] == pytest.approx(np.std(single))
+    assert found.metrics["complex_correlation"] == pytest.approx(1, abs=1e-6)
+    assert found.curves["frc"].shape == found.curves["frc_frequency"].shape
+
+
+def test_runs_that_agree_reach_the_detector_and_those_that_do_not_stop_short():
+    measurement, truth = scene(photons=0)
+    agreeing = np.stack([np.roll(truth.object, s, 0) for s in range(4)])
+    found = evaluate(reconstruction_of(truth, runs=agreeing), measurement).metrics
+    assert found["repeatability"] == pytest.approx(1, abs=1e-6)
+    assert found["prtf_resolution_px"] == 2
+    rng = np.random.default_rng(0)
+    modulus = np.sqrt(measurement.intensity)
+    waves = modulus * np.exp(2j * np.pi * rng.random((20, 48, 48)))
+    random = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(waves, (1, 2)), norm="ortho"), (1, 2))
+    other = evaluate(reconstruction_of(truth, runs=random.astype(np.complex64)), measurement).metrics
+    assert other["prtf_resolution_px"] > 6
+    assert other["repeatability"] < 0.5
+
+
+def test_metrics_of_the_runs_do_not_depend_on_the_truth():
+    measurement, truth = scene()
+    rng = np.random.default_rng(1)
+    runs = np.stack([truth.object * np.exp(0.3j * rng.normal(size=(48, 48))) for _ in range(4)]).astype(np.complex64)
+    result = reconstruction_of(truth, runs=runs)
+    alone, beside = evaluate(result, measurement).metrics, evaluate(result, measurement, truth).metrics
+    assert {"prtf_resolution_px", "repeatability"} <= set(alone)
+    assert all(beside[name] == value for name, value in alone.items())
+
+
+def test_one_run_says_nothing_about_repeatability():
+    measurement, truth = scene()
+    found = evaluate(reconstruction_of(truth, runs=truth.object[None]), measurement).metrics
+    assert not {"prtf_resolution_px", "repeatability", "prtf_runs"} & set(found)
+
+
+def test_the_stored_forward_model_predicts():
+    measurement, truth = scene(photons=0)
+    probe = np.exp(1j * np.random.default_rng(0).normal(size=(2, 48, 48))).astype(np.complex64)
+    waves = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe * truth.object, (1, 2)), norm="ortho"), (1, 2))
+    measurement = replace(measurement, intensity=np.sum(np.abs(waves) ** 2, axis=0).astype(np.float32))
+    forward = {"kind": "far_field", "ndim": 2, "probe_modes": probe}
+    runs = np.stack([truth.object] * 2)
+    found = evaluate(reconstruction_of(truth, forward=forward, runs=runs), measurement).metrics
+    assert found["r_factor"] < 1e-4
+    assert found["prtf_resolution_px"] == 2
+
+
+def test_a_dark_object_leaves_out_what_it_cannot_have():
+    measurement, truth = scene()
+    found = evaluate(reconstruction_of(truth, object=0 * truth.object), measurement, truth)
+    json.dumps(found.metrics, allow_nan=False)
+    assert "r_factor" not in found.metrics
+    assert found.metrics["complex_correlation"] == 0
+
+
+def test_shapes_and_stacks_must_match():
+    measurement, truth = scene(count=2)
+    one, one_truth = scene()
+    with pytest.raises(InputError, match=r"reconstruction.*single.*\(48, 48\).*shots.*\(2, 48, 48\)"):
+        evaluate(reconstruction_of(one_truth), measurement)
+    with pytest.raises(InputError, match="truth"):
+        evaluate(reconstruction_of(one_truth), one, truth)
+    with pytest.raises(InputError, match="movie"):
+        evaluate(reconstruction_of(truth, stack="movie"), measurement)
+    with pytest.raises(InputError, match="free pixels"):
+        evaluate(reconstruction_of(one_truth, free_pixels=np.zeros((3, 3), bool)), one)
+    with pytest.raises(InputError, match="axes"):
+        evaluate(reconstruction_of(one_truth, forward={"kind": "far_field", "ndim": 3}), one)
