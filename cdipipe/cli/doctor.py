@@ -1,0 +1,116 @@
+"""``cdipipe doctor``: what is installed, built and usable here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+
+from cdipipe.errors import InputError
+
+REQUIRED = ("torch", "numpy", "scipy", "h5py", "hdf5plugin", "pydantic", "yaml", "typer", "tqdm", "skimage")
+REQUIRED += ("matplotlib", "fabio", "tifffile", "pooch", "jinja2", "snakemake")
+OPTIONAL = {"pyvista": "paraview", "cohere_core": "bench"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "skimage": "scikit-image"}
+
+
+def command(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show versions, kernels, devices, folders and extras; exit 0 if everything needed is usable."""
+    facts = examine()
+    print(json.dumps(facts, indent=2, default=str) if as_json else "\n".join(_lines(facts)))
+    if facts["problems"]:
+        raise InputError("not usable: " + "; ".join(facts["problems"]))
+
+
+def _version(module: str) -> str | None:
+    try:
+        return metadata.version(DISTRIBUTIONS.get(module, module))
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _problem(module: str) -> str | None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a broken installation may raise anything
+        return f"{module} cannot be imported ({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+    return None
+
+
+def _kernels() -> dict[str, Any]:
+    from cdipipe.ops import backend
+
+    return {**backend.describe(), "cpu_uses": backend.name("cpu")}
+
+
+def _devices() -> dict[str, Any]:
+    import torch
+
+    facts: dict[str, Any] = {"cpu_cores": os.cpu_count(), "torch_threads": torch.get_num_threads()}
+    facts["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS")
+    if torch.cuda.is_available():
+        facts["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    else:
+        facts["gpus"] = []
+    return facts
+
+
+def _folders() -> dict[str, Any]:
+    from cdipipe.io.datasets import DATASETS, cache_folder, dataset_folder
+
+    facts: dict[str, Any] = {"cache (CDIPIPE_CACHE)": str(cache_folder())}
+    facts["measured data (CDIPIPE_DATA_DIR)"] = os.environ.get("CDIPIPE_DATA_DIR") or "not set"
+    for name in DATASETS:
+        folder = dataset_folder(name)
+        facts[name] = str(folder) if folder.is_dir() else f"not here; cdipipe fetch {name}"
+    return facts
+
+
+def _extras() -> dict[str, str]:
+    found = {module: _version(module) for module in OPTIONAL}
+    hints = {module: f"not installed; pip install 'cdipipe[{extra}]'" for module, extra in OPTIONAL.items()}
+    return {module: version or hints[module] for module, version in found.items()}
+
+
+def examine() -> dict[str, Any]:
+    """All facts as plain data; ``problems`` lists what is needed and does not work."""
+    import cdipipe
+
+    problems = [problem for module in REQUIRED if (problem := _problem(module))]
+    parts = {"kernels": _kernels, "devices": _devices, "folders": _folders, "extras": _extras}
+    facts: dict[str, Any] = {
+        "cdipipe": cdipipe.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {module: _version(module) for module in REQUIRED},
+    }
+    for name, gather in parts.items():
+        try:
+            facts[name] = gather()
+        except Exception as error:  # a report of what is broken must not break itself
+            problems.append(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:160]}")
+    return {**facts, "problems": problems}
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            lines.append(f"{name}:")
+            lines += [f"  {key}: {_text(part)}" for key, part in value.items()]
+        else:
+            lines.append(f"{name}: {_text(value)}")
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
