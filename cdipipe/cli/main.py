@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import importlib
 import os
 import pkgutil
@@ -29,6 +30,7 @@ def _without_command(context: typer.Context) -> None:
         print(context.get_help())
 
 
+@functools.cache
 def _register_commands() -> None:
     """Every module of this package with a function ``command`` is a command of its (file) name."""
     for module_info in pkgutil.iter_modules(cdipipe.cli.__path__):
