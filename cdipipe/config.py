@@ -17,6 +17,8 @@ from cdipipe.settings import load_yaml, unknown_name, validate
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(gt=0)]
 
 
 class Section(BaseModel):
@@ -28,38 +30,38 @@ class Section(BaseModel):
 class ImportOptions(Section):
     """How counts in files become a Measurement; the options of ``cdipipe import``.
 
-    ``files``, ``mask``, ``dark`` and ``whitefield`` are paths, relative to where the workflow runs or, in an entry with
-    ``fetch``, to the folder of that data set.
+    ``files``, ``mask``, ``dark`` and ``whitefield`` are FILE or FILE::KEY, relative to where the workflow runs or, in
+    an entry with ``fetch``, to the folder of that data set.
     """
 
     files: list[str] = Field(min_length=1)
     mask: str | None = None
+    mask_bad: bool = False
     dark: str | None = None
     whitefield: str | None = None
-    stack: Literal["single", "shots", "movie", "volume"] | None = None
+    roi: tuple[Count, Count] | None = None
+    stack: Literal["shots", "movie", "volume"] | None = None
     dataset: str | None = None
-    axis: str | None = None
+    axis: list[Count] | None = None
     corner: bool = False
     amplitude: bool = False
     saturation: Positive | None = None
     threshold: Annotated[float, Field(ge=0)] | None = None
-    crop: list[Annotated[int, Field(gt=0)]] | None = None
-    bin: list[Annotated[int, Field(gt=0)]] | None = None
+    bin: list[Size] | None = None
+    crop: list[Size] | None = None
+    centre: list[Count] | None = None
+    no_centre: bool = False
     energy_ev: Positive | None = None
     distance_m: Positive | None = None
     pixel_m: Positive | None = None
     rocking_step_rad: float | None = None
-
-    def paths(self) -> list[str]:
-        """Every file this import reads."""
-        return [*self.files, *(p for p in (self.mask, self.dark, self.whitefield) if p)]
 
 
 class MeasurementEntry(Section):
     """One named measurement: simulated (``scene``) or read from files (``import``, perhaps of a public set)."""
 
     scene: str | None = None
-    seed: Annotated[int, Field(ge=0)] | None = None
+    seed: Count | None = None
     set: dict[str, Any] = {}
     fetch: Name | None = None
     import_: ImportOptions | None = Field(None, alias="import")
@@ -75,6 +77,19 @@ class MeasurementEntry(Section):
             raise ValueError("'fetch' names the data set that 'import' reads; a 'scene' takes none")
         return self
 
+    def located(self) -> ImportOptions:
+        """The import's options with its files where they are, or will be once the data set is fetched."""
+        if self.fetch is None:
+            return self.import_
+        from cdipipe.io.datasets import dataset_folder
+
+        folder = dataset_folder(self.fetch)
+        changed = {"files": [str(folder / name) for name in self.import_.files]}
+        for key in ("mask", "dark", "whitefield"):
+            if name := getattr(self.import_, key):
+                changed[key] = str(folder / name)
+        return self.import_.model_copy(update=changed)
+
 
 class Pairing(Section):
     """These methods on these measurements; a list left out means all of them."""
@@ -86,9 +101,9 @@ class Pairing(Section):
 class AverageOptions(Section):
     """The mean of the best aligned runs takes the place of the single best run."""
 
-    keep_best: Annotated[int, Field(ge=1)] = 5
-    drop: list[Annotated[int, Field(ge=0)]] = []
-    modes: Annotated[int, Field(ge=0)] = 0
+    keep_best: Size = 5
+    drop: list[Count] = []
+    modes: Size = 3
 
 
 class Config(Section):
@@ -103,9 +118,9 @@ class Config(Section):
     measurements: dict[Name, MeasurementEntry] = Field(min_length=1)
     methods: dict[Name, dict[str, Any]] = Field(min_length=1)
     reconstructions: list[Pairing] = [Pairing()]
-    seed: Annotated[int, Field(ge=0)] = 0
-    restarts: Annotated[int, Field(ge=1)] = 1
-    threads: Annotated[int, Field(ge=1)] = 1
+    seed: Count = 0
+    restarts: Size = 1
+    threads: Size = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     keep_runs: bool = True
     free_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -138,6 +153,15 @@ class Config(Section):
         """Names of the measurements that come from files."""
         return [name for name, entry in self.measurements.items() if entry.import_]
 
+    def sources(self, measurement: str) -> list[str]:
+        """Files that an import reads, without ::KEY; of a data set to fetch, the note that it is there."""
+        entry = self.measurements[measurement]
+        if entry.fetch:
+            return [f"{self.output}/data/{entry.fetch}.txt"]
+        options = entry.import_
+        named = [*options.files, options.mask, options.dark, options.whitefield]
+        return [name.partition("::")[0] for name in named if name]
+
     def used(self) -> list[str]:
         """Names of the measurements that a reconstruction uses, in the order of the file."""
         wanted = {measurement for measurement, _ in self.pairs()}
@@ -159,7 +183,8 @@ class Config(Section):
             seed = [] if entry.seed is None else [f"--seed={entry.seed}"]
             return [entry.scene, *seed, *(f"--set={key}={json.dumps(value)}" for key, value in entry.set.items())]
         if command == "import":
-            return entry.import_.options(self.paths(measurement))
+            located = entry.located()
+            return [*located.files, *as_options(located.model_dump(exclude={"files"}))]
         if command == "runs":
             return as_options(self.average)
         restarts = self.methods[method].get("restarts", self.restarts)
@@ -175,7 +200,7 @@ def as_options(settings: Mapping[str, Any] | Section) -> list[str]:
         flag = "--" + key.replace("_", "-")
         if value is True:
             options.append(flag)
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple)):
             options += [f"{flag}={','.join(map(str, value))}"] if value else []
         elif value is not None and value is not False:
             options.append(f"{flag}={value}")
@@ -208,6 +233,8 @@ def check_config(mapping: Any, where: str) -> Config:
     for name, entry in config.measurements.items():
         if entry.scene:
             _check_scene(entry, f"{where}: measurements.{name}")
+        if entry.fetch:
+            _check_dataset(entry.fetch, f"{where}: measurements.{name}.fetch")
     return config
 
 
@@ -216,3 +243,10 @@ def _check_scene(entry: MeasurementEntry, where: str) -> None:
 
     scene = get_scene(entry.scene, f"{where}.scene")
     validate(scene.parameters, entry.set, f"{where}.set")
+
+
+def _check_dataset(name: str, where: str) -> None:
+    from cdipipe.io.datasets import DATASETS
+
+    if name not in DATASETS:
+        raise unknown_name("data set", name, DATASETS, where)

@@ -47,7 +47,7 @@ def write_html(study: Config, source: Path) -> str:
         provenance=collect([source]),
         columns=[(key, *COLUMNS[key]) for key in keys],
         rows=rows,
-        overview=_picture(folder / "metrics.png", "All metrics; the darker a cell, the better in its column."),
+        overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
         measurements=measurements,
     )
 
@@ -79,7 +79,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
             "Amplitude, phase (hidden where the amplitude is below a tenth of its maximum) and support.",
         ),
         "diagnostics": _picture(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
-        "runs": _runs(result),
+        "runs": _runs(result, read_reconstruction(place / "R.cxi") if study.average else result),
         "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
         "file": path,
         "provenance": _provenance(result),
@@ -87,14 +87,18 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
     }
 
 
-def _runs(result: Reconstruction) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table of runs, best first; empty for stacks."""
-    if result.stack in ("shots", "movie") or not result.run_scores:
+def _runs(result: Reconstruction, source: Reconstruction) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of all runs, as ``source`` holds them; empty for stacks."""
+    if source.stack in ("shots", "movie") or not source.run_scores:
         return [], []
-    names = sorted(result.run_scores, key=lambda name: name != "seed")
-    columns = [result.run_scores[name] for name in names]
-    rows = [[f"{value:.6g}" for value in values] for values in zip(range(len(columns[0])), *columns, strict=True)]
-    return ["rank", *names], rows
+    names = sorted(source.run_scores, key=lambda name: name != "seed")
+    columns = [source.run_scores[name] for name in names]
+    kept = set(result.recipe.get("mean_of_runs", [0]))
+    rows = [
+        [str(run), "yes" if run in kept else "no", *(f"{value:.6g}" for value in values)]
+        for run, values in enumerate(zip(*columns, strict=True))
+    ]
+    return ["run", "kept", *names], rows
 
 
 def _provenance(result: Reconstruction) -> dict[str, str]:

@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
@@ -61,6 +62,8 @@ def show_image(axes: Axes, image: np.ndarray, steps=(1.0, 1.0), unit="px", origi
     )
     artist = axes.imshow(image, extent=extent, **options)
     artist.cmap.set_bad(HIDDEN)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5, integer=unit.endswith("px"), min_n_ticks=3))
     axes.set_xlabel(unit, labelpad=1)
     if colorbar:
         axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03)

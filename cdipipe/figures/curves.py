@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cdipipe.figures.canvas import LINES, new_figure
 from cdipipe.measurement import Reconstruction
@@ -24,14 +24,19 @@ def diagnostics_figure(reconstruction: Reconstruction, curves: Mapping[str, np.n
     ----------
     curves : content of the ``curves.npz`` that ``cdipipe evaluate`` writes
     """
+    curves = curves or {}
     draw = []
-    if reconstruction.error_trace is not None:
+    if reconstruction.error_trace is not None and reconstruction.error_trace.size:
         draw.append(lambda ax: show_error_traces(ax, reconstruction))
-    if curves and any(name in curves for name in CURVES):
-        draw.append(lambda ax: show_resolution(ax, curves))
     if _shown_scores(reconstruction):
         draw.append(lambda ax: show_runs(ax, reconstruction))
-    figure, axes = new_figure(1, max(1, len(draw)), 3.6, 2.6)
+    if reconstruction.mode_weights is not None:
+        draw.append(lambda ax: show_modes(ax, reconstruction.mode_weights))
+    if any(name in curves for name in CURVES):
+        draw.append(lambda ax: show_resolution(ax, curves))
+    if "radial_measured" in curves:
+        draw.append(lambda ax: show_radial_intensity(ax, curves))
+    figure, axes = new_figure(1, max(1, len(draw)), 3.4, 2.6)
     for ax, draw_into in zip(axes[0], draw, strict=False):
         draw_into(ax)
     if not draw:
@@ -52,9 +57,9 @@ def show_error_traces(axes: Axes, reconstruction: Reconstruction) -> None:
     if not of_patterns and len(traces) > 1:
         axes.legend(frameon=False)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.yaxis.set_minor_formatter("{x:.2g}")
-    axes.tick_params(axis="y", which="minor", labelsize=6)
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("iteration")
     axes.set_ylabel("R-factor of the iterate")
     kind = "pattern" if of_patterns else "restart"
@@ -85,16 +90,44 @@ def show_runs(axes: Axes, reconstruction: Reconstruction) -> None:
 
 
 def show_resolution(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
-    """PRTF and FRC against spatial frequency with their thresholds; the upper axis gives the full period."""
+    """PRTF, and FRC or FSC, against spatial frequency with their thresholds, as ``cdipipe evaluate`` computed them."""
     for name, (label, colour) in CURVES.items():
-        if name in curves:
-            axes.plot(curves[f"{name}_frequency"], curves[name], color=colour, label=label)
-    if "prtf" in curves:
-        axes.axhline(1 / np.e, color=LINES[0], linestyle=":", linewidth=0.9, label="1/e")
-    if "frc" in curves or "fsc" in curves:
-        axes.axhline(0.5, color=LINES[1], linestyle=":", linewidth=0.9, label="0.5")
+        if name not in curves:
+            continue
+        frequency = curves[f"{name}_frequency"]
+        smooth = curves.get(f"{name}_smooth")
+        if smooth is not None:
+            axes.plot(frequency, curves[name], color=colour, linewidth=0.6, alpha=0.6)
+        axes.plot(frequency, curves[name] if smooth is None else smooth, color=colour, label=label)
+        threshold = float(curves[f"{name}_threshold"])
+        axes.axhline(threshold, color=colour, linestyle=":", linewidth=0.9, label=f"threshold {threshold:.3g}")
+        if f"{name}_half_bit" in curves:
+            axes.plot(
+                frequency, curves[f"{name}_half_bit"], color=FAINT, linewidth=0.9, linestyle="--", label="half bit"
+            )
     axes.set_xlim(0, 0.5)
     axes.set_ylim(-0.05, 1.08)
-    axes.set_xlabel("spatial frequency (cycles / object px)")
+    axes.set_xlabel("spatial frequency (1 / object px)")
     axes.set_title("resolution")
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False)
+
+
+def show_radial_intensity(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
+    """Mean photons per pixel of every ring, measured and predicted."""
+    frequency = curves["radial_frequency"]
+    axes.plot(frequency, curves["radial_measured"], color=FAINT, linewidth=2.2, label="measured")
+    axes.plot(frequency, curves["radial_predicted"], color=LINES[0], linewidth=1.0, label="predicted")
+    axes.set_yscale("log")
+    axes.set_xlim(0, 0.5)
+    axes.set_xlabel("spatial frequency (1 / object px)")
+    axes.set_title("photons per pixel, ring means")
+    axes.legend(frameon=False)
+
+
+def show_modes(axes: Axes, weights: np.ndarray) -> None:
+    """Share of every orthogonal mode of the runs."""
+    axes.bar(np.arange(1, len(weights) + 1), weights, color=LINES[0])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("mode")
+    axes.set_ylim(0, 1)
+    axes.set_title("weights of the modes of the runs")

@@ -96,14 +96,26 @@ def show_amplitude(axes: Axes, plane: _Slice, unit: str, limit: float, title: st
     axes.set_title(title)
 
 
-def show_phase(axes: Axes, plane: _Slice, unit: str, limit: float, title: str) -> None:
-    """Phase from -pi to pi on a cyclic map, hidden where the amplitude is small."""
+def phase_limit(values: np.ndarray) -> float:
+    """Half the phase range to show: pi, or less (in steps of 0.1 rad) where no phase comes near a wrap."""
+    shown = np.abs(values) >= PHASE_FLOOR * _amplitude_limit(values)
+    if not shown.any():
+        return np.pi
+    largest = float(np.quantile(np.abs(np.angle(values[shown])), 0.99))
+    return np.pi if largest > np.pi / 2 else max(0.1, np.ceil(largest * 10) / 10)
+
+
+def show_phase(axes: Axes, plane: _Slice, unit: str, limit: float, title: str, span: float = np.pi) -> None:
+    """Phase from -span to span, hidden where the amplitude is small.
+
+    The full circle has a cyclic map; a smaller span, where nothing wraps, a diverging one.
+    """
     hidden = np.abs(plane.values) < PHASE_FLOOR * limit
     phase = np.ma.masked_array(np.angle(plane.values), hidden)
-    options = {"vmin": -np.pi, "vmax": np.pi, "cmap": "twilight_shifted"}
+    options = {"vmin": -span, "vmax": span, "cmap": "twilight_shifted" if span == np.pi else "RdBu_r"}
     artist = show_image(axes, phase, plane.steps, unit, plane.origin, colorbar=False, **options)
-    bar = axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03, ticks=[-np.pi, 0, np.pi])
-    bar.ax.set_yticklabels(["−π", "0", "π"])
+    bar = axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03, ticks=[-span, 0, span])
+    bar.ax.set_yticklabels(["−π", "0", "π"] if span == np.pi else [f"−{span:.1f}", "0", f"{span:.1f}"])
     axes.set_title(title)
 
 
@@ -151,18 +163,18 @@ def object_figure(
     patterns = _pattern_planes(*_first_pattern(measurement)) if measurement is not None else []
     columns = 3 + bool(patterns) + 2 * bool(truth_planes)
     figure, axes = new_figure(len(planes), columns)
-    limits = _amplitude_limit(values[box]), 1.0
+    limit, span = _amplitude_limit(values[box]), phase_limit(values[box])
     for row, plane in enumerate(planes):
         where = f", {PLANES[row]}" if len(planes) == 3 else ""
         cells = iter(axes[row])
         if patterns:
             show_pattern(next(cells), *patterns[row], f"intensity (photons){where}")
-        show_amplitude(next(cells), plane, pixel.unit, limits[0], f"amplitude{where}")
-        show_phase(next(cells), plane, pixel.unit, limits[0], f"phase (rad){where}")
+        show_amplitude(next(cells), plane, pixel.unit, limit, f"amplitude{where}")
+        show_phase(next(cells), plane, pixel.unit, limit, f"phase (rad){where}", span)
         if truth_planes:
-            limit = _amplitude_limit(truth_planes[row].values)
-            show_amplitude(next(cells), truth_planes[row], pixel.unit, limit, f"true amplitude{where}")
-            show_phase(next(cells), truth_planes[row], pixel.unit, limit, f"true phase (rad){where}")
+            true_limit = _amplitude_limit(truth_planes[row].values)
+            show_amplitude(next(cells), truth_planes[row], pixel.unit, true_limit, f"true amplitude{where}")
+            show_phase(next(cells), truth_planes[row], pixel.unit, true_limit, f"true phase (rad){where}", span)
         ax = next(cells)
         show_image(
             ax, plane.support, plane.steps, pixel.unit, plane.origin, colorbar=False, cmap="gray", vmin=0, vmax=1
@@ -196,12 +208,13 @@ def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | No
     box = crop_box(objects[0][2])
     pixel = object_pixel(named[0][1].geometry, reference.shape)
     figure, axes = new_figure(2, len(objects))
+    span = phase_limit(reference[box])
     for column, (name, values, _) in enumerate(objects):
         aligned = align_to(reference, values, ndim=reference.ndim, subpixel=False).object
         values = aligned if column else reference
         plane = _slices(values, objects[0][2], box, pixel)[0]
         limit = _amplitude_limit(values[box])
         show_amplitude(axes[0, column], plane, pixel.unit, limit, name)
-        show_phase(axes[1, column], plane, pixel.unit, limit, "phase (rad)")
+        show_phase(axes[1, column], plane, pixel.unit, limit, "phase (rad)", span)
     axes[0, 0].set_ylabel("amplitude")
     return figure

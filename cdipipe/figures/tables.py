@@ -39,30 +39,42 @@ def shown_columns(rows: list[Mapping]) -> list[str]:
 
 
 def metrics_figure(named: list[tuple[str, Mapping]]) -> Figure:
-    """Rows are reconstructions, columns metrics; the darker a cell, the better in its column."""
+    """Rows are reconstructions, columns metrics; the darker a cell, the better in its column.
+
+    Only rows of one measurement, the part of the name before the last slash, are ranked against each other.
+    """
     keys = shown_columns([metrics for _, metrics in named])
-    figure = Figure(figsize=(2.4 + 0.95 * max(1, len(keys)), 0.6 + 0.28 * len(named)), layout="constrained")
+    figure = Figure(figsize=(2.4 + 0.95 * max(1, len(keys)), 0.3 + 0.28 * (len(named) + 1)), layout="constrained")
     axes = figure.subplots()
     axes.set_axis_off()
-    cells = [[_text(metrics.get(key)) for key in keys] for _, metrics in named]
-    shades = np.full((len(named), len(keys), 4), 1.0)
-    colours = matplotlib.colormaps["Blues"]
-    for column, key in enumerate(keys):
-        values = [metrics.get(key) for _, metrics in named]
-        for row, rank in enumerate(ranks(values, COLUMNS[key][1])):
-            if rank is not None:
-                shades[row, column] = colours(0.05 + 0.5 * rank)
     table = axes.table(
-        cellText=cells or [[""]],
-        cellColours=shades if keys else None,
+        cellText=[[_text(metrics.get(key)) for key in keys] or [""] for _, metrics in named],
+        cellColours=_shades(named, keys) if keys else None,
         rowLabels=[name for name, _ in named],
         colLabels=[COLUMNS[key][0] for key in keys] or ["no metrics"],
-        loc="center",
         cellLoc="center",
+        bbox=(0, 0, 1, 1),
     )
+    for cell in table.get_celld().values():
+        cell.set_edgecolor("#d0d0d0")
     table.auto_set_font_size(False)
     table.set_fontsize(7.5)
     return figure
+
+
+def _shades(named: list[tuple[str, Mapping]], keys: list[str]) -> np.ndarray:
+    """Colour (rows, columns, 4) of every cell."""
+    shades = np.ones((len(named), len(keys), 4))
+    colours = matplotlib.colormaps["Blues"]
+    groups = [name.rpartition("/")[0] for name, _ in named]
+    for group in set(groups):
+        rows = [row for row, own in enumerate(groups) if own == group]
+        for column, key in enumerate(keys):
+            found = ranks([named[row][1].get(key) for row in rows], COLUMNS[key][1])
+            for row, rank in zip(rows, found, strict=True):
+                if rank is not None:
+                    shades[row, column] = colours(0.05 + 0.5 * rank)
+    return shades
 
 
 def _text(value) -> str:

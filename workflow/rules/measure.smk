@@ -19,9 +19,26 @@ rule simulate_measurement:
         "cdipipe simulate {params.options} -o {output.measurement} --truth {output.truth} > {log} 2>&1"
 
 
+rule fetch_data:
+    output:
+        f"{OUT}/data/{{dataset}}.txt",
+    log:
+        f"{OUT}/logs/fetch.{{dataset}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/fetch.{{dataset}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        code=code_digest("io/datasets"),
+    shell:
+        "cdipipe fetch {wildcards.dataset} > {output} 2> {log}"
+
+
 rule import_measurement:
     input:
-        lambda wildcards: STUDY.files(wildcards.measurement),
+        lambda wildcards: STUDY.sources(wildcards.measurement),
     output:
         f"{MEASUREMENT}/M.cxi",
     log:
