@@ -12,6 +12,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from cdipipe.ops import projection_autograd  # noqa: F401  registers torch.ops.cdipipe.*
 from cdipipe.ops import projection_native as native
@@ -30,17 +31,23 @@ def _check_complex(name: str, tensor: Tensor) -> None:
         _fail(f"{name} dtype", tensor.dtype, "torch.complex64, torch.complex128")
 
 
-def _check_companion(name: str, tensor: Tensor, leader: Tensor, grid, batch_shape) -> None:
+def _check_in_place(name: str, tensor: Tensor, instead: str) -> None:
+    if tensor.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name} requires a gradient and cannot be changed in place; use {instead}")
+
+
+def _check_companion(name: str, tensor: Tensor, leader: Tensor, grid: torch.Size, batch_shape: torch.Size) -> None:
     """A per-pixel array must have the grid as its last axes and broadcast over the batch, on the same device."""
     if tensor.device != leader.device:
         _fail(f"{name} device", tensor.device, str(leader.device))
-    allowed = f"{tuple(grid)} or {tuple(batch_shape) + tuple(grid)}"
-    leading = tensor.shape[: tensor.ndim - len(grid)]
-    if tensor.shape[len(leading) :] != torch.Size(grid) or len(leading) > len(batch_shape):
-        _fail(f"{name} shape", tuple(tensor.shape), allowed)
-    for size, batch in zip(reversed(leading), reversed(batch_shape), strict=False):
-        if size not in (1, batch):
-            _fail(f"{name} shape", tuple(tensor.shape), allowed)
+    if tensor.shape == grid:
+        return
+    split = tensor.ndim - len(grid)
+    leading = tensor.shape[: max(split, 0)]
+    fits = split >= 0 and tensor.shape[split:] == grid and len(leading) <= len(batch_shape)
+    pairs = zip(reversed(leading), reversed(batch_shape), strict=False)
+    if not fits or any(size not in (1, batch) for size, batch in pairs):
+        _fail(f"{name} shape", tuple(tensor.shape), f"{tuple(grid)} or {tuple(batch_shape + grid)}")
 
 
 def _check_mask(name: str, mask: Tensor) -> None:
@@ -48,20 +55,30 @@ def _check_mask(name: str, mask: Tensor) -> None:
         _fail(f"{name} dtype", mask.dtype, "torch.bool, torch.uint8")
 
 
-def _check_modulus_arguments(wavefront, modulus, measured, modes: bool, ndim: int) -> None:
+def _check_modulus_arguments(wavefront, modulus, measured, modes: bool, ndim: int) -> torch.Size:
+    """Raise what is wrong, return the batch shape."""
     _check_complex("wavefront", wavefront)
-    if wavefront.ndim < ndim + modes:
-        axes = "modes and " if modes else ""
-        _fail("wavefront shape", tuple(wavefront.shape), f"at least {ndim + modes} axes ({axes}{ndim} of the grid)")
-    grid, batch_shape = wavefront.shape[wavefront.ndim - ndim :], wavefront.shape[: wavefront.ndim - ndim - modes]
-    if modes and wavefront.shape[-ndim - 1] == 0:
-        _fail("wavefront shape", tuple(wavefront.shape), "at least one mode")
+    shape, axes = wavefront.shape, wavefront.ndim - ndim
+    if axes < modes or ndim < 1:
+        what = "modes and the grid" if modes else "the grid"
+        _fail("wavefront shape", tuple(shape), f"at least {ndim + modes} axes, {what} of ndim={ndim}")
+    grid, batch_shape = shape[axes:], shape[: axes - modes]
+    if modes and shape[axes - 1] == 0:
+        _fail("wavefront shape", tuple(shape), "at least one mode")
     if modulus.dtype != REAL_DTYPES[wavefront.dtype]:
         _fail("modulus dtype", modulus.dtype, f"{REAL_DTYPES[wavefront.dtype]} with a {wavefront.dtype} wavefront")
     _check_companion("modulus", modulus, wavefront, grid, batch_shape)
     if measured is not None:
         _check_mask("measured", measured)
         _check_companion("measured", measured, wavefront, grid, batch_shape)
+    return batch_shape
+
+
+def _check_error_out(error_out: Tensor, batch_shape: torch.Size, device: torch.device) -> None:
+    fits = error_out.dtype == torch.float64 and error_out.shape == batch_shape and error_out.is_contiguous()
+    if not fits or error_out.device != device:
+        got = f"{error_out.dtype} {tuple(error_out.shape)} on {error_out.device}"
+        _fail("error_out", got, f"contiguous torch.float64 {tuple(batch_shape)} on {device}")
 
 
 def project_modulus(
@@ -113,14 +130,13 @@ def project_modulus_(
 
     ``error_out``, if given, is a contiguous float64 tensor with the batch shape and receives the error sums.
     """
-    _check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
+    batch_shape = _check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
+    _check_in_place("wavefront", wavefront, "project_modulus")
     if error_out is not None:
-        batch_shape = wavefront.shape[: wavefront.ndim - ndim - modes]
-        if error_out.dtype != torch.float64 or error_out.shape != batch_shape or not error_out.is_contiguous():
-            got = f"{error_out.dtype} {tuple(error_out.shape)}"
-            _fail("error_out", got, f"contiguous torch.float64 {tuple(batch_shape)}")
+        _check_error_out(error_out, batch_shape, wavefront.device)
     if native.takes(wavefront) and native.is_dense(wavefront):
         native.project_modulus(wavefront, wavefront, modulus, measured, error_out, modes, ndim)
+        increment_version(wavefront)
         return wavefront
     with torch.no_grad():
         projected, error = reference_project_modulus(wavefront, modulus, measured, modes=modes, ndim=ndim)
@@ -223,10 +239,12 @@ def update_object_(
 ) -> Tensor:
     """:func:`update_object` in place in ``exit_wave``, without autograd; returns ``exit_wave``."""
     _check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
+    _check_in_place("exit_wave", exit_wave, "update_object")
     constraint = _effective_constraint(constraint, phase_range_rad)
     if native.takes(exit_wave) and native.is_dense(exit_wave):
         rule = constraint, (a, b, c, g), phase_range_rad
         native.update_object(exit_wave, native.dense(projected), support, exit_wave, *rule)
+        increment_version(exit_wave)
         return exit_wave
     with torch.no_grad():
         rule = {"a": a, "b": b, "c": c, "g": g, "phase_range_rad": phase_range_rad}

@@ -65,20 +65,20 @@ struct Quadrant {
 // ever computed. The nearer edge is the one of larger dot product; behind both edges the nearest point is the origin.
 struct PhaseRange {
   float min_re, min_im, max_re, max_im;
-  bool wide;
+  float sign;  // 1: wider than pi, after the first edge or before the last; -1: after the first and before the last
 
   CDIPIPE_PIXEL explicit PhaseRange(const ObjectRule& rule)
       : min_re(rule.edge_min_re),
         min_im(rule.edge_min_im),
         max_re(rule.edge_max_re),
         max_im(rule.edge_max_im),
-        wide(rule.wide) {}
+        sign(rule.wide ? 1.0f : -1.0f) {}
 
   CDIPIPE_PIXEL Pair accept(Pair x) const { return x; }
   CDIPIPE_PIXEL bool contains(Pair t) const {
-    const bool after_min = min_re * t.im - min_im * t.re >= 0;
-    const bool before_max = t.re * max_im - t.im * max_re >= 0;
-    return wide ? (after_min | before_max) : (after_min & before_max);
+    const float after_min = sign * (min_re * t.im - min_im * t.re);
+    const float before_max = sign * (t.re * max_im - t.im * max_re);
+    return sign * (after_min > before_max ? after_min : before_max) >= 0;
   }
   CDIPIPE_PIXEL Pair nearest_edge(Pair t) const {
     const float along_min = min_re * t.re + min_im * t.im;

@@ -25,14 +25,17 @@ float project_run(const float* wavefront, float* projected, const float* modulus
   float error = 0;
 #pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) {
-    const float re = wavefront[2 * i], im = wavefront[2 * i + 1], b = modulus[i];
+    const float re = wavefront[2 * i], im = wavefront[2 * i + 1];
     const float amplitude = __builtin_sqrtf(re * re + im * im);
     const bool trusted = masked ? measured[i] != 0 : true;
+    const float b = modulus[i];
+    const float target = trusted ? b : amplitude;  // where nothing was measured b may be NaN
+    const float scale = trusted ? b / amplitude : 1;
+    const float fill = trusted ? b : re;
     const bool dark = amplitude == 0;
-    const float scale = trusted ? (dark ? 0 : b / amplitude) : 1;
-    error += trusted ? __builtin_fabsf(amplitude - b) : 0;
-    projected[2 * i] = (trusted & dark) ? b : re * scale;
-    projected[2 * i + 1] = im * scale;
+    error += __builtin_fabsf(amplitude - target);
+    projected[2 * i] = dark ? fill : re * scale;
+    projected[2 * i + 1] = dark ? im : im * scale;
   }
   return error;
 }
@@ -52,10 +55,11 @@ float project_modes_run(const float* wavefront, float* projected, const float* m
   for (int64_t i = 0; i < count; ++i) {
     const float amplitude = __builtin_sqrtf(power[i]), b = modulus[i];
     const bool trusted = masked ? measured[i] != 0 : true;
-    const bool dark = amplitude == 0;
-    scale[i] = trusted ? (dark ? 0 : b / amplitude) : 1;
-    fill[i] = (trusted & dark) ? b * share : -1;
-    error += trusted ? __builtin_fabsf(amplitude - b) : 0;
+    const float target = trusted ? b : amplitude;
+    const bool lit = trusted & (amplitude == 0);
+    scale[i] = (trusted & !lit) ? b / amplitude : 1;
+    fill[i] = lit ? b * share : -1;
+    error += __builtin_fabsf(amplitude - target);
   }
   for (int64_t m = 0; m < modes; ++m) {
     const float* z = wavefront + m * mode_stride;

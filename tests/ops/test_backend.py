@@ -1,0 +1,99 @@
+"""Which code runs where, and that a missing extension cannot hide."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from cdipipe.ops import backend, projection
+
+
+def python(code: str, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_extension_is_built():
+    """Compiled code is part of an installation; only a build that failed ends up without."""
+    assert backend.native is not None, backend.describe()["why"]
+    assert backend.has_native("cpu")
+
+
+def test_describe_is_plain_data_about_this_machine():
+    facts = backend.describe()
+    assert facts["simd"] in facts["simd_available"]
+    assert facts["threads"] == torch.get_num_threads()
+    assert facts["cuda_devices"] == torch.cuda.device_count() or not torch.cuda.is_available()
+    assert facts["cuda_compiled"] == bool(facts["cuda_architectures"])
+    assert facts["cuda_devices"] > 0 or facts["cuda_message"]
+
+
+def test_names_for_provenance():
+    assert backend.name("cpu") == f"native-cpu ({backend.describe()['simd']})"
+    assert backend.name(torch.device("cpu")) == backend.name("cpu")
+    assert backend.name("cuda:0") == ("native-cuda" if backend.describe()["cuda_compiled"] else "reference")
+    with backend.use("reference"):
+        assert backend.name("cpu") == "reference"
+
+
+def test_native_code_refuses_to_be_replaced():
+    with backend.use("native"), pytest.raises(RuntimeError, match="no compiled kernels for 'mps'"):
+        backend.use_native("mps")
+
+
+def test_environment_chooses_the_backend():
+    code = "from cdipipe.ops import backend; print(backend.name('cpu'))"
+    assert python(code, CDIPIPE_BACKEND="reference").stdout.strip() == "reference"
+    assert "got 'fast'; allowed: auto, native, reference" in python(code, CDIPIPE_BACKEND="fast").stderr
+
+
+def test_environment_chooses_the_instruction_set():
+    code = "from cdipipe.ops import backend; print(backend.describe()['simd'])"
+    assert python(code, CDIPIPE_SIMD="baseline").stdout.strip() == "baseline"
+    assert "CDIPIPE_SIMD: got 'mmx'" in python(code, CDIPIPE_SIMD="mmx").stderr
+
+
+def test_a_missing_extension_is_an_error_when_required():
+    code = "import sys; sys.modules['cdipipe._native'] = None; from cdipipe.ops import backend; print(backend.name())"
+    assert python(code, CDIPIPE_REQUIRE_NATIVE="").stdout.strip() == "reference"
+    failed = python(code, CDIPIPE_REQUIRE_NATIVE="1")
+    assert failed.returncode == 1 and "CDIPIPE_REQUIRE_NATIVE is set" in failed.stderr
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc: CUDA kernels cannot be built here")
+@pytest.mark.skipif(os.environ.get("CDIPIPE_CUDA", "AUTO") == "OFF", reason="CUDA kernels were switched off")
+def test_cuda_code_for_both_architectures_is_inside():
+    assert backend.describe()["cuda_architectures"] == ["sm_80", "sm_90"]
+    with open(backend.native.__file__, "rb") as file:
+        content = file.read()
+    for kernel in (b"project_modulus_kernel", b"update_object_kernel", b"project_modulus_backward_kernel"):
+        assert kernel in content
+    tool = shutil.which("cuobjdump")
+    if tool:
+        listing = subprocess.run([tool, "--list-elf", backend.native.__file__], capture_output=True, text=True).stdout
+        assert "sm_80" in listing and "sm_90" in listing
+
+
+@pytest.mark.parametrize("level", backend.describe().get("simd_available", []))
+def test_instruction_sets_agree(level):
+    """Every level compiled into the extension gives the reference's numbers."""
+    before = backend.native.simd_level()
+    generator = torch.Generator().manual_seed(1)
+    wave = torch.randn(3, 67, 131, dtype=torch.complex64, generator=generator)
+    modulus, mask = torch.rand(67, 131, generator=generator), torch.rand(67, 131, generator=generator) > 0.3
+    rule = {"a": 0.9, "b": -0.8, "c": 0.9, "g": 1.0}
+    try:
+        backend.native.set_simd_level(level)
+        projected, error = projection.project_modulus(wave, modulus, mask)
+        updated = projection.update_object(wave, projected, mask, "phase_range", **rule)
+    finally:
+        backend.native.set_simd_level(before)
+    wanted, wanted_error = projection.reference_project_modulus(wave, modulus, mask)
+    torch.testing.assert_close(projected, wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(error, wanted_error, rtol=1e-5, atol=0)
+    wanted = projection.reference_update_object(wave, wanted, mask, "phase_range", **rule)
+    torch.testing.assert_close(updated, wanted, rtol=1e-5, atol=1e-5)
