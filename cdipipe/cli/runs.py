@@ -28,6 +28,7 @@ def command(
     """List the stored runs; with -o, write the mean of those kept, and their modes, as a new reconstruction."""
     from cdipipe.io.atomic import check_output
     from cdipipe.io.cxi import read_reconstruction
+    from cdipipe.metrics.statistics import check_runs
 
     if output is not None:
         check_output(output)
@@ -36,6 +37,7 @@ def command(
     source = read_reconstruction(reconstruction)
     if source.runs is None or not len(source.runs):
         raise InputError(f"{reconstruction}: no stored runs; reconstruct a single pattern or volume with --keep-runs")
+    check_runs(source)
     kept = _choose(source, _indices(drop, len(source.runs)), keep_best)
     aligned, rows = _compare(source, kept)
     print(_as_json(rows) if as_json else _table(rows))

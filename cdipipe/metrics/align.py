@@ -6,6 +6,7 @@ phase; a pattern whose centre lies between pixels adds a phase ramp. Objects are
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,8 +107,9 @@ def twin_of(array: np.ndarray) -> np.ndarray:
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
     """|sum conj(a) b| / (|a| |b|), blind to a global phase and to scale; 0 if one of them is zero everywhere."""
-    norm = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
-    return 0.0 if norm == 0 else min(1.0, float(abs(np.vdot(first, second))) / norm)
+    one, two = np.asarray(first, np.complex128), np.asarray(second, np.complex128)
+    norm = float(np.linalg.norm(one)) * float(np.linalg.norm(two))
+    return 0.0 if norm == 0 else min(1.0, float(abs(np.vdot(one, two))) / norm)
 
 
 def _complex_tensor(array: np.ndarray) -> torch.Tensor:
@@ -146,7 +148,7 @@ def _peak(cross: torch.Tensor, upsample: int) -> tuple[tuple[float, ...], float]
     if upsample <= 1:
         return shift, height
     shift, height = _refine_twice(cross.to(torch.complex128), shift, upsample)
-    return tuple(_wrap(round(s * upsample) / upsample, n) for s, n in zip(shift, cross.shape, strict=True)), height
+    return tuple(round(_wrap(s, n) * upsample) / upsample for s, n in zip(shift, cross.shape, strict=True)), height
 
 
 def _refine_twice(cross: torch.Tensor, shift: tuple[float, ...], upsample: int):
@@ -173,7 +175,7 @@ def _refine(cross: torch.Tensor, shift: tuple[float, ...], half_width_px: float,
 
 
 def _wrap(shift: float, size: int) -> float:
-    return (shift + size / 2) % size - size / 2
+    return shift - size * math.floor(shift / size + 0.5)
 
 
 def _shifted(array: torch.Tensor, shift: tuple[float, ...]) -> torch.Tensor:

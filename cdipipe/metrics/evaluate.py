@@ -214,6 +214,10 @@ def _check_shapes(reconstruction: Reconstruction, measurement: Measurement, trut
                 f"the {name} does not fit the measurement: {item.stack} of shape {item.object.shape}, "
                 f"the measurement is {expected[0]} of shape {expected[1]}"
             )
+        if item is not None:
+            statistics.check_values(name, item.object)
     free = reconstruction.free_pixels
     if free is not None and free.shape not in (measurement.pattern_shape, measurement.intensity.shape):
         raise InputError(f"free pixels of shape {free.shape} do not fit patterns of shape {measurement.pattern_shape}")
+    if reconstruction.runs is not None:
+        statistics.check_runs(reconstruction)

@@ -6,7 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from cdipipe.errors import InputError
+from cdipipe.measurement import Reconstruction
 from cdipipe.metrics.align import align_to
+
+LARGEST_VALUE = 1e12
+"""Largest modulus of an object, in root photons."""
 
 
 def align_runs(reference: np.ndarray, runs: np.ndarray, **options) -> np.ndarray:
@@ -99,5 +104,20 @@ def summarise(rows: Iterable[dict[str, float]]) -> dict[str, float]:
 
 
 def _gram(aligned: np.ndarray) -> np.ndarray:
-    runs = aligned.reshape(len(aligned), -1)
-    return (runs @ runs.conj().T).astype(np.complex128)
+    runs = aligned.reshape(len(aligned), -1).astype(np.complex128)
+    return runs @ runs.conj().T
+
+
+def check_runs(reconstruction: Reconstruction) -> None:
+    """Raise InputError if stored runs cannot be compared: another shape than the object, or no usable values."""
+    runs, shape = reconstruction.runs, reconstruction.object.shape
+    if runs.shape[1:] != shape:
+        raise InputError(f"stored runs of shape {runs.shape} do not fit the object of shape {shape}")
+    check_values("stored runs", runs)
+
+
+def check_values(name: str, values: np.ndarray) -> None:
+    """Raise InputError if values are not finite or so large that single precision overflows on the way."""
+    largest = float(np.max(np.abs(values)))
+    if not largest <= LARGEST_VALUE:
+        raise InputError(f"{name}: values up to {largest:g}; allowed are finite ones up to {LARGEST_VALUE:g}")

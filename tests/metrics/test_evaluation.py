@@ -144,6 +144,21 @@ def test_a_dark_object_leaves_out_what_it_cannot_have():
     assert found.metrics["complex_correlation"] == 0
 
 
+@pytest.mark.parametrize("factor", [np.inf, np.nan, 1e30])
+def test_values_that_overflow_are_refused(factor):
+    measurement, truth = scene()
+    wild = truth.object + np.where(truth.support, np.float32(factor), 0)
+    with pytest.raises(InputError, match="reconstruction: values up to"):
+        evaluate(reconstruction_of(truth, object=wild), measurement, truth)
+
+
+@pytest.mark.parametrize("runs", [np.full((2, 48, 48), np.nan, np.complex64), np.ones((2, 8, 8), np.complex64)])
+def test_runs_that_cannot_be_compared_are_refused(runs):
+    measurement, truth = scene()
+    with pytest.raises(InputError, match="stored runs"):
+        evaluate(reconstruction_of(truth, runs=runs), measurement)
+
+
 def test_shapes_and_stacks_must_match():
     measurement, truth = scene(count=2)
     one, one_truth = scene()
