@@ -8,7 +8,7 @@ from cdipipe.methods.registry import IterativeParameters, Method
 
 
 class RaarParameters(IterativeParameters):
-    beta: float = Field(0.9, gt=0, le=1, description="relaxation; 0.85 to 0.95 is usual, 1 is Douglas-Rachford")
+    beta: float = Field(0.95, gt=0, le=1, description="relaxation; 0.85 to 0.95 is usual, 1 is Douglas-Rachford")
 
 
 def update(exit_wave, problem, support, parameters, iteration):

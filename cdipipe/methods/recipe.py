@@ -28,11 +28,21 @@ MAX_STEPS = 10_000
 class ShrinkWrap(Parameters):
     """Support from the blurred modulus of the iterate (Marchesini et al. 2003)."""
 
-    every: int = Field(20, ge=0, description="iterations between updates; 0: the start support stays")
+    every: int = Field(5, ge=0, description="iterations between updates; 0: the start support stays")
     sigma_start_px: float = Field(3.0, ge=0, description="Gaussian blur of the first update")
     sigma_end_px: float = Field(1.0, ge=0, description="blur never goes below this")
-    decay: float = Field(0.97, gt=0, le=1, description="factor on the blur from one update to the next")
-    threshold: float = Field(0.2, gt=0, lt=1, description="share of the maximum of the blurred modulus")
+    decay: float = Field(0.98, gt=0, le=1, description="factor on the blur from one update to the next")
+    threshold: float = Field(0.1, gt=0, lt=1, description="share of the maximum of the blurred modulus")
+    area: tuple[float, float] | None = Field(
+        None, description="[first, last] share of the array that the support fills, instead of the threshold"
+    )
+
+    @field_validator("area")
+    @classmethod
+    def _shares(cls, value):
+        if value is not None and not all(0 < share <= 0.5 for share in value):
+            raise ValueError("area takes two shares of the array, each above 0 and at most 0.5")
+        return value
 
 
 class StartSupport(Parameters):

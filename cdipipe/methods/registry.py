@@ -28,7 +28,7 @@ class Parameters(BaseModel):
 class IterativeParameters(Parameters):
     """Parameters that every iterative method has."""
 
-    iterations: int = Field(200, ge=1, description="iterations of this step")
+    iterations: int = Field(400, ge=1, description="iterations of this step")
 
 
 @dataclass(frozen=True)

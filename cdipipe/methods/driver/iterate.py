@@ -96,14 +96,15 @@ def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tenso
 
 def _iterate(state, problem, method, parameters, recipe, shrinks, tail, watch):
     wrap = recipe.shrink_wrap
+    total = count_iterations(recipe)
     for iteration in range(parameters.iterations):
         state.exit_wave, projected, r_factor = method.update(
             state.exit_wave, problem, state.support, parameters, iteration
         )
         state.error_trace.append(r_factor)
-        if shrinks and wrap.every and len(state.error_trace) % wrap.every == 0:
-            sigma = max(wrap.sigma_end_px, wrap.sigma_start_px * wrap.decay**state.shrink_count)
-            state.support = shrink_wrap(projected, state.support, sigma, wrap.threshold, problem.ndim)
+        done = len(state.error_trace)
+        if shrinks and wrap.every and done % wrap.every == 0:
+            state.support = shrink_wrap(projected, state.support, wrap, state.shrink_count, done / total, problem.ndim)
             state.shrink_count += 1
         if tail and iteration >= parameters.iterations - tail:
             estimate = problem.project_object(projected, state.support)

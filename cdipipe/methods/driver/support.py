@@ -62,7 +62,7 @@ def limit_support(support):
     return support & box_support_corner(half, support.shape, support.device)
 
 
-def shrink_wrap(projected, support, sigma_px, threshold, ndim):
+def shrink_wrap(projected, support, settings, count, progress, ndim):
     """New supports from the blurred modulus of P_M u.
 
     An item whose new support would be empty, or fill more than half the array, keeps its old one.
@@ -71,15 +71,23 @@ def shrink_wrap(projected, support, sigma_px, threshold, ndim):
     ----------
     projected : (B, *grid) complex64
     support : (B, *grid) bool
-    sigma_px, threshold : blur, and share of each item's maximum
+    settings : ShrinkWrap
+    count : updates before this one; the blur is ``sigma_start_px * decay**count``, not below ``sigma_end_px``
+    progress : how much of the recipe is done, 0 to 1; moves the area from its first to its last value
 
     References
     ----------
     Marchesini et al., Phys. Rev. B 68, 140101 (2003), doi:10.1103/PhysRevB.68.140101
     """
+    sigma_px = max(settings.sigma_end_px, settings.sigma_start_px * settings.decay**count)
     blurred = fourier.gaussian_blur_corner(projected.abs(), sigma_px, ndim)
     axes = tuple(range(-ndim, 0))
-    new = blurred > threshold * blurred.amax(dim=axes, keepdim=True)
+    if settings.area:
+        first, last = settings.area
+        pixels = max(round((first + (last - first) * progress) * blurred[0].numel()), 1)
+        level = blurred.flatten(1).topk(pixels).values[:, -1].reshape((-1,) + (1,) * ndim)
+        return blurred >= level
+    new = blurred > settings.threshold * blurred.amax(dim=axes, keepdim=True)
     share = new.float().mean(dim=axes, keepdim=True)
     return torch.where((share > 0) & (share <= 0.5), new, support)
 
