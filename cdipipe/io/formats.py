@@ -82,20 +82,36 @@ class _Limited:
         return piece
 
 
+class _ErrorCollector(logging.Handler):
+    """Keeps what libraries log as an error, such as data that end too early and are filled up with zeros."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 @contextlib.contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Image libraries warn of each oddity they meet; what matters becomes one error of ours."""
+def _strict_libraries(path: Path) -> Iterator[None]:
+    """Silence the warnings of image libraries and turn the errors that they only log into an InputError."""
+    collector = _ErrorCollector()
     loggers = [logging.getLogger(name) for name in ("fabio", "tifffile")]
-    levels = [logger.level for logger in loggers]
+    states = [logger.propagate for logger in loggers]
     try:
         for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
+            logger.addHandler(collector)
+            logger.propagate = False
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for logger, state in zip(loggers, states, strict=True):
+            logger.removeHandler(collector)
+            logger.propagate = state
+    if collector.messages:
+        raise InputError(f"{path}: damaged ({collector.messages[0][:200]})")
 
 
 def read_array(name: str | Path, key: str | None = None) -> np.ndarray:
@@ -114,7 +130,7 @@ def read_array(name: str | Path, key: str | None = None) -> np.ndarray:
     path, own_key = split_key(name)
     reader = READERS["h5" if format_of(path) == "cxi" else format_of(path)]
     with (
-        _quiet_libraries(),
+        _strict_libraries(path),
         faults_are_input_errors(path, "damaged or unreadable", Exception),
         _unpacked(path) as plain,
     ):

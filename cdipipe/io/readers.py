@@ -7,6 +7,7 @@ InputErrors by the caller (:mod:`cdipipe.io.formats`).
 from __future__ import annotations
 
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -147,28 +148,38 @@ def read_hdf5(path: Path, label: str, key: str | None) -> np.ndarray:
         return source.array(chosen, "bool")
 
 
-def _read_frames(image, label: str) -> np.ndarray:
-    frames = [image.get_frame(index).data for index in range(image.nframes)]
-    if any(frame is None or frame.shape != frames[0].shape for frame in frames):
-        raise InputError(f"{label}: its frames differ in shape or are empty")
-    check_size((len(frames), *frames[0].shape), frames[0].dtype.itemsize, label)
-    return np.stack(frames) if len(frames) > 1 else frames[0]
-
-
 def read_edf(path: Path, label: str, key: str | None) -> np.ndarray:
     """ESRF data file, one or many frames."""
     from fabio.edfimage import EdfImage
 
     with EdfImage().read(str(path)) as image:
-        return _read_frames(image, label)
+        shape = tuple(image.shape)
+        check_size((image.nframes, *shape), 8, label)
+        frames = [image.get_frame(index) for index in range(image.nframes)]
+        if any(tuple(frame.shape) != shape for frame in frames):
+            raise InputError(f"{label}: its {len(frames)} frames differ in shape")
+        return np.squeeze(np.stack([frame.data for frame in frames]))
+
+
+def _check_cbf(path: Path, label: str) -> None:
+    """What fabio takes for granted: a binary section with its start mark, and dimensions that memory can hold."""
+    content = path.read_bytes()
+    section = content.find(b"--CIF-BINARY-FORMAT-SECTION--")
+    start = content.find(b"\x0c\x1a\x04\xd5", section)
+    if section < 0 or start < 0:
+        raise InputError(f"{label}: no CBF binary section inside, or cut off before it")
+    sizes = re.findall(rb"X-Binary-(?:Size-\w+-Dimension|Number-of-Elements):\s*(\d+)", content[section:start])
+    check_size((math.prod(map(int, sizes[:1])), 1), 8, label)
+    check_size(tuple(int(size) for size in sizes[1:3]), 8, label)
 
 
 def read_cbf(path: Path, label: str, key: str | None) -> np.ndarray:
     """Crystallographic binary file (Pilatus); its gaps are negative counts."""
     from fabio.cbfimage import CbfImage
 
+    _check_cbf(path, label)
     with CbfImage().read(str(path)) as image:
-        return _read_frames(image, label)
+        return image.data
 
 
 READERS = {"npy": read_npy, "npz": read_npz, "tif": read_tif, "tiff": read_tif, "mat": read_mat}
