@@ -60,8 +60,8 @@ def show_image(axes: Axes, image: np.ndarray, steps=(1.0, 1.0), unit="px", origi
         (rows - 0.5 - row0) * steps[0],
         (-0.5 - row0) * steps[0],
     )
+    axes.set_facecolor(HIDDEN)  # shines through where the image is masked
     artist = axes.imshow(image, extent=extent, **options)
-    artist.cmap.set_bad(HIDDEN)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5, integer=unit.endswith("px"), min_n_ticks=3))
     axes.set_xlabel(unit, labelpad=1)
