@@ -22,7 +22,7 @@ from cdipipe.errors import InputError
 from cdipipe.io import cxi_layout as layout
 from cdipipe.io.counts import check_usable, clean_counts, compact_counts
 from cdipipe.io.cxi_image import read_image, read_results, write_image, write_results
-from cdipipe.io.hdf5 import Source, create_file, open_source
+from cdipipe.io.hdf5 import Source, create_file, open_source, read_attribute
 from cdipipe.measurement import Measurement, Reconstruction, Stack, Truth
 
 DATA_PATHS = ("/entry_1/data_1/data", f"{layout.DETECTOR_GROUP}/data", "/entry_1/image_1/data")
@@ -94,7 +94,7 @@ def read_patterns(source: Source) -> RawPatterns:
     measured = _read_mask(source, name, values.shape)
     if name.startswith("/entry_1/image_1"):
         values = _to_centre(source, name, values)
-    return RawPatterns(values, measured, stack, bool(source.dataset(name).attrs.get("signed", False)))
+    return RawPatterns(values, measured, stack, bool(read_attribute(source.dataset(name), "signed")))
 
 
 def _finish_mask(raw: RawPatterns, stack: Stack) -> np.ndarray:
@@ -158,10 +158,9 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
         entry = layout.write_header(file, "measurement", measurement.provenance)
         detector = layout.write_geometry(entry, measurement.geometry)
         stored = layout.write_array(detector, "data", compact_counts(intensity))
-        stored.attrs["stack"] = measurement.stack
-        stored.attrs["axes"] = layout.AXES[measurement.stack]
+        layout.write_attributes(stored, stack=measurement.stack, axes=layout.AXES[measurement.stack])
         if np.any((intensity < 0) & measurement.measured):
-            stored.attrs["signed"] = True
+            stored.attrs["signed"] = np.uint8(1)
         layout.write_array(detector, "mask", layout.measured_to_bits(measurement.measured))
         _link_data(entry, detector.name, ("data", "mask"))
         if measurement.probe_modes is not None:
@@ -174,7 +173,7 @@ def _link_data(entry: Any, folder: str, names: tuple[str, ...]) -> None:
     import h5py
 
     data = layout.make_group(entry, "data_1", "NXdata")
-    data.attrs["signal"] = "data"
+    layout.write_attributes(data, signal="data")
     for name in names:
         data[name] = h5py.SoftLink(f"{folder}/{name}")
 

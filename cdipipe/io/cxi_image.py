@@ -23,10 +23,9 @@ def write_image(entry: h5py.Group, image: np.ndarray, support: np.ndarray, stack
     if image.ndim != (2 if stack == "single" else 3) or support.shape != image.shape:
         raise ValueError(f"object {image.shape} and support {support.shape} do not fit the stack '{stack}'")
     group = layout.make_group(entry, "image_1", "NXdata")
-    group.attrs["signal"] = "data"
+    layout.write_attributes(group, signal="data")
     stored = layout.write_array(group, "data", np.asarray(image, dtype=np.complex64))
-    stored.attrs["stack"] = stack
-    stored.attrs["axes"] = layout.AXES[stack]
+    layout.write_attributes(stored, stack=stack, axes=layout.AXES[stack])
     support = np.asarray(support, dtype=bool)
     layout.write_array(group, "mask", layout.measured_to_bits(support, layout.PIXEL_IS_TO_BE_IGNORED))
     layout.write_array(group, "support", support.astype(np.uint8))

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.hdf5 import Source
+from cdipipe.io.hdf5 import Source, read_attribute
 from cdipipe.measurement import PLANCK_TIMES_C_EV_M, Geometry, Stack
 
 CXI_VERSION = 160
@@ -77,6 +77,12 @@ def write_text(group: h5py.Group, name: str, text: str) -> None:
     group.create_dataset(name, data=np.array(content, dtype=dtype), dtype=dtype, track_times=False)
 
 
+def write_attributes(node: h5py.Group | h5py.Dataset, **texts: str) -> None:
+    """Attach texts of fixed length (see :func:`cdipipe.io.hdf5.read_attribute`)."""
+    for name, text in texts.items():
+        node.attrs[name] = np.bytes_(text)
+
+
 def write_number(group: h5py.Group, name: str, value: float | None) -> None:
     """Store one number in float64; ``None`` stores nothing."""
     if value is not None:
@@ -101,7 +107,7 @@ def write_array(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Datase
 def make_group(parent: h5py.Group, name: str, nexus_class: str) -> h5py.Group:
     """A group with its NeXus class."""
     group = parent.create_group(name)
-    group.attrs["NX_class"] = nexus_class
+    write_attributes(group, NX_class=nexus_class)
     return group
 
 
@@ -109,8 +115,7 @@ def write_header(file: h5py.File, kind: str, provenance: dict[str, Any]) -> h5py
     """Start a CXI file with one entry and return the entry."""
     file.create_dataset("cxi_version", data=np.int64(CXI_VERSION), track_times=False)
     file.create_dataset("number_of_entries", data=np.int64(1), track_times=False)
-    file.attrs["creator"] = "cdipipe"
-    file.attrs["content"] = kind
+    write_attributes(file, creator="cdipipe", content=kind)
     entry = make_group(file, "entry_1", "NXentry")
     process = make_group(entry, "process_1", "NXprocess")
     write_text(process, "program", "cdipipe")
@@ -120,14 +125,14 @@ def write_header(file: h5py.File, kind: str, provenance: dict[str, Any]) -> h5py
 
 def read_kind(source: Source) -> str | None:
     """``measurement``, ``truth`` or ``reconstruction`` of this package's files; None for those of other tools."""
-    kind = source.file.attrs.get("content")
+    kind = read_attribute(source.file, "content")
     return kind if kind in KINDS else None
 
 
 def read_stack(source: Source, name: str) -> Stack | None:
     """What the first axis of the dataset means, if this package wrote it."""
     dataset = source.dataset(name)
-    stack = None if dataset is None else dataset.attrs.get("stack")
+    stack = None if dataset is None else read_attribute(dataset, "stack")
     if stack is not None and stack not in STACKS:
         raise InputError(f"{source.where(name)}: attribute 'stack' is {stack!r}; allowed: {', '.join(STACKS)}")
     return stack

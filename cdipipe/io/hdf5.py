@@ -44,6 +44,20 @@ def faults_are_input_errors(path: str | Path, what: str, faults: Any = READ_FAUL
         raise InputError(f"{path}: {what} ({one_line(error)})") from error
 
 
+def read_attribute(node: Any, name: str) -> str | float | None:
+    """A number or a text of fixed length; None if absent or of another kind.
+
+    Texts of variable length lie in a heap, and a damaged heap makes libhdf5 loop for ever; ours are fixed.
+    """
+    if name not in node.attrs:
+        return None
+    attribute = node.attrs.get_id(name)
+    if attribute.shape != () or attribute.dtype.kind not in "Siuf":
+        return None
+    value = node.attrs[name]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value.item()
+
+
 class Source:
     """An HDF5 file open for reading. Paths inside it are absolute; missing things are InputErrors or ``None``.
 

@@ -96,7 +96,7 @@ def read_tif(path: Path, label: str, key: str | None) -> np.ndarray:
     with tifffile.TiffFile(path) as tif:
         shapes = {str(index): series.shape for index, series in enumerate(tif.series)}
         series = tif.series[int(choose_key(label, shapes, key))]
-        if "S" in series.axes and series.shape[series.axes.index("S")] > 1:
+        if series.axes.endswith("S") and series.shape[-1] > 1:  # S first: writers take three frames for colours
             raise InputError(f"{label}: a colour image of shape {series.shape}; photon counts have one channel")
         check_kind(np.dtype(series.dtype), label)
         check_size(series.shape, np.dtype(series.dtype).itemsize, label)

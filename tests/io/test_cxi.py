@@ -135,10 +135,10 @@ def test_other_tools_find_what_the_cxi_description_promises(tmp_path):
             5.5e-5,
             5.5e-5,
         )
-        assert detector["data"].attrs["stack"] == "shots"
-        assert detector["data"].attrs["axes"] == "experiment_identifier:y:x"
-        assert file["entry_1"].attrs["NX_class"] == "NXentry" and detector.attrs["NX_class"] == "NXdetector"
-        assert file["entry_1/data_1"].attrs["signal"] == "data"
+        assert detector["data"].attrs["stack"] == b"shots"
+        assert detector["data"].attrs["axes"] == b"experiment_identifier:y:x"
+        assert file["entry_1"].attrs["NX_class"] == b"NXentry" and detector.attrs["NX_class"] == b"NXdetector"
+        assert file["entry_1/data_1"].attrs["signal"] == b"data"
 
 
 def test_a_reconstruction_has_its_image_where_cxi_puts_it(tmp_path):
