@@ -56,7 +56,9 @@ def cut_region(field_: np.ndarray, frame_shape: tuple[int, int], corner: tuple[i
     """
     field_ = np.squeeze(field_).astype(np.float64)
     if field_.ndim == 3:
-        field_ = np.nanmean(field_, axis=0)
+        known = np.isfinite(field_)
+        total = np.where(known, field_, 0).sum(0)
+        field_ = np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
     if field_.ndim != 2:
         raise InputError(f"{what}: has shape {field_.shape}; allowed: (Y, X) or (K, Y, X)")
     (top, left), (height, width) = corner, frame_shape

@@ -43,6 +43,8 @@ def find_centre(pattern: np.ndarray, saturated: np.ndarray | None = None) -> tup
     brightest = brightest[np.argsort(-pattern.ravel()[brightest], kind="stable")]
     for flat in brightest:
         index = tuple(int(i) for i in np.unravel_index(flat, pattern.shape))
+        if pattern[index] <= 0:
+            break
         if not _is_hot(pattern, index):
             return index
     blurred = ndimage.gaussian_filter(pattern, 2.0)
