@@ -19,15 +19,14 @@ using Address = uintptr_t;  // 0: none
 
 namespace {
 
+constexpr int kCpu = -1;  // as `device`; others are CUDA ordinals
+
 template <class T>
 T* at(Address address) {
   return reinterpret_cast<T*>(address);
 }
 
-// Where the addresses point to; cuda means the current device.
-enum class Place { cpu, cuda };
-
-[[noreturn]] void no_cuda() {
+[[noreturn, maybe_unused]] void no_cuda() {
   throw std::runtime_error("cdipipe._native was built without CUDA kernels");
 }
 
@@ -44,9 +43,9 @@ projection::ObjectRule object_rule(int constraint, float a, float b, float c, fl
   return rule;
 }
 
-void project_modulus(Place place, Address wavefront, Address projected, Address modulus, int64_t modulus_stride,
+void project_modulus(int device, Address wavefront, Address projected, Address modulus, int64_t modulus_stride,
                      Address measured, int64_t measured_stride, Address error, int64_t batch, int64_t modes,
-                     int64_t pixels, Address partials, Address stream) {
+                     int64_t pixels, [[maybe_unused]] Address partials, [[maybe_unused]] Address stream) {
   const projection::ModulusArrays arrays{at<float>(wavefront),
                                          at<float>(projected),
                                          at<float>(modulus),
@@ -57,17 +56,19 @@ void project_modulus(Place place, Address wavefront, Address projected, Address 
                                          batch,
                                          modes,
                                          pixels};
-  if (place == Place::cpu) return projection::cpu::project_modulus(arrays);
+  if (device == kCpu) return projection::cpu::project_modulus(arrays);
 #ifdef CDIPIPE_WITH_CUDA
+  cuda::set_device(device);
   projection::cuda::project_modulus(arrays, at<double>(partials), at<void>(stream));
 #else
   no_cuda();
 #endif
 }
 
-void project_modulus_backward(Place place, Address wavefront, Address modulus, int64_t modulus_stride, Address measured,
+void project_modulus_backward(int device, Address wavefront, Address modulus, int64_t modulus_stride, Address measured,
                               int64_t measured_stride, Address grad_projected, Address grad_error,
-                              Address grad_wavefront, int64_t batch, int64_t modes, int64_t pixels, Address stream) {
+                              Address grad_wavefront, int64_t batch, int64_t modes, int64_t pixels,
+                              [[maybe_unused]] Address stream) {
   const projection::ModulusBackwardArrays arrays{at<float>(wavefront),
                                                  at<float>(modulus),
                                                  at<uint8_t>(measured),
@@ -79,29 +80,31 @@ void project_modulus_backward(Place place, Address wavefront, Address modulus, i
                                                  batch,
                                                  modes,
                                                  pixels};
-  if (place == Place::cpu) return projection::cpu::project_modulus_backward(arrays);
+  if (device == kCpu) return projection::cpu::project_modulus_backward(arrays);
 #ifdef CDIPIPE_WITH_CUDA
+  cuda::set_device(device);
   projection::cuda::project_modulus_backward(arrays, at<void>(stream));
 #else
   no_cuda();
 #endif
 }
 
-void update_object(Place place, Address exit_wave, Address projected, Address support, Address out, int64_t batch,
-                   int64_t pixels, const projection::ObjectRule& rule, Address stream) {
+void update_object(int device, Address exit_wave, Address projected, Address support, Address out, int64_t batch,
+                   int64_t pixels, const projection::ObjectRule& rule, [[maybe_unused]] Address stream) {
   const projection::ObjectArrays arrays{
       at<float>(exit_wave), at<float>(projected), at<uint8_t>(support), at<float>(out), batch, pixels};
-  if (place == Place::cpu) return projection::cpu::update_object(arrays, rule);
+  if (device == kCpu) return projection::cpu::update_object(arrays, rule);
 #ifdef CDIPIPE_WITH_CUDA
+  cuda::set_device(device);
   projection::cuda::update_object(arrays, rule, at<void>(stream));
 #else
   no_cuda();
 #endif
 }
 
-void update_object_backward(Place place, Address exit_wave, Address projected, Address support, Address grad_out,
+void update_object_backward(int device, Address exit_wave, Address projected, Address support, Address grad_out,
                             Address grad_exit_wave, Address grad_projected, int64_t batch, int64_t pixels,
-                            const projection::ObjectRule& rule, Address stream) {
+                            const projection::ObjectRule& rule, [[maybe_unused]] Address stream) {
   const projection::ObjectBackwardArrays arrays{at<float>(exit_wave),
                                                 at<float>(projected),
                                                 at<uint8_t>(support),
@@ -110,8 +113,9 @@ void update_object_backward(Place place, Address exit_wave, Address projected, A
                                                 at<float>(grad_projected),
                                                 batch,
                                                 pixels};
-  if (place == Place::cpu) return projection::cpu::update_object_backward(arrays, rule);
+  if (device == kCpu) return projection::cpu::update_object_backward(arrays, rule);
 #ifdef CDIPIPE_WITH_CUDA
+  cuda::set_device(device);
   projection::cuda::update_object_backward(arrays, rule, at<void>(stream));
 #else
   no_cuda();
@@ -157,7 +161,6 @@ PYBIND11_MODULE(_native, module) {
   module.doc() = "Compiled kernels of cdipipe; use them through cdipipe.ops.";
   using NoGil = py::call_guard<py::gil_scoped_release>;
 
-  py::enum_<Place>(module, "Place").value("cpu", Place::cpu).value("cuda", Place::cuda);
   py::class_<projection::ObjectRule>(module, "ObjectRule").def(py::init(&object_rule));
   module.def("project_modulus", &project_modulus, NoGil());
   module.def("project_modulus_backward", &project_modulus_backward, NoGil());

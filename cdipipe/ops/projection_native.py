@@ -29,11 +29,11 @@ def dense(tensor: Tensor) -> Tensor:
 
 
 def _where(tensor: Tensor):
-    """(place, stream address, context that makes the tensor's GPU the current one)."""
+    """(CUDA ordinal or -1, stream address, context that makes the tensor's GPU the current one)."""
     if not tensor.is_cuda:
-        return backend.native.Place.cpu, 0, nullcontext()
-    stream = torch.cuda.current_stream(tensor.device).cuda_stream
-    return backend.native.Place.cuda, stream, torch.cuda.device(tensor.device)
+        return -1, 0, nullcontext()
+    index = tensor.device.index
+    return index, torch.cuda.current_stream(index).cuda_stream, torch.cuda.device(index)
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -72,13 +72,13 @@ def project_modulus(
     sizes, modulus, modulus_stride, measured, measured_stride = _modulus_layout(
         wavefront, modulus, measured, modes, ndim
     )
-    place, stream, current = _where(wavefront)
+    device, stream, current = _where(wavefront)
     partials = None
-    if wavefront.is_cuda and error is not None:
+    if device >= 0 and error is not None:
         partials = torch.empty(sizes[0] * -(-sizes[2] // BLOCK_PIXELS), dtype=torch.float64, device=wavefront.device)
     with current:
         backend.native.project_modulus(
-            place,
+            device,
             wavefront.data_ptr(),
             out.data_ptr(),
             modulus.data_ptr(),
@@ -107,10 +107,10 @@ def project_modulus_backward(
     )
     grad_projected, grad_error = dense(grad_projected), grad_error.contiguous()
     out = torch.empty_like(wavefront)
-    place, stream, current = _where(wavefront)
+    device, stream, current = _where(wavefront)
     with current:
         backend.native.project_modulus_backward(
-            place,
+            device,
             wavefront.data_ptr(),
             modulus.data_ptr(),
             modulus_stride,
@@ -146,10 +146,10 @@ def update_object(
 ) -> None:
     """Write the update to ``out``, which may be one of the (contiguous) inputs; coefficients are (a, b, c, g)."""
     support, batch, pixels = _object_layout(projected, support)
-    place, stream, current = _where(projected)
+    device, stream, current = _where(projected)
     with current:
         backend.native.update_object(
-            place,
+            device,
             exit_wave.data_ptr(),
             projected.data_ptr(),
             support.data_ptr(),
@@ -168,10 +168,10 @@ def update_object_backward(
     support, batch, pixels = _object_layout(projected, support)
     grad = dense(grad)
     to_exit_wave, to_projected = torch.empty_like(exit_wave), torch.empty_like(projected)
-    place, stream, current = _where(projected)
+    device, stream, current = _where(projected)
     with current:
         backend.native.update_object_backward(
-            place,
+            device,
             exit_wave.data_ptr(),
             projected.data_ptr(),
             support.data_ptr(),

@@ -1,6 +1,5 @@
-#include <cuda_runtime.h>
-
 #include "common/cuda.h"
+#include "common/cuda_check.h"
 
 namespace cdipipe::cuda {
 
@@ -10,6 +9,10 @@ Devices devices() {
   if (code == cudaSuccess && count > 0) return {count, ""};
   cudaGetLastError();  // forget it: the next launch must not report this one
   return {0, code == cudaSuccess ? "no CUDA device" : cudaGetErrorString(code)};
+}
+
+void set_device(int device) {
+  check(cudaSetDevice(device), "cudaSetDevice");
 }
 
 }  // namespace cdipipe::cuda

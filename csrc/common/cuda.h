@@ -13,4 +13,7 @@ struct Devices {
 // A machine without GPU or driver is no error: count = 0 and the runtime's own words.
 Devices devices();
 
+// Makes the device the current one of this thread; std::runtime_error with CUDA's words if that fails.
+void set_device(int device);
+
 }  // namespace cdipipe::cuda

@@ -2,6 +2,7 @@
 // functions here: the linker might keep the copy that older processors cannot run.
 #include "projection/projection_blocks.h"
 
+#include "common/loops.h"
 #include "projection/object_sets.h"
 
 namespace cdipipe::projection::CDIPIPE_SIMD_NAMESPACE {
@@ -23,7 +24,7 @@ template <bool masked>
 float project_run(const float* wavefront, float* projected, const float* modulus, const uint8_t* measured,
                   int64_t count) {
   float error = 0;
-#pragma GCC ivdep
+  CDIPIPE_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) {
     const float re = wavefront[2 * i], im = wavefront[2 * i + 1];
     const float amplitude = __builtin_sqrtf(re * re + im * im);
@@ -64,7 +65,7 @@ float project_modes_run(const float* wavefront, float* projected, const float* m
   for (int64_t m = 0; m < modes; ++m) {
     const float* z = wavefront + m * mode_stride;
     float* out = projected + m * mode_stride;
-#pragma GCC ivdep
+    CDIPIPE_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
       const float re = z[2 * i] * scale[i], im = z[2 * i + 1] * scale[i];
       out[2 * i] = fill[i] >= 0 ? fill[i] : re;
@@ -121,7 +122,7 @@ void project_modulus_backward_run(const float* wavefront, const float* modulus, 
   for (int64_t m = 0; m < modes; ++m) {
     const float *z = wavefront + m * mode_stride, *g = grad + m * mode_stride;
     float* o = out + m * mode_stride;
-#pragma GCC ivdep
+    CDIPIPE_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
       o[2 * i] = on_grad[i] * g[2 * i] + on_wave[i] * z[2 * i];
       o[2 * i + 1] = on_grad[i] * g[2 * i + 1] + on_wave[i] * z[2 * i + 1];
@@ -153,7 +154,7 @@ void update_object_as(const ObjectArrays& arrays, const ObjectRule& rule, int64_
   const uint8_t* support = arrays.support + begin;
   const Set set(rule);
   const ObjectRule r = rule;
-#pragma GCC ivdep
+  CDIPIPE_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) {
     const Pair p = {projected[2 * i], projected[2 * i + 1]};
     const Pair u = uses_exit_wave ? Pair{exit_wave[2 * i], exit_wave[2 * i + 1]} : p;
@@ -183,7 +184,7 @@ void update_object_backward_with(const ObjectBackwardArrays& arrays, const Objec
   const uint8_t* support = arrays.support + begin;
   const Set set(rule);
   const ObjectRule r = rule;
-#pragma GCC ivdep
+  CDIPIPE_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) {
     const Pair u = {exit_wave[2 * i], exit_wave[2 * i + 1]}, p = {projected[2 * i], projected[2 * i + 1]};
     const Pair grad = {grad_out[2 * i], grad_out[2 * i + 1]};

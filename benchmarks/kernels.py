@@ -1,0 +1,181 @@
+"""Projection kernels against bare FFTs: what an HIO iteration costs beyond its two transforms.
+
+    python benchmarks/kernels.py [iteration] [chunks] [normalisation] [page_faults] [-o FILE]
+
+iteration       one HIO iteration against two bare FFTs of its size, per instruction set
+chunks          cost per restart and iteration of 32 x 512^2 when worked on k at a time
+normalisation   the FFT's orthonormal scale against an unscaled FFT
+page_faults     bare FFT pairs of arrays above 32 MiB, with and without cdipipe.ops.memory.reuse_freed_arrays
+
+Variants alternate within one process and medians are reported.
+The instruction set is that of our kernels; the FFT always uses the best one, so ratios below it are pessimistic.
+Results go to benchmarks/results/kernels.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import record
+import torch
+
+from cdipipe.ops import backend
+from cdipipe.ops.memory import reuse_freed_arrays
+from cdipipe.ops.projection import project_modulus_, update_object_
+from cdipipe.optics.fourier import forward_corner, inverse_corner
+
+HIO = {"a": 1.0, "b": -0.9, "c": 0.0, "g": 0.0}
+SHAPES = {
+    "256^2": ((1, 256, 256), 2),
+    "512^2": ((1, 512, 512), 2),
+    "8 x 512^2": ((8, 512, 512), 2),
+    "1024^2": ((1, 1024, 1024), 2),
+    "64^3": ((1, 64, 64, 64), 3),
+    "128^3": ((1, 128, 128, 128), 3),
+}
+LARGE = {"32 x 512^2": ((32, 512, 512), 2), "8 x 1024^2": ((8, 1024, 1024), 2), "256^3": ((1, 256, 256, 256), 3)}
+
+
+class Problem:
+    """Random arrays of one size; a batch of iterates that share modulus, mask and support."""
+
+    def __init__(self, shape: tuple[int, ...], ndim: int, seed: int = 0):
+        generator = torch.Generator().manual_seed(seed)
+        grid = shape[-ndim:]
+        self.ndim = ndim
+        self.exit_wave = torch.randn(shape, dtype=torch.complex64, generator=generator)
+        self.modulus = torch.rand(grid, generator=generator)
+        self.measured = torch.rand(grid, generator=generator) > 0.02
+        self.support = torch.zeros(grid, dtype=torch.bool)
+        self.support[tuple(slice(size // 4) for size in grid)] = True
+        self.error = torch.empty(shape[:-ndim], dtype=torch.float64)
+
+    def iterate(self, batch: slice = slice(None)) -> None:
+        exit_wave = self.exit_wave[batch]
+        wavefront = forward_corner(exit_wave, self.ndim)
+        project_modulus_(wavefront, self.modulus, self.measured, self.error[batch], ndim=self.ndim)
+        update_object_(exit_wave, inverse_corner(wavefront, self.ndim), self.support, **HIO)
+
+    def transform(self) -> None:
+        inverse_corner(forward_corner(self.exit_wave, self.ndim), self.ndim)
+
+    def transform_unscaled(self) -> None:
+        axes = tuple(range(-self.ndim, 0))
+        torch.fft.ifftn(torch.fft.fftn(self.exit_wave, dim=axes, norm="backward"), dim=axes, norm="forward")
+
+
+def alternate(variants: dict[str, Callable[[], None]], seconds: float) -> dict[str, list[float]]:
+    """Call the variants in turn for about ``seconds`` and return the time of each call."""
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for call in variants.values():
+        call()
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds or len(times[next(iter(times))]) < 5:
+        for name, call in variants.items():
+            before = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - before)
+    return times
+
+
+def milliseconds(times: dict[str, list[float]]) -> dict[str, float]:
+    return {f"{name}_ms": round(statistics.median(values) * 1e3, 4) for name, values in times.items()}
+
+
+def ratio(times: dict[str, list[float]], over: str, under: str) -> float:
+    """Median of the ratios of neighbouring calls: slow drifts of the machine cancel."""
+    return round(statistics.median(a / b for a, b in zip(times[over], times[under], strict=True)), 3)
+
+
+def iteration(seconds: float) -> dict:
+    before, results = backend.native.simd_level(), {}
+    for level in backend.native.simd_levels():
+        backend.native.set_simd_level(level)
+        for name, (shape, ndim) in SHAPES.items():
+            problem = Problem(shape, ndim)
+            times = alternate({"two_ffts": problem.transform, "hio": problem.iterate}, seconds)
+            row = milliseconds(times) | {"ratio": ratio(times, "hio", "two_ffts")}
+            results.setdefault(name, {})[level] = row
+            print(f"{name:>10} {level:>8} {row}", flush=True)
+    backend.native.set_simd_level(before)
+    return results
+
+
+def chunks(seconds: float, restarts: int = 32, iterations: int = 5) -> dict:
+    problem, alone = Problem((restarts, 512, 512), 2), Problem((1, 512, 512), 2)
+
+    def run_in_chunks(size: int) -> None:
+        for start in range(0, restarts, size):
+            for _ in range(iterations):
+                problem.iterate(slice(start, start + size))
+
+    def run_alone() -> None:
+        for _ in range(iterations * restarts):
+            alone.iterate()
+
+    variants = {"alone": run_alone} | {f"chunks_of_{k}": lambda k=k: run_in_chunks(k) for k in (1, 2, 4, 8, 16, 32)}
+    times = alternate(variants, 7 * seconds)
+    each = {name: round(value / (restarts * iterations), 4) for name, value in milliseconds(times).items()}
+    ratios = {name: ratio(times, name, "alone") for name in variants}
+    print("  per restart and iteration", each, ratios, flush=True)
+    return {"per_restart_iteration": each, "ratio_to_alone": ratios}
+
+
+def normalisation(seconds: float) -> dict:
+    results = {}
+    for name, (shape, ndim) in SHAPES.items():
+        problem = Problem(shape, ndim)
+        times = alternate({"ortho": problem.transform, "unscaled": problem.transform_unscaled}, seconds)
+        results[name] = milliseconds(times) | {"ratio": ratio(times, "ortho", "unscaled")}
+        print(f"{name:>10} {results[name]}", flush=True)
+    return results
+
+
+def page_faults(seconds: float) -> dict:
+    results = {}
+    for name, (shape, ndim) in LARGE.items():
+        problem, row = Problem(shape, ndim), {}
+        for label, context in (
+            ("default", nullcontext),
+            ("reused", reuse_freed_arrays),
+            ("default_again", nullcontext),
+        ):
+            with context():
+                problem.iterate()
+                faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+                times = alternate({label: problem.iterate}, seconds)
+                faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+            row |= milliseconds(times) | {f"{label}_faults": faults // (len(times[label]) + 1)}
+        results[name] = row
+        print(f"{name:>10} {row}", flush=True)
+    return results
+
+
+def main() -> None:
+    parts = {f.__name__: f for f in (iteration, chunks, normalisation, page_faults)}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help=f"any of {', '.join(parts)}; default: all")
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--seconds", type=float, default=2.0, help="time for one row (default 2)")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(parts)
+    if unknown or backend.native is None:
+        parser.error(f"unknown part {sorted(unknown)}" if unknown else "cdipipe._native is not built")
+    result: dict = {"load_before": os.getloadavg()}
+    with torch.inference_mode():
+        for name in arguments.parts or parts:
+            print(name, flush=True)
+            result[name] = parts[name](arguments.seconds)
+    result["load_after"] = os.getloadavg()
+    print(record.write("kernels", result, arguments.output))
+
+
+if __name__ == "__main__":
+    main()
