@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 
 from cdipipe.methods.driver.support import shrink_wrap
+from cdipipe.methods.driver.workers import Stopped
 from cdipipe.methods.registry import get_method
 
 EARLY_STOP_WINDOW = 20
@@ -30,14 +32,17 @@ class State:
 
 @dataclass
 class Watch:
-    """Who wants to know about each iteration; both may be None."""
+    """Who wants to know about each iteration, and who may end them all."""
 
     advance: Callable[[int], None] | None = None
     preview: Callable[[State, int], None] | None = None
     preview_every: int = 50
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def tell(self, state: State) -> None:
         """One iteration is done."""
+        if self.stop.is_set():
+            raise Stopped
         if self.advance:
             self.advance(1)
         done = len(state.error_trace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from cdipipe.methods.driver.iterate import Watch, count_iterations
 from cdipipe.methods.driver.problem import Problem
 from cdipipe.methods.driver.restarts import Runs, batch_size, run_restarts
 from cdipipe.methods.driver.support import check_support
+from cdipipe.methods.driver.workers import run_jobs
 from cdipipe.methods.recipe import Recipe
 from cdipipe.ops import backend
 from cdipipe.optics.forward import ForwardModel
@@ -53,7 +55,7 @@ def reconstruct(
         A support or an object per pattern, or one for all.
     free_fraction : share of the measured pixels to withhold, for the free R-factor
     keep_runs : keep every restart, aligned to the best, and its score (single patterns and volumes)
-    preview : called with (Problem, State, iteration) while the first batch of a pattern runs
+    preview : called with (Problem, State, iteration) while the first pattern runs
 
     Returns
     -------
@@ -67,25 +69,11 @@ def reconstruct(
     free_pixels = _choose_free_pixels(measurement, free_fraction, seed)
     _check(measurement, start)
     began = time.perf_counter()
-    results = []
-    total = measurement.pattern_count * count_iterations(recipe) * _batches(measurement, recipe, device)
-    with progress(total, recipe.name) as bar:
-        for index in range(measurement.pattern_count):
-            pattern = measurement.pattern(index)
-            pattern_start = Start(_item(start.object, index, pattern), _item(start.support, index, pattern))
-            seeds = seed if measurement.pattern_count == 1 else _pattern_seed(seed, index)
-            problem = Problem(pattern, recipe.constraint, recipe.phase_range_rad, device, free_pixels)
-            watch = Watch(bar.update, _bind(preview, problem), recipe.preview_every)
-            runs = run_restarts(problem, recipe, seeds, pattern_start.object, pattern_start.support, watch)
-            results.append(runs)
+    patterns = _phase_patterns(measurement, recipe, seed, torch.device(device), start, free_pixels, preview)
     seconds = time.perf_counter() - began
-    result = (
-        _one(results[0], recipe, keep_runs) if measurement.stack in ("single", "volume") else _many(results, recipe)
-    )
-    probes = measurement.probe_modes
-    forward = ForwardModel(
-        len(measurement.pattern_shape), probe_modes=None if probes is None else torch.from_numpy(probes)
-    )
+    one_pattern = measurement.stack in ("single", "volume")
+    result = _one(patterns[0], recipe, keep_runs) if one_pattern else _many(patterns, recipe)
+    probes = None if measurement.probe_modes is None else torch.from_numpy(measurement.probe_modes)
     return replace(
         result,
         stack=measurement.stack,
@@ -93,11 +81,33 @@ def reconstruct(
         recipe={**recipe.to_mapping(), "seed": seed, "free_fraction": free_fraction},
         geometry=measurement.geometry,
         free_pixels=free_pixels,
-        forward=forward.to_dict(),
+        forward=ForwardModel(len(measurement.pattern_shape), probe_modes=probes).to_dict(),
         seconds=seconds,
         device=_device_name(device),
         backend=backend.name(torch.device(device)),
     )
+
+
+def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, preview) -> list[Runs]:
+    """All restarts of every pattern, several at a time, with one progress bar over all."""
+    stop, lock = threading.Event(), threading.Lock()
+    batches = -(-recipe.restarts // batch_size(recipe, measurement.pattern_shape, device))
+    with progress(measurement.pattern_count * count_iterations(recipe) * batches, recipe.name) as bar:
+
+        def advance(steps):
+            with lock:
+                bar.update(steps)
+
+        def run_pattern(index):
+            pattern = measurement.pattern(index)
+            problem = Problem(pattern, recipe.constraint, recipe.phase_range_rad, device, free_pixels)
+            shown = None if preview is None or index else lambda state, done: preview(problem, state, done)
+            watch = Watch(advance, shown, recipe.preview_every, stop)
+            first = _item(start.object, index, pattern), _item(start.support, index, pattern)
+            pattern_seed = seed if measurement.pattern_count == 1 else _pattern_seed(seed, index)
+            return run_restarts(problem, recipe, pattern_seed, *first, watch)
+
+        return run_jobs(run_pattern, range(measurement.pattern_count), device, stop)
 
 
 def _check(measurement: Measurement, start: Start) -> None:
@@ -119,17 +129,8 @@ def _item(array, index, pattern):
     raise InputError(f"a start of shape {array.shape} does not fit patterns of shape {pattern.intensity.shape}")
 
 
-def _bind(preview, problem):
-    return None if preview is None else lambda state, done: preview(problem, state, done)
-
-
 def _pattern_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0])
-
-
-def _batches(measurement, recipe, device) -> int:
-    size = batch_size(recipe, measurement.pattern_shape, torch.device(device))
-    return -(-recipe.restarts // size)
 
 
 def _choose_free_pixels(measurement, fraction, seed):

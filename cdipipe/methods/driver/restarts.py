@@ -1,19 +1,20 @@
-"""Many random starts of one pattern: in cache-sized batches, scored, aligned, ranked, averaged."""
+"""Many random starts of one pattern: run in batches on all cores, scored, aligned, ranked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from cdipipe.methods.driver.iterate import State, Watch, run_recipe
 from cdipipe.methods.driver.support import start_support
+from cdipipe.methods.driver.workers import run_jobs
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
 
-CPU_BATCH_BYTES = 2 * 2**20
-"""Bytes of iterates per batch on a CPU: a few arrays of it fit the caches (benchmarks/kernels.py)."""
+CPU_BATCH_BYTES = 2**19
+"""Bytes of iterates per batch on a CPU: small arrays go together to save calls, large ones alone to stay in cache."""
 
 
 @dataclass
@@ -59,14 +60,14 @@ def warm_start(problem, initial, seed, index):
 
 
 def batch_size(recipe, shape, device) -> int:
-    """Restarts to compute at once: as the recipe says, or what fits the caches (CPU) or half the memory (GPU)."""
+    """Starts to compute at once: as the recipe says, or what suits the caches (CPU) or half the memory (GPU)."""
     item = 8 * int(np.prod(shape))
     if recipe.batch:
         return min(recipe.batch, recipe.restarts)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(max(1, min(recipe.restarts, free // (2 * 8 * item))))
-    return int(max(1, min(recipe.restarts, CPU_BATCH_BYTES // item)))
+    return int(max(1, min(recipe.restarts, CPU_BATCH_BYTES // item, 8)))
 
 
 def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None) -> Runs:
@@ -87,6 +88,7 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
     Runs, ranked by ``recipe.select`` and aligned to the best
     """
     ndim, device = problem.ndim, problem.device
+    watch = watch or Watch()
     if support is None:
         first_support = start_support(problem, recipe.start_support)
     else:
@@ -95,11 +97,13 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
         initial = fourier.to_corner(torch.from_numpy(initial).to(device, torch.complex64), ndim)
         initial = initial * (problem.photons**0.5 / initial.abs().square().sum().sqrt().clamp(min=1e-20))
     size = batch_size(recipe, problem.shape, device)
-    parts = []
-    for first in range(0, recipe.restarts, size):
-        indices = range(first, min(first + size, recipe.restarts))
-        parts.append(_run_batch(problem, recipe, seed, indices, initial, first_support, watch or Watch()))
-    return _ranked(_collect(parts), recipe, ndim)
+    batches = [range(first, min(first + size, recipe.restarts)) for first in range(0, recipe.restarts, size)]
+
+    def run_batch(indices):
+        seen = watch if 0 in indices else replace(watch, preview=None)
+        return _run_batch(problem, recipe, seed, indices, initial, first_support, seen)
+
+    return _ranked(_collect(run_jobs(run_batch, batches, device, watch.stop)), recipe, ndim)
 
 
 def _run_batch(problem, recipe, seed, indices, initial, support, watch):
