@@ -43,9 +43,13 @@ def run_command(arguments: list[str]) -> dict:
 
 def commands_for(kind: str, file: Path, output: Path) -> dict[str, list[str]]:
     """What is tried on a file: it is shown, and turned into something."""
+    if kind == "yaml":  # the recipe is judged before the measurement is looked for, which is not there
+        return {"recipe": ["reconstruct", "absent.cxi", "--recipe", str(file), "-o", str(output)]}
     commands = {"info": ["info", str(file)]}
     if kind != "reconstruction":
         commands["import"] = ["import", str(file), "-o", str(output)]
+    if kind == "cxi":
+        commands["reconstruct"] = ["reconstruct", str(file), "-m", "er", "--set", "iterations=2", "-o", str(output)]
     return commands
 
 

@@ -6,8 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-FORMATS = ("npy", "npz", "tif", "mat", "h5", "edf", "cbf", "cxi", "reconstruction", "npy.gz")
+FORMATS = ("npy", "npz", "tif", "mat", "h5", "edf", "cbf", "cxi", "reconstruction", "npy.gz", "yaml")
 SIZE = 24
+
+
+RECIPE = """\
+# chained steps
+steps:
+  - hio: {iterations: 180, beta: 0.9}
+  - er: {iterations: 20}
+restarts: 8
+constraint: support
+shrink_wrap: {every: 20, threshold: 0.1}
+"""
 
 
 def counts(rng: np.random.Generator, shape: tuple[int, ...] = (SIZE, SIZE)) -> np.ndarray:
@@ -71,6 +82,8 @@ def write_valid(path: Path, kind: str, values: np.ndarray) -> None:
         cxi.write_measurement(path, _measurement(values))
     elif kind == "reconstruction":
         cxi.write_reconstruction(path, _reconstruction(values))
+    elif kind == "yaml":
+        path.write_text(RECIPE)
     elif kind == "npy.gz":
         import gzip
         import io

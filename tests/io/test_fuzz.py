@@ -16,7 +16,7 @@ def is_fine(result: dict) -> bool:
     if result["escaped"] or result["seconds"] > SECONDS or result["code"] not in (0, 2):
         return False
     if result["code"] == 0:
-        return result["left"] == (["out.cxi"] if result["command"] == "import" else [])
+        return result["left"] == (["out.cxi"] if result["command"] in ("import", "reconstruct") else [])
     lines = result["err"].splitlines()
     return len(lines) == 1 and lines[0].startswith("cdipipe: ") and result["left"] == []
 
