@@ -1,0 +1,68 @@
+"""The user guide holds: links lead somewhere, commands and options exist, configurations are valid."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from cdipipe.config import check_config
+from cdipipe.settings import load_yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
+COMMAND = re.compile(r"(?:^ {4}|`)(cdipipe [a-z][^`\n]*)", re.MULTILINE)
+ADDED = {"output": "x", "measurements": {"m": {"scene": "polygons"}}, "methods": {"hio": {"method": "hio"}}}
+
+
+@pytest.fixture(scope="module")
+def commands() -> dict[str, set[str]]:
+    """Every command and its options."""
+    from cdipipe.cli.main import _register_commands, app
+
+    _register_commands()
+    group = typer.main.get_command(app)
+    return {name: {o for p in c.params for o in p.opts} for name, c in group.commands.items()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_and_their_options_exist(page, commands):
+    for line in COMMAND.findall(page.read_text()):
+        _, name, *words = shlex.split(line)
+        assert name in commands, line
+        options = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
+        assert options <= commands[name], (line, options - commands[name])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_configurations_are_valid(page):
+    for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        check_config(ADDED | load_yaml(text, page.name), page.name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_make_targets_exist(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for words in re.findall(r"(?:^ {4}|`)make ([a-z ]+)", page.read_text(), re.MULTILINE):
+        assert set(words.split()) <= targets
+
+
+def test_every_command_is_in_the_changelog_or_guide(commands):
+    text = "".join(page.read_text() for page in PAGES)
+    assert [name for name in commands if f"`{name}`" not in text and f"cdipipe {name}" not in text] == []
+
+
+def test_the_readme_opens_with_a_picture_of_modest_size():
+    image = re.search(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text().partition("##")[0])
+    assert (ROOT / image[1]).stat().st_size < 300_000
