@@ -2,10 +2,6 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include <cmath>
 #include <string>
 
@@ -19,7 +15,8 @@ using Address = uintptr_t;  // 0: none
 
 namespace {
 
-constexpr int kCpu = -1;  // as `device`; others are CUDA ordinals
+// `device` is kCpu, with the number of threads as `queue`, or a CUDA ordinal, with the stream as `queue`.
+constexpr int kCpu = -1;
 
 template <class T>
 T* at(Address address) {
@@ -45,7 +42,7 @@ projection::ObjectRule object_rule(int constraint, float a, float b, float c, fl
 
 void project_modulus(int device, Address wavefront, Address projected, Address modulus, int64_t modulus_stride,
                      Address measured, int64_t measured_stride, Address error, int64_t batch, int64_t modes,
-                     int64_t pixels, [[maybe_unused]] Address partials, [[maybe_unused]] Address stream) {
+                     int64_t pixels, [[maybe_unused]] Address partials, Address queue) {
   const projection::ModulusArrays arrays{at<float>(wavefront),
                                          at<float>(projected),
                                          at<float>(modulus),
@@ -56,10 +53,10 @@ void project_modulus(int device, Address wavefront, Address projected, Address m
                                          batch,
                                          modes,
                                          pixels};
-  if (device == kCpu) return projection::cpu::project_modulus(arrays);
+  if (device == kCpu) return projection::cpu::project_modulus(arrays, static_cast<int>(queue));
 #ifdef CDIPIPE_WITH_CUDA
   cuda::set_device(device);
-  projection::cuda::project_modulus(arrays, at<double>(partials), at<void>(stream));
+  projection::cuda::project_modulus(arrays, at<double>(partials), at<void>(queue));
 #else
   no_cuda();
 #endif
@@ -67,8 +64,7 @@ void project_modulus(int device, Address wavefront, Address projected, Address m
 
 void project_modulus_backward(int device, Address wavefront, Address modulus, int64_t modulus_stride, Address measured,
                               int64_t measured_stride, Address grad_projected, Address grad_error,
-                              Address grad_wavefront, int64_t batch, int64_t modes, int64_t pixels,
-                              [[maybe_unused]] Address stream) {
+                              Address grad_wavefront, int64_t batch, int64_t modes, int64_t pixels, Address queue) {
   const projection::ModulusBackwardArrays arrays{at<float>(wavefront),
                                                  at<float>(modulus),
                                                  at<uint8_t>(measured),
@@ -80,23 +76,23 @@ void project_modulus_backward(int device, Address wavefront, Address modulus, in
                                                  batch,
                                                  modes,
                                                  pixels};
-  if (device == kCpu) return projection::cpu::project_modulus_backward(arrays);
+  if (device == kCpu) return projection::cpu::project_modulus_backward(arrays, static_cast<int>(queue));
 #ifdef CDIPIPE_WITH_CUDA
   cuda::set_device(device);
-  projection::cuda::project_modulus_backward(arrays, at<void>(stream));
+  projection::cuda::project_modulus_backward(arrays, at<void>(queue));
 #else
   no_cuda();
 #endif
 }
 
 void update_object(int device, Address exit_wave, Address projected, Address support, Address out, int64_t batch,
-                   int64_t pixels, const projection::ObjectRule& rule, [[maybe_unused]] Address stream) {
+                   int64_t pixels, const projection::ObjectRule& rule, Address queue) {
   const projection::ObjectArrays arrays{
       at<float>(exit_wave), at<float>(projected), at<uint8_t>(support), at<float>(out), batch, pixels};
-  if (device == kCpu) return projection::cpu::update_object(arrays, rule);
+  if (device == kCpu) return projection::cpu::update_object(arrays, rule, static_cast<int>(queue));
 #ifdef CDIPIPE_WITH_CUDA
   cuda::set_device(device);
-  projection::cuda::update_object(arrays, rule, at<void>(stream));
+  projection::cuda::update_object(arrays, rule, at<void>(queue));
 #else
   no_cuda();
 #endif
@@ -104,7 +100,7 @@ void update_object(int device, Address exit_wave, Address projected, Address sup
 
 void update_object_backward(int device, Address exit_wave, Address projected, Address support, Address grad_out,
                             Address grad_exit_wave, Address grad_projected, int64_t batch, int64_t pixels,
-                            const projection::ObjectRule& rule, [[maybe_unused]] Address stream) {
+                            const projection::ObjectRule& rule, Address queue) {
   const projection::ObjectBackwardArrays arrays{at<float>(exit_wave),
                                                 at<float>(projected),
                                                 at<uint8_t>(support),
@@ -113,10 +109,10 @@ void update_object_backward(int device, Address exit_wave, Address projected, Ad
                                                 at<float>(grad_projected),
                                                 batch,
                                                 pixels};
-  if (device == kCpu) return projection::cpu::update_object_backward(arrays, rule);
+  if (device == kCpu) return projection::cpu::update_object_backward(arrays, rule, static_cast<int>(queue));
 #ifdef CDIPIPE_WITH_CUDA
   cuda::set_device(device);
-  projection::cuda::update_object_backward(arrays, rule, at<void>(stream));
+  projection::cuda::update_object_backward(arrays, rule, at<void>(queue));
 #else
   no_cuda();
 #endif
@@ -147,14 +143,6 @@ std::pair<int, std::string> cuda_devices() {
 #endif
 }
 
-int thread_count() {
-#ifdef _OPENMP
-  return omp_get_max_threads();
-#else
-  return 1;
-#endif
-}
-
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
@@ -170,7 +158,6 @@ PYBIND11_MODULE(_native, module) {
   module.def("cuda_compiled", &cuda_compiled);
   module.def("cuda_architectures", &cuda_architectures, "Comma-separated compute capabilities, e.g. '80,90'.");
   module.def("cuda_devices", &cuda_devices, "(number of devices, why there is none).");
-  module.def("openmp_threads", &thread_count);
   module.def("simd_level", &simd::level_name);
   module.def("simd_levels", &simd::available_levels);
   module.def("set_simd_level", &simd::set_level);

@@ -114,12 +114,14 @@ def describe() -> dict[str, Any]:
     facts: dict[str, Any] = {"choice": _choice, "native_built": native is not None}
     if native is None:
         return facts | {"why": _import_error}
+    import torch
+
     devices, why_none = native.cuda_devices()
     return facts | {
         "file": native.__file__,
         "simd": native.simd_level(),
         "simd_available": native.simd_levels(),
-        "threads": native.openmp_threads(),
+        "threads": torch.get_num_threads(),
         "cuda_compiled": native.cuda_compiled(),
         "cuda_architectures": [f"sm_{number}" for number in native.cuda_architectures().split(",") if number],
         "cuda_devices": devices,

@@ -29,9 +29,9 @@ def dense(tensor: Tensor) -> Tensor:
 
 
 def _where(tensor: Tensor):
-    """(CUDA ordinal or -1, stream address, context that makes the tensor's GPU the current one)."""
+    """(CUDA ordinal, stream address, context that makes the GPU the current one); on a CPU (-1, threads, nothing)."""
     if not tensor.is_cuda:
-        return -1, 0, nullcontext()
+        return -1, torch.get_num_threads(), nullcontext()
     index = tensor.device.index
     return index, torch.cuda.current_stream(index).cuda_stream, torch.cuda.device(index)
 
@@ -72,7 +72,7 @@ def project_modulus(
     sizes, modulus, modulus_stride, measured, measured_stride = _modulus_layout(
         wavefront, modulus, measured, modes, ndim
     )
-    device, stream, current = _where(wavefront)
+    device, queue, current = _where(wavefront)
     partials = None
     if device >= 0 and error is not None:
         partials = torch.empty(sizes[0] * -(-sizes[2] // BLOCK_PIXELS), dtype=torch.float64, device=wavefront.device)
@@ -88,7 +88,7 @@ def project_modulus(
             _address(error),
             *sizes,
             _address(partials),
-            stream,
+            queue,
         )
 
 
@@ -107,7 +107,7 @@ def project_modulus_backward(
     )
     grad_projected, grad_error = dense(grad_projected), grad_error.contiguous()
     out = torch.empty_like(wavefront)
-    device, stream, current = _where(wavefront)
+    device, queue, current = _where(wavefront)
     with current:
         backend.native.project_modulus_backward(
             device,
@@ -120,7 +120,7 @@ def project_modulus_backward(
             grad_error.data_ptr(),
             out.data_ptr(),
             *sizes,
-            stream,
+            queue,
         )
     return out
 
@@ -146,7 +146,7 @@ def update_object(
 ) -> None:
     """Write the update to ``out``, which may be one of the (contiguous) inputs; coefficients are (a, b, c, g)."""
     support, batch, pixels = _object_layout(projected, support)
-    device, stream, current = _where(projected)
+    device, queue, current = _where(projected)
     with current:
         backend.native.update_object(
             device,
@@ -157,7 +157,7 @@ def update_object(
             batch,
             pixels,
             _rule(constraint, coefficients, phase_range_rad),
-            stream,
+            queue,
         )
 
 
@@ -168,7 +168,7 @@ def update_object_backward(
     support, batch, pixels = _object_layout(projected, support)
     grad = dense(grad)
     to_exit_wave, to_projected = torch.empty_like(exit_wave), torch.empty_like(projected)
-    device, stream, current = _where(projected)
+    device, queue, current = _where(projected)
     with current:
         backend.native.update_object_backward(
             device,
@@ -181,6 +181,6 @@ def update_object_backward(
             batch,
             pixels,
             _rule(constraint, coefficients, phase_range_rad),
-            stream,
+            queue,
         )
     return to_exit_wave, to_projected

@@ -69,10 +69,11 @@ struct ObjectBackwardArrays {
 };
 
 namespace cpu {
-void project_modulus(const ModulusArrays& arrays);
-void project_modulus_backward(const ModulusBackwardArrays& arrays);
-void update_object(const ObjectArrays& arrays, const ObjectRule& rule);
-void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule);
+// `threads` is given with every call: OpenMP's own setting differs between the threads of a process.
+void project_modulus(const ModulusArrays& arrays, int threads);
+void project_modulus_backward(const ModulusBackwardArrays& arrays, int threads);
+void update_object(const ObjectArrays& arrays, const ObjectRule& rule, int threads);
+void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule, int threads);
 }  // namespace cpu
 
 namespace cuda {

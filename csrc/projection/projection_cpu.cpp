@@ -23,10 +23,10 @@ const BlockKernels& active_kernels() {
 
 // Calls work(item, begin, count, index) for every block of every batch item, in parallel.
 template <class Work>
-void for_each_block(int64_t batch, int64_t pixels, Work work) {
+void for_each_block(int64_t batch, int64_t pixels, [[maybe_unused]] int threads, Work work) {
   const int64_t blocks = block_count(pixels);
   const int64_t total = batch * blocks;
-#pragma omp parallel for schedule(static) if (total > 1)
+#pragma omp parallel for schedule(static) num_threads(threads) if (total > 1)
   for (int64_t index = 0; index < total; ++index) {
     const int64_t begin = (index % blocks) * kBlockPixels;
     const int64_t left = pixels - begin;
@@ -36,11 +36,11 @@ void for_each_block(int64_t batch, int64_t pixels, Work work) {
 
 }  // namespace
 
-void project_modulus(const ModulusArrays& arrays) {
+void project_modulus(const ModulusArrays& arrays, int threads) {
   const BlockKernels& kernels = active_kernels();
   const int64_t blocks = block_count(arrays.pixels);
   std::vector<double> partials(arrays.batch * blocks);
-  for_each_block(arrays.batch, arrays.pixels, [&](int64_t item, int64_t begin, int64_t count, int64_t index) {
+  for_each_block(arrays.batch, arrays.pixels, threads, [&](int64_t item, int64_t begin, int64_t count, int64_t index) {
     partials[index] = kernels.project_modulus(arrays, item, begin, count);
   });
   if (!arrays.error) return;
@@ -51,23 +51,23 @@ void project_modulus(const ModulusArrays& arrays) {
   }
 }
 
-void project_modulus_backward(const ModulusBackwardArrays& arrays) {
+void project_modulus_backward(const ModulusBackwardArrays& arrays, int threads) {
   const BlockKernels& kernels = active_kernels();
-  for_each_block(arrays.batch, arrays.pixels, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
+  for_each_block(arrays.batch, arrays.pixels, threads, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
     kernels.project_modulus_backward(arrays, item, begin, count);
   });
 }
 
-void update_object(const ObjectArrays& arrays, const ObjectRule& rule) {
+void update_object(const ObjectArrays& arrays, const ObjectRule& rule, int threads) {
   const BlockKernels& kernels = active_kernels();
-  for_each_block(arrays.batch, arrays.pixels, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
+  for_each_block(arrays.batch, arrays.pixels, threads, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
     kernels.update_object(arrays, rule, item, begin, count);
   });
 }
 
-void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule) {
+void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule, int threads) {
   const BlockKernels& kernels = active_kernels();
-  for_each_block(arrays.batch, arrays.pixels, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
+  for_each_block(arrays.batch, arrays.pixels, threads, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
     kernels.update_object_backward(arrays, rule, item, begin, count);
   });
 }

@@ -78,6 +78,26 @@ def test_cuda_code_for_both_architectures_is_inside():
         assert "sm_80" in listing and "sm_90" in listing
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are counted in /proc")
+def test_kernels_obey_torch_in_every_thread():
+    """OpenMP's setting is per thread; torch.set_num_threads is meant for all of them."""
+    code = """
+import os, threading, torch
+from cdipipe.ops.projection import update_object_
+torch.set_num_threads(1)
+u, support = torch.zeros(512, 512, dtype=torch.complex64), torch.ones(512, 512, dtype=torch.bool)
+def work():
+    before = len(os.listdir("/proc/self/task"))
+    update_object_(u, u, support, a=1.0, b=-0.9, c=0.0, g=0.0)
+    print(len(os.listdir("/proc/self/task")) - before)
+worker = threading.Thread(target=work)
+worker.start()
+worker.join()
+"""
+    done = python(code, OMP_NUM_THREADS="4")
+    assert done.stdout.strip() == "0", done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("level", backend.describe().get("simd_available", []))
 def test_instruction_sets_agree(level):
     """Every level compiled into the extension gives the reference's numbers."""
