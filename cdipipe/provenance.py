@@ -73,11 +73,10 @@ def _utc_time() -> str:
     return datetime.fromtimestamp(float(moment), UTC).isoformat(timespec="seconds")
 
 
-def _backend() -> str | None:
-    """The kernel backend in use, if torch is loaded at all."""
-    if "torch" not in sys.modules or "cdipipe.ops.backend" not in sys.modules:
-        return None
-    return str(sys.modules["cdipipe.ops.backend"].describe())
+def _backend() -> dict[str, Any] | None:
+    """What the kernels were built for and which are chosen, if they are loaded at all."""
+    backend = sys.modules.get("cdipipe.ops.backend")
+    return None if backend is None else {k: v for k, v in backend.describe().items() if k != "file"}
 
 
 def collect(inputs: Iterable[str | Path] = ()) -> dict[str, Any]:

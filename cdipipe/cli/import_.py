@@ -75,10 +75,13 @@ def command(
         raise InputError(f"--roi {roi}: expected row,column")
 
     from cdipipe.io.atomic import check_output
+    from cdipipe.io.formats import split_key
     from cdipipe.io.importing import ImportOptions, import_files
     from cdipipe.measurement import Geometry
 
-    check_output(output)
+    inputs = [*files, *(name for name in (mask, dark, whitefield) if name)]
+    if check_output(output) in {split_key(name)[0].resolve() for name in inputs}:
+        raise InputError(f"{output}: the output would replace an input; give it another name")
     options = ImportOptions(
         stack=stack,
         dataset=dataset,
@@ -98,7 +101,7 @@ def command(
         geometry=Geometry(energy_ev, distance_m, pixel_m, rocking_step_rad),
     )
     measurement, account = import_files(files, options)
-    _write(output, measurement, account, [*files, *(name for name in (mask, dark, whitefield) if name)], options)
+    _write(output, measurement, account, inputs, options)
 
 
 def _write(output: Path, measurement: Any, account: dict, inputs: list[str], options: Any) -> None:

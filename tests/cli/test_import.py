@@ -100,6 +100,7 @@ def test_bad_inputs_are_one_line_that_names_them_and_leave_nothing(cli, tmp_path
 def test_outputs_that_cannot_be_written(cli, counts, tmp_path, monkeypatch):
     assert "does not exist" in cli("import", counts, "-o", tmp_path / "no" / "m.cxi").complaint
     assert "it is a folder" in cli("import", counts, "-o", tmp_path).complaint
+    assert "would replace an input" in cli("import", counts, "-o", counts).complaint
     assert "not a regular file" in cli("import", counts, "-o", "/dev/full").complaint
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert "Permission denied" in cli("import", counts, "-o", tmp_path / "m.cxi").complaint
