@@ -27,6 +27,22 @@ def _check_numbers(**values: float | None) -> None:
             raise InputError(f"--{name.replace('_', '-')} {value}: expected a positive number")
 
 
+def _check(output: Path, inputs: list[str], stack: str | None) -> None:
+    from cdipipe.io.atomic import check_output
+    from cdipipe.io.formats import split_key
+
+    if stack not in (None, "shots", "movie", "volume"):
+        raise InputError(f"--stack {stack}: expected shots, movie or volume")
+    if check_output(output) in {split_key(name)[0].resolve() for name in inputs}:
+        raise InputError(f"{output}: the output would replace an input; give it another name")
+
+
+def _parse_roi(roi: str) -> tuple[int, int]:
+    if len(corner := parse_integers(roi, "--roi")) != 2:
+        raise InputError(f"--roi {roi}: expected row,column")
+    return corner
+
+
 def _parse_centre(centre: str, no_centre: bool) -> str | tuple[int, ...]:
     if no_centre:
         return "middle"
@@ -68,20 +84,13 @@ def command(
     In this order: stack the files, mask (NaN, infinite and negative counts always), square amplitudes, mask saturated
     pixels, subtract the dark, divide by the white field, cut low counts, centre the corner, bin, crop.
     """
+    inputs = [*files, *(name for name in (mask, dark, whitefield) if name)]
+    _check(output, inputs, stack)
     _check_numbers(energy_ev=energy_ev, distance_m=distance_m, pixel_m=pixel_m, rocking_step_rad=rocking_step_rad)
-    if stack not in (None, "shots", "movie", "volume"):
-        raise InputError(f"--stack {stack}: expected shots, movie or volume")
-    if len(corner_of := parse_integers(roi, "--roi")) != 2:
-        raise InputError(f"--roi {roi}: expected row,column")
 
-    from cdipipe.io.atomic import check_output
-    from cdipipe.io.formats import split_key
     from cdipipe.io.importing import ImportOptions, import_files
     from cdipipe.measurement import Geometry
 
-    inputs = [*files, *(name for name in (mask, dark, whitefield) if name)]
-    if check_output(output) in {split_key(name)[0].resolve() for name in inputs}:
-        raise InputError(f"{output}: the output would replace an input; give it another name")
     options = ImportOptions(
         stack=stack,
         dataset=dataset,
@@ -94,7 +103,7 @@ def command(
         threshold=threshold,
         dark=dark,
         whitefield=whitefield,
-        roi=corner_of,
+        roi=_parse_roi(roi),
         bin=parse_integers(bin_, "--bin"),
         crop=parse_integers(crop, "--crop"),
         centre=_parse_centre(centre, no_centre),
