@@ -101,6 +101,9 @@ def show_resolution(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
         axes.plot(frequency, curves[name] if smooth is None else smooth, color=colour, label=label)
         threshold = float(curves[f"{name}_threshold"])
         axes.axhline(threshold, color=colour, linestyle=":", linewidth=0.9, label=f"threshold {threshold:.3g}")
+        if f"{name}_floor" in curves:
+            floor = float(curves[f"{name}_floor"])
+            axes.axhline(floor, color=FAINT, linestyle="-.", linewidth=0.9, label=f"random phases {floor:.2g}")
         if f"{name}_half_bit" in curves:
             axes.plot(
                 frequency, curves[f"{name}_half_bit"], color=FAINT, linewidth=0.9, linestyle="--", label="half bit"

@@ -97,11 +97,17 @@ def show_amplitude(axes: Axes, plane: _Slice, unit: str, limit: float, title: st
 
 
 def phase_limit(values: np.ndarray) -> float:
-    """Half the phase range to show: pi, or less (in steps of 0.1 rad) where no phase comes near a wrap."""
-    shown = np.abs(values) >= PHASE_FLOOR * _amplitude_limit(values)
-    if not shown.any():
+    """Half the phase range to show: pi, or less (in steps of 0.1 rad) where hardly any phase comes near a wrap.
+
+    Pixels count by their squared amplitude, so that stray phases at the rim do not decide.
+    """
+    weights = np.abs(values.ravel()) ** 2
+    if not weights.any():
         return np.pi
-    largest = float(np.quantile(np.abs(np.angle(values[shown])), 0.99))
+    phases = np.abs(np.angle(values.ravel()))
+    order = np.argsort(phases)
+    share = np.cumsum(weights[order]) / weights.sum()
+    largest = float(phases[order][np.searchsorted(share, 0.99)])
     return np.pi if largest > np.pi / 2 else max(0.1, np.ceil(largest * 10) / 10)
 
 
@@ -114,7 +120,8 @@ def show_phase(axes: Axes, plane: _Slice, unit: str, limit: float, title: str, s
     phase = np.ma.masked_array(np.angle(plane.values), hidden)
     options = {"vmin": -span, "vmax": span, "cmap": "twilight_shifted" if span == np.pi else "RdBu_r"}
     artist = show_image(axes, phase, plane.steps, unit, plane.origin, colorbar=False, **options)
-    bar = axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03, ticks=[-span, 0, span])
+    ends = "neither" if span == np.pi else "both"
+    bar = axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03, ticks=[-span, 0, span], extend=ends)
     bar.ax.set_yticklabels(["−π", "0", "π"] if span == np.pi else [f"−{span:.1f}", "0", f"{span:.1f}"])
     axes.set_title(title)
 
