@@ -37,7 +37,7 @@ def run(state, problem, parameters, recipe, watch):
             direction = None  # a projected step breaks conjugacy: start afresh
         u, wave = moved, problem.propagate(moved)
         misfit = ((wave.abs() - problem.modulus).abs() * problem.measured).flatten(1).sum(1, dtype=gradient.real.dtype)
-        state.error_trace.append(misfit.double() / problem.modulus_sum)
+        state.record(misfit / problem.modulus_sum)
         watch.tell(state)
     state.exit_wave = u
     return state

@@ -37,7 +37,7 @@ def test_noise_free_truth_is_a_fixed_point(name, known):
     problem = Problem(measurement, "support", (-1, 1))
     corner = fourier.to_corner(torch.from_numpy(object_), problem.ndim)[None].contiguous()
     inside = fourier.to_corner(torch.from_numpy(support), problem.ndim)[None].contiguous()
-    estimate, _ = run_recipe(State(corner.clone(), inside), problem, fixed, Watch())
+    estimate, _ = run_recipe(State(corner.clone(), inside, torch.full((1, 10), torch.nan)), problem, fixed, Watch())
     assert float((estimate - corner).abs().max() / corner.abs().max()) < 2e-5
 
 

@@ -23,11 +23,19 @@ class State:
     """(B, *grid) complex64 iterates"""
     support: torch.Tensor
     """(B, *grid) bool"""
-    error_trace: list[torch.Tensor] = field(default_factory=list)
-    """one (B,) R-factor per iteration"""
+    error_trace: torch.Tensor
+    """(B, iterations) float32 R-factor of the iterates; NaN where not reached. Allocated once: small blocks that
+    outlive an iteration would pin the memory between the large ones"""
+    done: int = 0
+    """iterations so far"""
     shrink_count: int = 0
     tail_sum: torch.Tensor | None = None
     tail_count: int = 0
+
+    def record(self, r_factor: torch.Tensor) -> None:
+        """Note the (B,) R-factor of one more iteration."""
+        self.error_trace[:, self.done] = r_factor
+        self.done += 1
 
 
 @dataclass
@@ -45,9 +53,8 @@ class Watch:
             raise Stopped
         if self.advance:
             self.advance(1)
-        done = len(state.error_trace)
-        if self.preview and done % self.preview_every == 0:
-            self.preview(state, done)
+        if self.preview and state.done % self.preview_every == 0:
+            self.preview(state, state.done)
 
 
 def plan_steps(recipe):
@@ -106,23 +113,23 @@ def _iterate(state, problem, method, parameters, recipe, shrinks, tail, watch):
         state.exit_wave, projected, r_factor = method.update(
             state.exit_wave, problem, state.support, parameters, iteration
         )
-        state.error_trace.append(r_factor)
-        done = len(state.error_trace)
-        if shrinks and wrap.every and done % wrap.every == 0:
-            state.support = shrink_wrap(projected, state.support, wrap, state.shrink_count, done / total, problem.ndim)
+        state.record(r_factor)
+        if shrinks and wrap.every and state.done % wrap.every == 0:
+            share = state.done / total
+            state.support = shrink_wrap(projected, state.support, wrap, state.shrink_count, share, problem.ndim)
             state.shrink_count += 1
         if tail and iteration >= parameters.iterations - tail:
             estimate = problem.project_object(projected, state.support)
             state.tail_sum = estimate if state.tail_sum is None else state.tail_sum.add_(estimate)
             state.tail_count += 1
         watch.tell(state)
-        if _has_settled(state.error_trace, iteration + 1, recipe.stop_below):
+        if _has_settled(state, iteration + 1, recipe.stop_below):
             break
 
 
-def _has_settled(trace, done, stop_below) -> bool:
+def _has_settled(state, done, stop_below) -> bool:
     """True when the batch's mean R-factor changed by less than ``stop_below`` (relative) over the window."""
     if not stop_below or done <= EARLY_STOP_WINDOW or done % EARLY_STOP_WINDOW:
         return False
-    before, now = float(trace[-1 - EARLY_STOP_WINDOW].mean()), float(trace[-1].mean())
+    before, now = state.error_trace[:, [state.done - 1 - EARLY_STOP_WINDOW, state.done - 1]].mean(0).tolist()
     return abs(before - now) < stop_below * before

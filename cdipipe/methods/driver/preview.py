@@ -26,7 +26,7 @@ def preview_writer(path: Path):
         amplitude.set_title("modulus")
         phase.imshow(np.where(support, np.angle(wave), np.nan), cmap="twilight", vmin=-np.pi, vmax=np.pi)
         phase.set_title("phase in the support")
-        trace.plot([float(values[0]) for values in state.error_trace])
+        trace.plot(state.error_trace[0, : state.done].cpu().numpy())
         trace.set(title=f"R-factor, iteration {done}", xlabel="iteration", ylim=(0, None))
         with atomic_path(path) as part:
             figure.savefig(part, format="png", dpi=80)

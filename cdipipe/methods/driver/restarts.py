@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from cdipipe.methods.driver.iterate import State, Watch, run_recipe
+from cdipipe.methods.driver.iterate import State, Watch, count_iterations, run_recipe
 from cdipipe.methods.driver.support import start_support
 from cdipipe.methods.driver.workers import run_jobs
 from cdipipe.metrics.align import align_to
@@ -112,25 +112,25 @@ def _run_batch(problem, recipe, seed, indices, initial, support, watch):
     else:
         waves = [warm_start(problem, initial, seed, index) for index in indices]
     supports = support.expand(len(waves), *problem.shape).contiguous()
-    estimate, state = run_recipe(State(torch.stack(waves), supports), problem, recipe, watch)
+    trace = torch.full((len(waves), count_iterations(recipe)), torch.nan, device=problem.device)
+    estimate, state = run_recipe(State(torch.stack(waves), supports, trace), problem, recipe, watch)
     scores = {name: values.numpy() for name, values in problem.scores(estimate).items()}
     scores["seed"] = np.array(list(indices))
-    trace = torch.stack(state.error_trace, 1) if state.error_trace else torch.zeros(len(waves), 0)
     return (
         fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
         fourier.to_centre(state.support, problem.ndim).cpu().numpy(),
-        trace.float().cpu().numpy(),
+        trace.cpu().numpy(),
         scores,
     )
 
 
 def _collect(parts) -> Runs:
-    longest = max(trace.shape[1] for _, _, trace, _ in parts)  # batches may stop early at different iterations
-    traces = [np.pad(t, ((0, 0), (0, longest - t.shape[1])), constant_values=np.nan) for _, _, t, _ in parts]
+    traces = np.concatenate([part[2] for part in parts])
+    reached = np.isfinite(traces).any(axis=0)  # an early stop leaves the rest of the plan empty
     return Runs(
         np.concatenate([part[0] for part in parts]),
         np.concatenate([part[1] for part in parts]),
-        np.concatenate(traces),
+        traces[:, reached],
         {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]},
     )
 
