@@ -97,7 +97,7 @@ def ratio(times: dict[str, list[float]], over: str, under: str) -> float:
 
 def iteration(seconds: float) -> dict:
     before, results = backend.native.simd_level(), {}
-    for level in backend.native.simd_levels():
+    for level in reversed(backend.native.simd_levels()):
         backend.native.set_simd_level(level)
         for name, (shape, ndim) in SHAPES.items():
             problem = Problem(shape, ndim)
