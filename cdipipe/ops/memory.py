@@ -17,7 +17,7 @@ def reuse_freed_arrays():
 
     ``torch.fft`` allocates its result. glibc maps every array above 32 MiB afresh and each first touch of a page is a
     fault; benchmarks/kernels.py (``page_faults``) records what that costs. Memory goes back to the system when the
-    block ends. Without glibc nothing happens.
+    block ends. It helps the main thread, since heaps of other threads stay below 64 MiB. Without glibc nothing happens.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
