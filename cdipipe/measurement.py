@@ -81,9 +81,7 @@ class Measurement:
     def __post_init__(self):
         rank = 2 if self.stack == "single" else 3
         if self.intensity.ndim != rank:
-            raise InputError(
-                f"a measurement of stack '{self.stack}' has {rank} axes; got shape {self.intensity.shape}"
-            )
+            raise InputError(f"a measurement of stack '{self.stack}' has {rank} axes; got shape {self.intensity.shape}")
         if self.measured.shape not in (self.intensity.shape, self.pattern_shape):
             raise InputError(
                 f"mask of shape {self.measured.shape} does not fit patterns of shape {self.intensity.shape}; "
