@@ -18,7 +18,7 @@ def command(
 
     methods = all_methods() if name is None else {name: get_method(name)}
     records = {key: _describe(method) for key, method in methods.items()}
-    common = _parameters(Recipe, skip=("steps",))
+    common = list_parameters(Recipe, skip=("steps",))
     if as_json:
         records = {key: {**record, "common": common} for key, record in records.items()}
         print(json.dumps(records if name is None else records[name], indent=2))
@@ -28,7 +28,7 @@ def command(
     else:
         record = records[name]
         print(f"{name}: {record['summary']}\n{record['reference']}\n")
-        print(_table(record["parameters"]) + "\n\nfor every method\n" + _table(common))
+        print(format_table(record["parameters"]) + "\n\nfor every method\n" + format_table(common))
 
 
 def _describe(method) -> dict:
@@ -36,11 +36,11 @@ def _describe(method) -> dict:
         "name": method.name,
         "summary": method.summary,
         "reference": method.reference,
-        "parameters": _parameters(method.parameters),
+        "parameters": list_parameters(method.parameters),
     }
 
 
-def _parameters(model, skip=()) -> list[dict]:
+def list_parameters(model, skip=()) -> list[dict]:
     """Flat list of a model's parameters; nested models appear with dotted names."""
     from pydantic import BaseModel
 
@@ -49,13 +49,13 @@ def _parameters(model, skip=()) -> list[dict]:
         if key in skip:
             continue
         if isinstance(field.default, BaseModel):
-            rows += [{**row, "name": f"{key}.{row['name']}"} for row in _parameters(type(field.default))]
+            rows += [{**row, "name": f"{key}.{row['name']}"} for row in list_parameters(type(field.default))]
         else:
             rows.append({"name": key, "default": field.default, "description": field.description or ""})
     return rows
 
 
-def _table(rows) -> str:
+def format_table(rows) -> str:
     name = max((len(row["name"]) for row in rows), default=0)
     shown = [_short(row["default"]) for row in rows]
     default = max(map(len, shown), default=0)

@@ -13,7 +13,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """List the scenes, or one scene's parameters with defaults, meaning and reference."""
-    from cdipipe.cli.methods import _table
+    from cdipipe.cli.methods import format_table
     from cdipipe.simulate.registry import all_scenes, get_scene
 
     scenes = all_scenes() if name is None else {name: get_scene(name)}
@@ -25,15 +25,15 @@ def command(
         print("\n".join(f"{key:{width}}  {record['summary']}" for key, record in records.items()))
     else:
         record = records[name]
-        print(f"{name}: {record['summary']}\n{record['reference']}\n\n{_table(record['parameters'])}")
+        print(f"{name}: {record['summary']}\n{record['reference']}\n\n{format_table(record['parameters'])}")
 
 
 def _describe(scene) -> dict:
-    from cdipipe.cli.methods import _parameters
+    from cdipipe.cli.methods import list_parameters
 
     return {
         "name": scene.name,
         "summary": scene.summary,
         "reference": scene.reference,
-        "parameters": _parameters(scene.parameters),
+        "parameters": list_parameters(scene.parameters),
     }

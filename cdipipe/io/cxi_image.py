@@ -73,7 +73,7 @@ def write_results(entry: h5py.Group, result: Reconstruction) -> None:
     layout.write_text(process, "device", result.device)
     layout.write_text(process, "backend", result.backend)
     layout.write_json(process, "recipe", result.recipe)
-    layout.write_json(process, "forward", result.forward)
+    _write_forward(process, result.forward)
     layout.write_number(process, "seconds", result.seconds)
     if result.error_trace is not None:
         layout.write_array(process, "error_trace", np.asarray(result.error_trace, dtype=np.float32))
@@ -111,6 +111,21 @@ def read_results(source: Source, shape: tuple[int, ...]) -> dict[str, Any]:
     }
     texts = {name: source.text(f"{process}/{name}") for name in ("method", "device", "backend")}
     results |= {name: text for name, text in texts.items() if text is not None}
-    if forward := layout.read_json(source, f"{process}/forward"):
+    if forward := _read_forward(source, process):
         results["forward"] = forward
     return results
+
+
+def _write_forward(process: h5py.Group, forward: dict[str, Any]) -> None:
+    """The forward model: plain data as JSON, arrays (probe modes) as datasets beside it."""
+    arrays = {name: values for name, values in forward.items() if isinstance(values, np.ndarray)}
+    layout.write_json(process, "forward", {name: value for name, value in forward.items() if name not in arrays})
+    group = layout.make_group(process, "forward_arrays", "NXcollection") if arrays else None
+    for name, values in arrays.items():
+        layout.write_array(group, name, values)
+
+
+def _read_forward(source: Source, process: str) -> dict[str, Any]:
+    names = source.group_names(f"{process}/forward_arrays")
+    arrays = {name: source.array(f"{process}/forward_arrays/{name}", "complex", np.complex64) for name in names}
+    return {**layout.read_json(source, f"{process}/forward"), **arrays}

@@ -103,7 +103,10 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
         seen = watch if 0 in indices else replace(watch, preview=None)
         return _run_batch(problem, recipe, seed, indices, initial, first_support, seen)
 
-    return _ranked(_collect(run_jobs(run_batch, batches, device, watch.stop)), recipe, ndim)
+    runs = _sorted(_collect(run_jobs(run_batch, batches, device, watch.stop)), recipe)
+    if problem.model.probe_modes is not None:  # the illumination fixes the position: only a phase is free
+        return replace(runs, objects=np.stack([match_phase(runs.objects[0], run) for run in runs.objects]))
+    return _aligned(runs, ndim, centre=support is None)
 
 
 def _run_batch(problem, recipe, seed, indices, initial, support, watch):
@@ -135,17 +138,28 @@ def _collect(parts) -> Runs:
     )
 
 
-def _ranked(runs: Runs, recipe, ndim) -> Runs:
-    """Order by score, centre the best on its support and align the others to it (twin, sub-pixel shift, phase)."""
+def _sorted(runs: Runs, recipe) -> Runs:
     score = runs.scores.get(recipe.select, runs.scores["poisson_nll"])
     order = np.argsort(score, kind="stable")
-    objects, supports = runs.objects[order], runs.supports[order]
-    objects[0], supports[0] = centre_on_support(objects[0], supports[0])
+    scores = {name: values[order] for name, values in runs.scores.items()}
+    return Runs(runs.objects[order], runs.supports[order], runs.error_trace[order], scores)
+
+
+def _aligned(runs: Runs, ndim, centre: bool) -> Runs:
+    """Centre the best run on its support and align the others to it (twin, sub-pixel shift, phase)."""
+    objects, supports = runs.objects, runs.supports
+    if centre:
+        objects[0], supports[0] = centre_on_support(objects[0], supports[0])
     for index in range(1, len(objects)):
         aligned = align_to(objects[0], objects[index], ndim=ndim)
         objects[index] = aligned.object
         supports[index] = move_support(supports[index], aligned)
-    return Runs(objects, supports, runs.error_trace[order], {k: v[order] for k, v in runs.scores.items()})
+    return runs
+
+
+def match_phase(reference, moving):
+    """The moving object with the global phase that fits the reference best."""
+    return (moving * np.exp(1j * np.angle(np.vdot(moving, reference)))).astype(moving.dtype)
 
 
 def centre_on_support(object_, support):
