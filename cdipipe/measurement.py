@@ -66,7 +66,12 @@ class Measurement:
         ``movie``: frames in time (T, H, W); ``volume``: one 3D pattern (D, H, W).
     geometry : Geometry
     probe_modes : (M, H, W) complex64, optional
-        Incoherent illumination modes on the object grid.
+        Incoherent illumination modes on the object grid; a Fresnel chirp is part of them.
+    static_region : (H, W) complex64, optional; (N, H, W) where it differs between shots
+        Known structure beside the sample, on the scale of the photons; the patterns are of both together.
+    static_support : bool, shape of ``static_region``; None: where that is not zero
+    frame_times_s : (T,) float64, optional
+        When each frame of a movie was taken.
     provenance : dict
         How the file came to be; written into every file.
     """
@@ -77,6 +82,9 @@ class Measurement:
     geometry: Geometry = field(default_factory=Geometry)
     probe_modes: np.ndarray | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    static_region: np.ndarray | None = None
+    static_support: np.ndarray | None = None
+    frame_times_s: np.ndarray | None = None
 
     def __post_init__(self):
         rank = 2 if self.stack == "single" else 3
@@ -87,6 +95,17 @@ class Measurement:
                 f"mask of shape {self.measured.shape} does not fit patterns of shape {self.intensity.shape}; "
                 f"allowed: {self.pattern_shape} or {self.intensity.shape}"
             )
+        self._check_extras()
+
+    def _check_extras(self):
+        shapes = (self.pattern_shape, self.intensity.shape)
+        for name in ("static_region", "static_support"):
+            array = getattr(self, name)
+            if array is not None and array.shape not in shapes:
+                raise InputError(f"{name} of shape {array.shape} does not fit patterns of shape {self.intensity.shape}")
+        times = self.frame_times_s
+        if times is not None and times.shape != (self.pattern_count,):
+            raise InputError(f"frame_times_s has shape {times.shape}; there are {self.pattern_count} frames")
 
     @property
     def pattern_shape(self) -> tuple[int, ...]:
@@ -101,19 +120,27 @@ class Measurement:
         """One pattern of a stack as a measurement of its own (``single``); others return themselves."""
         if self.stack not in ("shots", "movie"):
             return self
-        measured = self.measured[index] if self.measured.ndim == 3 else self.measured
-        return replace(self, intensity=self.intensity[index], measured=measured, stack="single")
+        own = ("measured", "static_region", "static_support")
+        arrays = {name: getattr(self, name) for name in own}
+        arrays = {name: a[index] if a is not None and a.ndim == 3 else a for name, a in arrays.items()}
+        times = None if self.frame_times_s is None else self.frame_times_s[index : index + 1]
+        return replace(self, intensity=self.intensity[index], stack="single", frame_times_s=times, **arrays)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A simulated object; only ``simulate`` writes it and only ``evaluate`` reads it."""
+    """A simulated object; only ``simulate`` writes it and only ``evaluate`` reads it.
+
+    ``object`` is the sample alone, without a static region. ``extra`` holds what else the scene knows of it, arrays or
+    plain data by name: positions, velocities, residual strain; one entry per sample in front where there are several.
+    """
 
     object: np.ndarray
     support: np.ndarray
     stack: Stack = "single"
     geometry: Geometry = field(default_factory=Geometry)
     provenance: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Measurements, truths and reconstructions in CXI files (HDF5, CXIDB layout, SI units).
 
 =====================  ==========================================================================================
-measurement            ``/entry_1/data_1/{data,mask}``, soft links into ``instrument_1/detector_1``; ``probe_modes``
+measurement            ``/entry_1/data_1/{data,mask}``, soft links into ``instrument_1/detector_1``
+                       ``/entry_1/illumination_1/probe_modes``, ``static_region_1/{object,support}``, ``frame_times``
 truth, reconstruction  ``/entry_1/image_1/{data,mask,support,...}``, ``image_1/process_1``: method, recipe, error trace
-                       ``/entry_1/{runs,run_scores,free_pixels,modes,mode_weights}``
+                       ``/entry_1/{runs,run_scores,free_pixels,modes,mode_weights}``; truth: ``extra_1``
 all                    ``/entry_1/process_1/provenance`` (JSON), ``instrument_1/{source_1,detector_1}``
 =====================  ==========================================================================================
 
@@ -21,13 +22,13 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io import cxi_layout as layout
 from cdipipe.io.counts import check_usable, clean_counts, compact_counts
+from cdipipe.io.cxi_extra import read_extra, read_scene, write_extra, write_scene
 from cdipipe.io.cxi_image import read_image, read_results, write_image, write_results
 from cdipipe.io.hdf5 import Source, create_file, open_source, read_attribute
 from cdipipe.measurement import Measurement, Reconstruction, Stack, Truth
 
 DATA_PATHS = ("/entry_1/data_1/data", f"{layout.DETECTOR_GROUP}/data", "/entry_1/image_1/data")
 MASK_NAMES = ("mask", "mask_shared")
-MODES_PATH = "/entry_1/illumination_1/probe_modes"
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,6 @@ def _finish_mask(raw: RawPatterns, stack: Stack) -> np.ndarray:
     return raw.measured
 
 
-def _read_modes(source: Source) -> np.ndarray | None:
-    modes = source.array(MODES_PATH, "complex", np.complex64)
-    if modes is not None and (modes.ndim != 3 or not np.isfinite(modes).all()):
-        raise InputError(f"{source.where(MODES_PATH)}: should be finite, (M, H, W); got shape {modes.shape}")
-    return modes
-
-
 def read_measurement(path: str | Path) -> Measurement:
     """Read the patterns of a CXI file, of this package or of another tool.
 
@@ -137,7 +131,7 @@ def read_measurement(path: str | Path) -> Measurement:
             measured=measured,
             stack=stack,
             geometry=layout.read_geometry(source),
-            probe_modes=_read_modes(source),
+            **read_scene(source),
             provenance=layout.read_provenance(source) if layout.read_kind(source) else {},
         )
 
@@ -163,9 +157,7 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
             stored.attrs["signed"] = np.uint8(1)
         layout.write_array(detector, "mask", layout.measured_to_bits(measurement.measured))
         _link_data(entry, detector.name, ("data", "mask"))
-        if measurement.probe_modes is not None:
-            modes = np.asarray(measurement.probe_modes, dtype=np.complex64)
-            layout.write_array(layout.make_group(entry, "illumination_1", "NXcollection"), "probe_modes", modes)
+        write_scene(entry, measurement)
 
 
 def _link_data(entry: Any, folder: str, names: tuple[str, ...]) -> None:
@@ -184,6 +176,7 @@ def write_truth(path: str | Path, truth: Truth) -> None:
         entry = layout.write_header(file, "truth", truth.provenance)
         layout.write_geometry(entry, truth.geometry)
         write_image(entry, truth.object, truth.support, truth.stack)
+        write_extra(entry, truth.extra)
         _link_data(entry, "/entry_1/image_1", ("data",))
 
 
@@ -193,7 +186,8 @@ def read_truth(path: str | Path) -> Truth:
         if layout.read_kind(source) != "truth":
             raise InputError(f"{path}: holds a {layout.read_kind(source) or 'file of another tool'}; a truth is needed")
         image, support, stack = read_image(source)
-        return Truth(image, support, stack, layout.read_geometry(source), layout.read_provenance(source))
+        geometry, provenance = layout.read_geometry(source), layout.read_provenance(source)
+        return Truth(image, support, stack, geometry, provenance, read_extra(source))
 
 
 def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> None:

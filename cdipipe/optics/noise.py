@@ -32,3 +32,39 @@ def poisson(mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if bright.any():
         counts[bright] = np.rint(rng.normal(mean[bright], np.sqrt(mean[bright])))
     return counts.astype(np.float32)
+
+
+def count_photons(
+    intensity: np.ndarray,
+    rng: np.random.Generator | None,
+    background_photons: float = 0.0,
+    read_noise_photons: float = 0.0,
+) -> np.ndarray:
+    """Counts of a detector: Poisson numbers of intensity plus background, and Gaussian read noise on top.
+
+    Parameters
+    ----------
+    intensity : real array of any shape, photons, >= 0
+    rng : None: the mean counts, without noise
+    background_photons : mean per pixel, added before the Poisson numbers are drawn
+    read_noise_photons : standard deviation; a full width at half maximum of 1 is 1 / 2.35482; counts may become < 0
+
+    Returns
+    -------
+    float32 array of the same shape, newly made
+
+    Raises
+    ------
+    ValueError   an intensity is negative or not finite
+
+    References
+    ----------
+    DPR, Methods 4.2, equation 4: Pois(I) + N(0, sigma)
+    """
+    mean = intensity + background_photons if background_photons > 0 else intensity
+    if rng is None:
+        return np.array(mean, dtype=np.float32)
+    counts = poisson(mean, rng)
+    if read_noise_photons > 0:
+        counts += np.float32(read_noise_photons) * rng.standard_normal(counts.shape, dtype=np.float32)
+    return counts

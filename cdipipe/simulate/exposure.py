@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,23 @@ BYTES_PER_PIXEL = 2 * (4 + 8 + 1)
 """Counts, object and support of all patterns, held twice while they are put together."""
 WORKING_BYTES_PER_PIXEL = 64
 """Double-precision arrays while one pattern is made."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One sample and what the detector counted of it.
+
+    Parameters
+    ----------
+    sample : Sample
+        On the scale of the photons: complex64 object, static region and probe modes (these with the Fresnel chirp).
+    intensity : (H, W), (D, H, W) or (T, H, W) float32, photons; 0 where not measured
+    measured : bool, shape of one pattern, or of ``intensity`` where the frames of a movie differ
+    """
+
+    sample: Sample
+    intensity: np.ndarray
+    measured: np.ndarray
 
 
 def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=None) -> tuple[Measurement, Truth]:
@@ -34,7 +52,7 @@ def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=
     Measurement
         Photons; noise-free intensity of the unscaled object when ``photons`` is 0.
     Truth
-        complex64 object whose sum |u|^2 is ``photons``
+        complex64 object; its sum |u|^2 is ``photons`` where it is alone, in a plane wave, scaled by ``photons``
 
     Raises
     ------
@@ -43,16 +61,47 @@ def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=
     count = getattr(parameters, "count", 1)
     _check_memory(scene, parameters, count)
     indices = range(count) if progress is None else progress(range(count))
-    pairs = [_expose_sample(scene, parameters, seed, index) for index in indices]
+    exposures = [expose_sample(scene, parameters, seed, index) for index in indices]
     provenance: dict[str, Any] = {"scene": scene.name, "parameters": parameters.model_dump(), "seed": seed}
-    first = pairs[0][0]
-    measured = ~first.unmeasured if first.unmeasured is not None else np.ones(pairs[0][1].shape[-_rank(first) :], bool)
-    join = np.stack if count > 1 else (lambda arrays: arrays[0])
+    first = exposures[0].sample
     stack = "shots" if count > 1 else first.stack
-    intensity = join([intensity for _, intensity in pairs])
-    intensity[..., ~measured] = 0
-    truth = Truth(join([s.object for s, _ in pairs]), join([s.support for s, _ in pairs]), stack, provenance=provenance)
-    return Measurement(intensity, measured, stack, provenance=provenance), truth
+    measurement = Measurement(
+        _joined([e.intensity for e in exposures]),
+        _joined([e.measured for e in exposures], share=True),
+        stack,
+        first.geometry,
+        first.probe_modes,
+        provenance,
+        _joined([e.sample.static_region for e in exposures], share=True),
+        _joined([e.sample.static_support for e in exposures], share=True),
+        first.frame_times_s if count == 1 else None,
+    )
+    objects, supports = ([getattr(e.sample, name) for e in exposures] for name in ("object", "support"))
+    extra = _joined_extra([e.sample.extra or {} for e in exposures])
+    return measurement, Truth(_joined(objects), _joined(supports), stack, first.geometry, provenance, extra)
+
+
+def _joined(arrays: list, share: bool = False) -> np.ndarray | None:
+    """Arrays of all samples, stacked where there are several; with ``share`` only one where they all agree."""
+    if len(arrays) == 1 or arrays[0] is None or (share and all(np.array_equal(arrays[0], a) for a in arrays[1:])):
+        return arrays[0]
+    return np.stack(arrays)
+
+
+def _joined_extra(extras: list[dict[str, Any]]) -> dict[str, Any]:
+    """Extra truth of all samples: stacked, as a list of plain data, or by number where the shapes differ."""
+    if len(extras) == 1:
+        return extras[0]
+    joined: dict[str, Any] = {}
+    for name in extras[0]:
+        values = [extra[name] for extra in extras]
+        if not isinstance(values[0], np.ndarray):
+            joined[name] = values
+        elif len({value.shape for value in values}) == 1:
+            joined[name] = np.stack(values)
+        else:
+            joined |= {f"{name}_{index}": value for index, value in enumerate(values)}
+    return joined
 
 
 def _check_memory(scene: Scene, parameters: SceneParameters, count: int) -> None:
@@ -69,21 +118,89 @@ def _rank(sample: Sample) -> int:
     return 3 if sample.stack == "volume" else 2
 
 
-def _expose_sample(scene: Scene, parameters: SceneParameters, seed: int, index: int) -> tuple[Sample, np.ndarray]:
-    """Sample with its object on the photon scale, and its counts (float32)."""
-    from cdipipe.optics.noise import poisson
-
-    object_stream, noise_stream = np.random.SeedSequence([seed, index]).spawn(2)
+def expose_sample(scene: Scene, parameters: SceneParameters, seed: int, index: int) -> Exposure:
+    """Sample ``index`` of a scene and its counts; depends on nothing but the arguments."""
+    object_stream, noise_stream, detector_stream = np.random.SeedSequence([seed, index]).spawn(3)
     sample = scene.build(parameters, np.random.default_rng(object_stream))
-    exit_wave = np.asarray(sample.object, np.complex128)
-    if parameters.photons > 0:
-        patterns = exit_wave.shape[0] if sample.stack == "movie" else 1
-        exit_wave = exit_wave * np.sqrt(parameters.photons * patterns / np.sum(np.abs(exit_wave) ** 2))
-    intensity = diffract(exit_wave, _rank(sample))
-    if parameters.photons > 0:
-        intensity = poisson(intensity, np.random.default_rng(noise_stream))
-    scaled = Sample(exit_wave.astype(np.complex64), sample.support, sample.stack, sample.unmeasured)
-    return scaled, intensity.astype(np.float32)
+    return expose(sample, parameters, np.random.default_rng(noise_stream), np.random.default_rng(detector_stream))
+
+
+def expose(
+    sample: Sample, parameters: SceneParameters, noise_rng: np.random.Generator, detector_rng: np.random.Generator
+) -> Exposure:
+    """Light falls on a sample: scale to photons, propagate, blur by coherence, count, mask.
+
+    Parameters
+    ----------
+    sample : as a scene built it
+    parameters : ``photons`` and ``detector`` are used
+    noise_rng, detector_rng : for the counts; for what differs in the detector from pattern to pattern
+    """
+    from cdipipe.simulate import detection
+
+    sample = scale_to_photons(sample, parameters.photons)
+    sample = detection.add_chirp(sample, parameters.detector)
+    frames = sample.object if sample.stack == "movie" else [sample.object]
+    settings = detection.draw_settings(parameters.detector, sample, detector_rng)
+    pairs = [
+        detection.detect(diffract_sample(sample, frame), settings, noise_rng if parameters.photons > 0 else None)
+        for frame in frames
+    ]
+    intensity, measured = _joined([i for i, _ in pairs]), _joined([m for _, m in pairs], share=True)
+    if sample.stack == "movie" and len(pairs) == 1:
+        intensity = intensity[None]
+    return Exposure(_single_precision(sample), intensity, measured)
+
+
+def scale_to_photons(sample: Sample, photons: float) -> Sample:
+    """The sample scaled so that a pattern has ``photons`` on average; 0: scale left alone.
+
+    A plane wave's photons go to the object and the static region, a probe's to the probe modes. In complex128, but
+    for movies, whose frames keep their type (they would fill the memory).
+    """
+    names = ("object", "static_region", "probe_modes")
+    waves = {name: getattr(sample, name) for name in names}
+    waves = {name: _wide(wave, sample.stack) for name, wave in waves.items() if wave is not None}
+    if photons > 0 and not sample.photons_scaled:
+        energy = _mean_energy(waves, sample.stack)
+        if not energy > 0:
+            raise InputError("the scene's object is zero where the light falls; no photons to scale")
+        factor = np.sqrt(photons / energy)
+        lit = ("probe_modes",) if "probe_modes" in waves else ("object", "static_region")
+        waves |= {name: waves[name] * waves[name].real.dtype.type(factor) for name in lit if name in waves}
+    return replace(sample, **waves)
+
+
+def _wide(wave: np.ndarray, stack: str) -> np.ndarray:
+    return np.asarray(wave, np.complex64 if stack == "movie" and wave.dtype == np.complex64 else np.complex128)
+
+
+def _mean_energy(waves: dict[str, np.ndarray], stack: str) -> float:
+    """Mean over the frames of sum |P (O + U)|^2, before any scaling."""
+    light = (np.abs(waves["probe_modes"]) ** 2).sum(0) if "probe_modes" in waves else None
+    frames = waves["object"] if stack == "movie" else [waves["object"]]
+    energy = 0.0
+    for frame in frames:
+        whole = frame + waves["static_region"] if "static_region" in waves else frame
+        power = np.abs(whole.astype(np.complex128, copy=False)) ** 2
+        energy += np.sum(power if light is None else power * light)
+    return energy / len(frames)
+
+
+def _single_precision(sample: Sample) -> Sample:
+    names = ("object", "static_region", "probe_modes")
+    waves = {name: getattr(sample, name) for name in names}
+    waves = {name: None if wave is None else wave.astype(np.complex64, copy=False) for name, wave in waves.items()}
+    return replace(sample, **waves)
+
+
+def diffract_sample(sample: Sample, frame: np.ndarray) -> np.ndarray:
+    """Intensity of one frame (or volume) of a sample: its object with the static region, in its probe modes."""
+    frame = frame.astype(np.complex128, copy=False)
+    exit_wave = frame if sample.static_region is None else frame + sample.static_region
+    if sample.probe_modes is None:
+        return diffract(exit_wave, _rank(sample))
+    return sum(diffract(mode * exit_wave, _rank(sample)) for mode in sample.probe_modes)
 
 
 def diffract(exit_wave: np.ndarray, ndim: int) -> np.ndarray:

@@ -10,14 +10,16 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 import cdipipe.simulate
-from cdipipe.measurement import Stack
+from cdipipe.measurement import Geometry, Stack
 from cdipipe.settings import unknown_name
+from cdipipe.simulate.detector import DetectorParameters
 
 
 class SceneParameters(BaseModel):
@@ -28,6 +30,9 @@ class SceneParameters(BaseModel):
     size: int = Field(256, ge=16, le=16384, description="array pixels per axis")
     photons: float = Field(
         1e6, ge=0, le=1e15, description="mean total detected per pattern, beam stop not counted off; 0: noise-free"
+    )
+    detector: DetectorParameters = Field(
+        DetectorParameters(), description="coherence, noise, saturation and mask; keys such as detector.coherence_px"
     )
 
 
@@ -42,12 +47,30 @@ class Sample:
     stack : ``single``, ``volume`` or ``movie``; what the first axis means
     unmeasured : bool, shape of one pattern, optional
         Pixels that the detector misses (beam stop, gaps).
+    probe_modes : (M, H, W) complex, optional
+        Incoherent modes of the illumination; exit waves are probe * object. With them the object is a transmission and
+        keeps its scale, and the probes are scaled to the photons. The same for all samples of a scene.
+    extra : arrays and plain data by name that go into the truth's file; for stacks of samples of one shape each
+    photons_scaled : True: the object (or the probes) and the static region are in sqrt(photons) already; ``photons``
+        then only decides whether there is noise (> 0)
+    static_region : (H, W) complex, optional
+        Known structure beside the object, on the object's scale. The pattern is of both together.
+    static_support : bool, (H, W); None: where ``static_region`` is not zero
+    geometry : energy, distance, pixel, where the scene has them; passed on to the files
+    frame_times_s : (T,) float64, optional; of a movie
     """
 
     object: np.ndarray
     support: np.ndarray
     stack: Stack = "single"
     unmeasured: np.ndarray | None = None
+    probe_modes: np.ndarray | None = None
+    extra: dict[str, Any] | None = None
+    photons_scaled: bool = False
+    static_region: np.ndarray | None = None
+    static_support: np.ndarray | None = None
+    geometry: Geometry = field(default_factory=Geometry)
+    frame_times_s: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
