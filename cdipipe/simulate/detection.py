@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cdipipe.errors import InputError
 from cdipipe.measurement import Geometry
 from cdipipe.simulate.detector import DetectorParameters, MaskParameters
 from cdipipe.simulate.registry import Sample
@@ -36,10 +37,45 @@ def draw_settings(detector: DetectorParameters, sample: Sample, rng: np.random.G
         width = width * (1 + detector.coherence_spread * rng.uniform(-1, 1))
     measured = np.ones(shape, bool) if sample.unmeasured is None else ~sample.unmeasured
     if detector.mask != NO_MASK:
-        from cdipipe.optics.masks import draw_mask
-
-        measured = measured & draw_mask(shape[-2:], detector.mask, rng)
+        measured = measured & draw_measured(shape[-2:], detector.mask, rng)
+        if not measured.any():
+            raise InputError(f"detector.mask hides every pixel of patterns of shape {shape}")
     return Settings(detector, measured, width)
+
+
+def draw_measured(shape: tuple[int, int], mask: MaskParameters, rng: np.random.Generator) -> np.ndarray:
+    """Pixels that a detector with this mask measures, (H, W) bool."""
+    from cdipipe.optics import masks
+
+    hidden = np.zeros(shape, bool)
+    if mask.beamstop_px > 0:
+        hidden |= masks.disc(shape, mask.beamstop_px, mask.beamstop_offset_px)
+    for sides in (mask.rectangle_px, (mask.central_square_px,) * 2):
+        if sides is not None and min(sides) > 0:
+            hidden |= masks.rectangle(shape, sides)
+    if mask.module_px is not None:
+        hidden |= masks.gaps(shape, mask.module_px, mask.gap_px)
+    if mask.dead_share > 0:
+        hidden |= masks.dead_pixels(shape, mask.dead_share, rng)
+    if mask.random_rectangle:
+        hidden |= masks.random_rectangle(shape, mask.rectangle_half_sides_px, mask.rectangle_offset_px, rng)
+    if mask.irregular is not None:
+        irregular = _irregular(shape, mask, rng)
+        if irregular.mean() <= mask.irregular_limit:
+            hidden |= irregular
+    return ~hidden
+
+
+def _irregular(shape: tuple[int, int], mask: MaskParameters, rng: np.random.Generator) -> np.ndarray:
+    from cdipipe.optics import masks
+
+    if mask.irregular == "strokes":
+        return masks.strokes(shape, rng)
+    from cdipipe.io.mask_files import draw_mask
+
+    bright = draw_mask(mask.irregular, rng)
+    holes = bright if mask.irregular_holes_are == "bright" else ~bright
+    return masks.place_irregular(holes, shape, mask.irregular_grow_px, mask.irregular_rotation_deg, rng)
 
 
 def add_chirp(sample: Sample, detector: DetectorParameters) -> Sample:

@@ -33,10 +33,14 @@ class MaskParameters(BaseModel):
     irregular: str | None = Field(
         None, description="random masks: 'strokes' (our own), or a file or folder of masks (npz, npy, png)"
     )
-    irregular_holes_are: Literal["nonzero", "zero"] = Field("nonzero", description="what a mask file marks as missing")
-    irregular_filter_px: tuple[int, int] = Field(
-        (9, 49), description="range of odd widths by which drawn masks grow on a 512 x 512 grid; (1, 1): not"
+    irregular_holes_are: Literal["bright", "dark"] = Field(
+        "bright", description="what is missing in mask files (NVIDIA's test set: bright, training set: dark)"
     )
+    irregular_grow_px: tuple[int, int] = Field(
+        (0, 0),
+        description="range of widths by which holes from files grow, on a 512 x 512 grid (DPR's training: 9, 49)",
+    )
+    irregular_rotation_deg: float = Field(90.0, ge=0, le=180, description="masks from files turn by +- this")
     irregular_limit: float = Field(
         0.5, gt=0, le=1, description="irregular masks that hide a larger share than this are dropped"
     )
@@ -51,7 +55,7 @@ class MaskParameters(BaseModel):
             raise ValueError(f"gap_px {self.gap_px}: must be at least 0")
         if max(self.gap_px) > 0 and self.module_px is None:
             raise ValueError("gap_px needs module_px, the size of the modules between the gaps")
-        for name, least in (("rectangle_half_sides_px", 1), ("irregular_filter_px", 1), ("rectangle_offset_px", None)):
+        for name, least in (("rectangle_half_sides_px", 1), ("irregular_grow_px", 0), ("rectangle_offset_px", None)):
             low, high = getattr(self, name)
             if low > high or (least is not None and low < least):
                 floor = "" if least is None else f", the lower at least {least}"
