@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cdipipe.errors import InputError
 from cdipipe.settings import load_yaml, unknown_name, validate
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -214,7 +215,10 @@ def load_config(path: str | Path) -> Config:
     ------
     InputError   one line that names the file, the key, what was got and what is allowed
     """
-    text = Path(path).read_text(encoding="utf-8")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file; expected a configuration in YAML") from error
     return check_config(load_yaml(text, str(path)), str(path))
 
 

@@ -112,6 +112,13 @@ def test_a_key_given_twice_is_refused(tmp_path):
         load_config(file)
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: [1", b"- a list", b"", b"just words"])
+def test_a_file_that_is_no_configuration_is_named(cli, tmp_path, content):
+    file = tmp_path / "s.yaml"
+    file.write_bytes(content)
+    assert str(file) in cli("config", file).complaint
+
+
 def test_validation_loads_no_torch():
     code = "import sys, cdipipe.config as c; c.load_config(sys.argv[1]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code, str(CONFIGS[0])], check=False).returncode == 0
