@@ -5,7 +5,8 @@
 iteration       one HIO iteration against two bare FFTs of its size, per instruction set
 chunks          cost per restart and iteration of 32 x 512^2 when worked on k at a time
 normalisation   the FFT's orthonormal scale against an unscaled FFT
-page_faults     bare FFT pairs of arrays above 32 MiB, with and without cdipipe.ops.memory.reuse_freed_arrays
+page_faults     iterations on arrays above 32 MiB, which glibc maps afresh each time; compare with a run under
+                THP_MEM_ALLOC_ENABLE=1, where torch asks for huge pages (set it before the start)
 
 Variants alternate within one process and medians are reported. On a busy machine threads wait for each other by the
 scheduler's quantum; then only ``ratio_of_fastest``, from the fastest call of each, means something.
@@ -21,14 +22,12 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import record
 import torch
 
 from cdipipe.ops import backend
-from cdipipe.ops.memory import reuse_freed_arrays
 from cdipipe.ops.projection import project_modulus_, update_object_
 from cdipipe.optics.fourier import forward_corner, inverse_corner
 
@@ -141,22 +140,15 @@ def normalisation(seconds: float) -> dict:
 
 
 def page_faults(seconds: float) -> dict:
-    results = {}
+    results: dict = {"THP_MEM_ALLOC_ENABLE": os.environ.get("THP_MEM_ALLOC_ENABLE", "0")}
     for name, (shape, ndim) in LARGE.items():
-        problem, row = Problem(shape, ndim), {}
-        for label, context in (
-            ("default", nullcontext),
-            ("reused", reuse_freed_arrays),
-            ("default_again", nullcontext),
-        ):
-            with context():
-                problem.iterate()
-                faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-                times = alternate({label: problem.iterate}, seconds)
-                faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
-            row |= milliseconds(times) | {f"{label}_faults": faults // (len(times[label]) + 1)}
-        results[name] = row
-        print(f"{name:>10} {row}", flush=True)
+        problem = Problem(shape, ndim)
+        problem.iterate()
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        times = alternate({"hio": problem.iterate}, seconds)
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+        results[name] = milliseconds(times) | {"faults": faults // (len(times["hio"]) + 1)}
+        print(f"{name:>10} {results[name]}", flush=True)
     return results
 
 
