@@ -50,6 +50,18 @@ def inverse(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
     return to_centre(inverse_corner(to_corner(wavefront, ndim), ndim), ndim)
 
 
+def multiply_even_corner(image: torch.Tensor, half_kernel: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+    """F [kernel * F^-1 image] of a real array and a real kernel that is even under r -> -r.
+
+    Parameters
+    ----------
+    image : (..., H, W) real; in either order, since a shift commutes with a convolution
+    half_kernel : (..., H, W // 2 + 1) real, FFT order: the half that the transform of a real array needs
+    """
+    spectrum = torch.fft.rfftn(image, dim=_axes(ndim))
+    return torch.fft.irfftn(spectrum.mul_(half_kernel), s=image.shape[-ndim:], dim=_axes(ndim))
+
+
 def frequencies_corner(shape: tuple[int, ...], device=None) -> list[torch.Tensor]:
     """Signed pixel frequencies of each axis in FFT order, shaped to broadcast over the last ``len(shape)`` axes."""
     axes = []

@@ -58,14 +58,14 @@ def dead_pixels(shape: Sequence[int], share: float, rng: np.random.Generator) ->
 
 
 def strokes(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    """Thick curved brush strokes: 1 to 8 of them, widths 8 to 60 px and lengths 60 to 700 px on a 512^2 grid.
+    """Thick curved brush strokes: 1 to 15 of them, widths 8 to 76 px and lengths 60 to 700 px on a 512^2 grid.
 
     The brush is a disc whose heading turns and whose width swells at random along the way.
     """
     hidden = np.zeros(shape, bool)
     scale = min(shape) / STROKES_GRID
-    for _ in range(rng.integers(1, 9)):
-        radius = rng.uniform(4, 30) * scale
+    for _ in range(rng.integers(1, 16)):
+        radius = rng.uniform(4, 38) * scale
         length = rng.uniform(60, 700) * scale
         step = max(radius / 2, 0.5)
         count = 1 + int(length / step)

@@ -198,15 +198,14 @@ def diffract_sample(sample: Sample, frame: np.ndarray) -> np.ndarray:
     """Intensity of one frame (or volume) of a sample: its object with the static region, in its probe modes."""
     frame = frame.astype(np.complex128, copy=False)
     exit_wave = frame if sample.static_region is None else frame + sample.static_region
-    if sample.probe_modes is None:
-        return diffract(exit_wave, _rank(sample))
-    return sum(diffract(mode * exit_wave, _rank(sample)) for mode in sample.probe_modes)
+    return diffract(exit_wave, _rank(sample), sample.probe_modes)
 
 
-def diffract(exit_wave: np.ndarray, ndim: int) -> np.ndarray:
-    """Far-field intensity |F u|^2 over the last ``ndim`` axes; orthonormal, both sides centred."""
+def diffract(exit_wave: np.ndarray, ndim: int, probe_modes: np.ndarray | None = None) -> np.ndarray:
+    """Intensity |F u|^2 over the last ``ndim`` axes, summed over probe modes; orthonormal, both sides centred."""
     import torch
 
-    from cdipipe.optics import fourier
+    from cdipipe.optics.propagation import propagate_intensity
 
-    return fourier.forward(torch.from_numpy(np.ascontiguousarray(exit_wave)), ndim).abs().square().numpy()
+    probes = None if probe_modes is None else torch.from_numpy(np.ascontiguousarray(probe_modes))
+    return propagate_intensity(torch.from_numpy(np.ascontiguousarray(exit_wave)), probes, ndim).numpy()
