@@ -7,6 +7,7 @@ here imports torch: the Snakefile itself reads its file through :func:`load_conf
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -167,6 +168,11 @@ class Config(Section):
         """Names of the measurements that a reconstruction uses, in the order of the file."""
         wanted = {measurement for measurement, _ in self.pairs()}
         return [name for name in self.measurements if name in wanted]
+
+    def compared(self) -> list[str]:
+        """Names of the measurements with more than one method."""
+        counts = Counter(measurement for measurement, _ in self.pairs())
+        return [name for name in self.measurements if counts[name] > 1]
 
     def result_name(self) -> str:
         """File of each reconstruction's result: the mean of the best runs where asked for, else the best run."""

@@ -14,7 +14,7 @@ import cdipipe
 from cdipipe.config import Config
 from cdipipe.errors import InputError
 from cdipipe.figures.tables import COLUMNS, shown_columns
-from cdipipe.io.cxi import read_reconstruction
+from cdipipe.io.cxi import read_measurement, read_reconstruction
 from cdipipe.measurement import Reconstruction
 from cdipipe.provenance import collect
 
@@ -61,7 +61,10 @@ def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "origin": f"simulated, scene {entry.scene}" if entry.scene else "read from " + ", ".join(entry.import_.files),
         "settings": _flat(entry.set) if entry.scene else _flat(entry.import_.model_dump(exclude_defaults=True)),
         "pattern": _picture(place / "pattern.png", "Measured intensity, logarithmic; grey pixels were not measured."),
-        "comparison": _picture(place / "comparison.png", f"All methods, laid over {truth}."),
+        "comparison": _picture(place / "comparison.png", f"All methods, laid over {truth}.")
+        if name in study.compared()
+        else None,
+        "made": {str(place / "M.cxi"): _flat(read_measurement(place / "M.cxi").provenance)},
         "results": [_result(study, name, method) for m, method in study.pairs() if m == name],
     }
 
@@ -70,6 +73,10 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
     place = Path(study.output) / measurement / method
     path = place / study.result_name()
     result = read_reconstruction(path)
+    source = read_reconstruction(place / "R.cxi") if study.average else result
+    made = {str(path): _provenance(result)}
+    if study.average:
+        made[str(place / "R.cxi")] = _provenance(source)
     return {
         "name": method,
         "recipe": json.dumps(study.methods[method]),
@@ -79,10 +86,9 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
             "Amplitude, phase (hidden where the amplitude is below a tenth of its maximum) and support.",
         ),
         "diagnostics": _picture(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
-        "runs": _runs(result, read_reconstruction(place / "R.cxi") if study.average else result),
+        "runs": _runs(result, source),
         "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
-        "file": path,
-        "provenance": _provenance(result),
+        "made": made,
         "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
     }
 

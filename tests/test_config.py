@@ -70,6 +70,8 @@ def test_pairs_are_the_full_product_unless_listed():
     assert check_config(study(), "s").pairs() == [("one", "hio"), ("one", "mix"), ("two", "hio"), ("two", "mix")]
     listed = study(reconstructions=[{"measurements": ["two"]}, {"measurements": ["two", "one"], "methods": ["mix"]}])
     assert check_config(listed, "s").pairs() == [("two", "hio"), ("two", "mix"), ("one", "mix")]
+    assert check_config(listed, "s").used() == ["one", "two"]
+    assert check_config(listed, "s").compared() == ["two"]
 
 
 def test_options_are_those_of_the_command_line():

@@ -2,11 +2,13 @@
 import re
 import shlex
 
-from cdipipe.provenance import code_digest
+import cdipipe
+from cdipipe.provenance import code_digest, file_sha256
 
 OUT = STUDY.output
 MEASUREMENT = f"{OUT}/{{measurement}}"
 METHOD = f"{OUT}/{{measurement}}/{{method}}"
+REPORT_TEMPLATE = os.path.join(os.path.dirname(cdipipe.__file__), "templates", "report.html.j2")
 RESULT = f"{METHOD}/{STUDY.result_name()}"
 LOGS, BENCHMARKS = f"{OUT}/logs/{{measurement}}", f"{OUT}/benchmarks/{{measurement}}"
 

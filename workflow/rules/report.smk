@@ -137,9 +137,8 @@ rule write_report:
         study=STUDY_FILE,
         summary=f"{OUT}/summary.tsv",
         metrics=f"{OUT}/metrics.png",
-        measurements=[
-            f"{OUT}/{measurement}/{figure}.png" for measurement in STUDY.used() for figure in ("pattern", "comparison")
-        ],
+        patterns=[f"{OUT}/{measurement}/pattern.png" for measurement in STUDY.used()],
+        comparisons=[f"{OUT}/{measurement}/comparison.png" for measurement in STUDY.compared()],
         reconstructions=results("object.png", "diagnostics.png"),
         exports=[
             f"{OUT}/{measurement}/{method}/object.{kind}"
@@ -157,6 +156,7 @@ rule write_report:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_digest("report", "cli/report"),
+        template=file_sha256(REPORT_TEMPLATE),
+        code=code_digest("report", "cli/report", "figures/tables"),
     shell:
         "cdipipe report {input.study} -o {output} > {log} 2>&1"
