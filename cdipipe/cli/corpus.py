@@ -1,0 +1,194 @@
+"""``cdipipe corpus``: many samples of a scene in zarr shards, for training."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdipipe.errors import InputError
+
+
+def command(
+    kind: Annotated[str, typer.Argument(help="a scene, see `cdipipe scenes`")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder of the corpus")],
+    count: Annotated[int | None, typer.Option(min=1, help="samples in all; an existing corpus keeps its own")] = None,
+    shards: Annotated[int | None, typer.Option(min=1, help="parts that can be made side by side [default: 1]")] = None,
+    shard: Annotated[int | None, typer.Option(min=0, help="make this part only, 0 to shards - 1")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="sample i depends on parameters, seed and i [default: 0]")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, repeated; see `cdipipe scenes NAME`")
+    ] = None,
+    chunk: Annotated[
+        int | None, typer.Option(min=1, max=65536, help="samples per chunk [default: 1 to 256, at most 32 MiB]")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="processes, one shard each at a time")] = 1,
+    finish: Annotated[bool, typer.Option("--finish", help="make no samples, only card and contact sheet")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="make nothing, check every checksum")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="replace what other settings or code made")] = False,
+) -> None:
+    """Make a corpus, or go on with one; once all its shards are there, its card and contact sheet."""
+    from cdipipe.io.corpus import settle_plan
+
+    if finish and (shard is not None or verify):
+        raise InputError("--finish: goes without --shard and --verify")
+    wanted = {"count": count, "shards": shards, "seed": seed, "chunk_samples": chunk}
+    plan = make_plan(kind, output, wanted, settings)
+    if shard is not None and shard >= plan.shards:
+        raise InputError(f"--shard {shard}: the corpus has {plan.shards} shards, 0 to {plan.shards - 1}")
+    chosen = range(plan.shards) if shard is None else [shard]
+    if verify:
+        _verify(output, plan, chosen)
+        return
+    settle_plan(output, plan, rebuild)
+    try:
+        if not finish:
+            _build(output, plan, list(chosen), workers, rebuild)
+        if shard is None:
+            _finish(output, plan)
+    except KeyboardInterrupt:
+        print(f"cdipipe: stopped by Ctrl-C; the same command goes on with {output}", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def make_plan(kind: str, folder: Path, wanted: dict, settings: list[str] | None):
+    """The plan that the options ask for; what is not given comes from the corpus in the folder, if there is one.
+
+    Raises
+    ------
+    InputError   an option is missing or impossible
+    """
+    from cdipipe.io.corpus import Plan, read_plan, samples_per_chunk
+    from cdipipe.settings import parse_settings, validate
+    from cdipipe.simulate.batches import sample_bytes
+    from cdipipe.simulate.registry import get_scene
+
+    scene = get_scene(kind)
+    found = read_plan(folder)
+    given = {key: value for key, value in wanted.items() if value is not None}
+    if found is not None:
+        given = {key: given.get(key, getattr(found, key)) for key in wanted}
+    if "count" not in given:
+        raise InputError("--count: say how many samples the corpus should have")
+    keep = found is not None and settings is None and found.kind == kind
+    parameters = validate(scene.parameters, found.parameters if keep else parse_settings(settings or []), kind)
+    if getattr(parameters, "count", 1) != 1:
+        raise InputError(f"{kind}.count: a sample of a corpus is one pattern; --count says how many samples")
+    if given.setdefault("shards", 1) > given["count"]:
+        raise InputError(f"--shards {given['shards']}: more than there are samples ({given['count']})")
+    size = sample_bytes(scene, parameters)
+    return Plan(
+        kind=kind,
+        parameters=parameters.model_dump(mode="json"),
+        seed=given.get("seed", 0),
+        count=given["count"],
+        shards=given["shards"],
+        chunk_samples=given.get("chunk_samples") or samples_per_chunk(size),
+    )
+
+
+def code_of_samples() -> str:
+    """Digest of the code that decides on the samples' values."""
+    from cdipipe.provenance import code_digest
+
+    return code_digest("simulate", "optics")
+
+
+def _build(folder: Path, plan, shards: list[int], workers: int, rebuild: bool) -> None:
+    from cdipipe.progress import progress
+
+    code = code_of_samples()
+    samples = sum(len(plan.shard_range(shard)) for shard in shards)
+    with progress(samples, f"corpus {plan.kind}") as bar:
+        if workers == 1 or len(shards) == 1:
+            for shard in shards:
+                build_one(folder, plan, shard, code, rebuild, bar.update)
+            return
+        _build_side_by_side(folder, plan, shards, workers, (code, rebuild), bar)
+
+
+def _build_side_by_side(folder: Path, plan, shards: list[int], workers: int, how: tuple, bar) -> None:
+    """One process per shard at a time; a shard that fails leaves the others to their end."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+
+    context = multiprocessing.get_context("spawn")
+    failures = {}
+    with ProcessPoolExecutor(min(workers, len(shards)), context) as pool:
+        jobs = {pool.submit(build_one, folder, plan, shard, *how): shard for shard in shards}
+        for job in as_completed(jobs):
+            if error := job.exception():
+                failures[jobs[job]] = error
+            else:
+                bar.update(len(plan.shard_range(jobs[job])))
+    if failures:
+        raise failures[min(failures)]
+
+
+def build_one(folder: Path, plan, shard: int, code: str, rebuild: bool = False, on_chunk=lambda samples: None) -> int:
+    """Make what is missing of one shard, on one core; returns the number of samples drawn."""
+    import torch
+
+    from cdipipe.io.corpus_shard import build_shard
+    from cdipipe.settings import validate
+    from cdipipe.simulate.batches import draw_batch
+    from cdipipe.simulate.registry import get_scene
+
+    torch.set_num_threads(1)
+    scene = get_scene(plan.kind)
+    parameters = validate(scene.parameters, plan.parameters, plan.kind)
+    return build_shard(
+        folder,
+        plan,
+        shard,
+        lambda indices: draw_batch(scene, parameters, plan.seed, indices),
+        code,
+        rebuild,
+        on_chunk,
+        lambda line: print(f"{folder}: {line}", file=sys.stderr, flush=True),
+    )
+
+
+def _verify(folder: Path, plan, shards) -> None:
+    """Complain about the first damaged or missing chunk and count the others."""
+    from cdipipe.io.corpus import read_plan, shard_name
+    from cdipipe.io.corpus_shard import shard_faults
+    from cdipipe.progress import progress
+
+    if read_plan(folder) != plan:
+        raise InputError(f"{folder}: holds no corpus with these settings")
+    faults = {}
+    for shard in progress(shards, "verify"):
+        faults |= {(shard, chunk): fault for chunk, fault in shard_faults(folder, plan, shard).items()}
+    if faults:
+        names = sorted({shard_name(shard) for shard, _ in faults})
+        (shard, chunk), fault = next(iter(faults.items()))
+        raise InputError(
+            f"{folder}: {len(faults)} chunks damaged or missing in {', '.join(names[:8])}; first {shard_name(shard)} "
+            f"chunk {chunk}: {fault}; `cdipipe corpus {plan.kind} -o {folder}` builds them again"
+        )
+    print(f"{folder}: {len(shards)} shards, all checksums right")
+
+
+def _finish(folder: Path, plan) -> None:
+    from cdipipe.figures.canvas import save_figure
+    from cdipipe.figures.contact import contact_sheet
+    from cdipipe.io.corpus_card import finish
+    from cdipipe.provenance import collect
+
+    corpus = finish(folder, plan)
+    names = ("intensity", "object", "support", "measured")
+    arrays = corpus.read_chunk(*corpus.chunks[0], names)
+    shown = range(min(8, len(arrays["intensity"])))
+    samples = [{name: array[i] for name, array in arrays.items()} for i in shown]
+    title = f"{plan.kind}: samples 0 to {shown[-1]} of {plan.count}, seed {plan.seed}"
+    save_figure(contact_sheet(samples, list(shown), title), folder / "contact.png", collect()["command"])
+    card = corpus.card
+    print(
+        f"{folder}: {card['samples']} {plan.kind} in {plan.shards} shards, {card['bytes'] / 2**20:.1f} MiB, "
+        f"{card['photons']['mean']:.6g} photons per sample"
+    )

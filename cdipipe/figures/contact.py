@@ -1,0 +1,45 @@
+"""Contact sheet of a corpus: patterns, amplitudes and phases of some of its samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cdipipe.figures.canvas import new_figure, show_image
+from cdipipe.figures.objects import crop_box, phase_limit, show_pattern
+
+PHASE_FLOOR = 0.05
+
+
+def contact_sheet(samples: list[dict[str, np.ndarray]], indices: list[int], title: str) -> Figure:
+    """Three rows: intensity, amplitude, phase; one column per sample.
+
+    Parameters
+    ----------
+    samples : arrays ``intensity``, ``object``, ``support``, ``measured`` of each; of movies the middle frame is shown,
+        of volumes the plane in the middle
+    indices : number of each sample
+    """
+    figure, axes = new_figure(3, len(samples), width=1.55, height=1.5)
+    planes = [{name: middle_plane(array) for name, array in sample.items()} for sample in samples]
+    limit = max(phase_limit(plane["object"]) for plane in planes)
+    for column, (plane, index) in enumerate(zip(planes, indices, strict=True)):
+        show_pattern(axes[0, column], plane["intensity"], plane["measured"], f"sample {index}")
+        box = crop_box(plane["support"])
+        image = plane["object"][box]
+        amplitude = np.abs(image)
+        hidden = amplitude <= PHASE_FLOOR * amplitude.max()
+        show_image(axes[1, column], amplitude, cmap="viridis", vmin=0)
+        phase = np.ma.masked_array(np.angle(image), hidden)
+        show_image(axes[2, column], phase, cmap="twilight_shifted", vmin=-limit, vmax=limit)
+    for axis in axes.ravel():
+        axis.set(xticks=[], yticks=[], xlabel="")
+    for row, name in enumerate(("intensity", "amplitude", "phase, rad")):
+        axes[row, 0].set_ylabel(name)
+    figure.suptitle(title)
+    return figure
+
+
+def middle_plane(array: np.ndarray) -> np.ndarray:
+    """A (H, W) array itself; of frames or planes the middle one."""
+    return array if array.ndim == 2 else array[len(array) // 2]

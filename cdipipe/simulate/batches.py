@@ -1,0 +1,140 @@
+"""Many samples of a scene at once, as a corpus stores them: bit for bit those that ``simulate`` makes one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.io.corpus_shard import Batch
+from cdipipe.io.memory import memory_limit_bytes
+from cdipipe.simulate.detector import DetectorParameters
+from cdipipe.simulate.exposure import WORKING_BYTES_PER_PIXEL, Exposure, diffract, expose
+from cdipipe.simulate.registry import Sample, Scene, SceneParameters
+
+LARGEST_RECORD_ARRAY = 4096
+"""Further truth with more elements than this is stored as an array ``extra_NAME``, not in the records."""
+PLAIN_DETECTOR = DetectorParameters()
+
+
+def draw_batch(scene: Scene, parameters: SceneParameters, seed: int, indices: range) -> Batch:
+    """Arrays and records of the samples with these global indices.
+
+    Returns
+    -------
+    Batch
+        Arrays ``intensity`` float32, ``object`` complex64, ``support`` and ``measured`` bool, (n, ...) each; where the
+        scene has them ``probe_modes``, ``static_region``, ``static_support``, ``frame_times_s`` and ``extra_NAME``.
+    """
+    exposures = expose_many(scene, parameters, seed, indices)
+    arrays = {name: np.stack(values) for name, values in _arrays(exposures).items()}
+    photons = arrays["intensity"].sum(axis=tuple(range(1, arrays["intensity"].ndim)), dtype=np.float64)
+    records = [
+        {
+            "index": index,
+            "photons": float(total),
+            "support_px": int(np.count_nonzero(e.sample.support)),
+            "phase_range_rad": span,
+            **_plain_extra(e.sample.extra or {}),
+        }
+        for index, e, total, span in zip(indices, exposures, photons, _phase_ranges(arrays), strict=True)
+    ]
+    return Batch(arrays, records)
+
+
+def expose_many(scene: Scene, parameters: SceneParameters, seed: int, indices: range) -> list[Exposure]:
+    """As ``expose_sample`` for each index; faster where nothing but photons and a plane wave is asked for."""
+    streams = [[np.random.SeedSequence([seed, i], spawn_key=(kind,)) for kind in range(3)] for i in indices]
+    samples = scene.build_many(parameters, [np.random.default_rng(stream) for stream, _, _ in streams])
+    if parameters.detector == PLAIN_DETECTOR and all(map(_is_plain, samples)):
+        return _expose_plain(samples, parameters.photons, [noise for _, noise, _ in streams])
+    return [
+        expose(sample, parameters, np.random.default_rng(noise), np.random.default_rng(detector))
+        for sample, (_, noise, detector) in zip(samples, streams, strict=True)
+    ]
+
+
+def _is_plain(sample: Sample) -> bool:
+    waves = (sample.probe_modes, sample.static_region)
+    return sample.stack in ("single", "volume") and not sample.photons_scaled and all(wave is None for wave in waves)
+
+
+def _expose_plain(samples: list[Sample], photons: float, noise: list[np.random.SeedSequence]) -> list[Exposure]:
+    """Scale, transform and count all samples together; each number is the one that ``expose`` gives."""
+    from dataclasses import replace
+
+    from cdipipe.optics.noise import count_photons
+
+    waves = np.stack([np.asarray(sample.object, np.complex128) for sample in samples])
+    if photons > 0:
+        energies = (np.abs(waves) ** 2).reshape(len(waves), -1).sum(1)
+        if not energies.all():
+            raise InputError("the scene's object is zero where the light falls; no photons to scale")
+        waves *= np.sqrt(photons / energies).reshape(-1, *[1] * (waves.ndim - 1))
+    ideal = diffract(waves, waves.ndim - 1)
+    waves = waves.astype(np.complex64)
+    exposures = []
+    for sample, wave, intensity, stream in zip(samples, waves, ideal, noise, strict=True):
+        counts = count_photons(intensity, np.random.default_rng(stream) if photons > 0 else None)
+        measured = np.ones(counts.shape, bool) if sample.unmeasured is None else ~sample.unmeasured
+        if sample.unmeasured is not None:
+            counts[sample.unmeasured] = 0
+        exposures.append(Exposure(replace(sample, object=wave), counts, measured))
+    return exposures
+
+
+def _arrays(exposures: list[Exposure]) -> dict[str, list[np.ndarray]]:
+    arrays = {
+        "intensity": [e.intensity for e in exposures],
+        "object": [e.sample.object for e in exposures],
+        "support": [e.sample.support for e in exposures],
+        "measured": [e.measured for e in exposures],
+    }
+    for name in ("probe_modes", "static_region", "static_support", "frame_times_s"):
+        if getattr(exposures[0].sample, name) is not None:
+            arrays[name] = [getattr(e.sample, name) for e in exposures]
+    for name, value in (exposures[0].sample.extra or {}).items():
+        if _is_large(value):
+            arrays[f"extra_{name}"] = [e.sample.extra[name] for e in exposures]
+    return arrays
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.size > LARGEST_RECORD_ARRAY
+
+
+def _plain_extra(extra: dict[str, Any]) -> dict[str, Any]:
+    """Further truth as plain data, nested under ``extra``."""
+    plain = {
+        name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+        for name, value in extra.items()
+        if not _is_large(value)
+    }
+    return {"extra": plain} if plain else {}
+
+
+def _phase_ranges(arrays: dict[str, np.ndarray]) -> list[float]:
+    """Largest minus smallest phase (-pi to pi) on the support of each sample, in rad."""
+    phase, support = np.angle(arrays["object"]), arrays["support"]
+    axes = tuple(range(1, phase.ndim))
+    top = np.max(phase, axis=axes, where=support, initial=-4.0)
+    bottom = np.min(phase, axis=axes, where=support, initial=4.0)
+    return [round(max(0.0, float(span)), 6) for span in top - bottom]
+
+
+def sample_bytes(scene: Scene, parameters: SceneParameters) -> int:
+    """Uncompressed size of one sample in a corpus, from its parameters alone.
+
+    Raises
+    ------
+    InputError   one sample does not fit into memory
+    """
+    pixels = parameters.size ** getattr(parameters, "dimensions", 2) * getattr(parameters, "frames", 1)
+    need, limit = pixels * WORKING_BYTES_PER_PIXEL, memory_limit_bytes()
+    if need > limit:
+        raise InputError(
+            f"scene {scene.name}: a sample of {pixels} pixels needs {need / 2**30:.3g} GiB, the limit is "
+            f"{limit / 2**30:.3g} GiB (CDIPIPE_MAX_GIB); take a smaller size"
+        )
+    return pixels * (4 + 8 + 1 + 1)
