@@ -16,6 +16,8 @@ EDGE_CUT = 0.05
 LEAST_FILL = 0.2
 """Least area (volume) of a hull as a share of the cube of its largest extent; thinner ones are drawn again."""
 MIN_OBJECT_PX = 8
+BATCH = 64
+"""Polygons worked on at once: their arrays stay in the processor's cache."""
 
 
 class PolygonParameters(SceneParameters):
@@ -23,7 +25,7 @@ class PolygonParameters(SceneParameters):
         None,
         ge=MIN_OBJECT_PX,
         description="largest extent of the support along an axis, in pixels; not given: size / 4 (at least 8), but "
-        "points scattered over the whole grid, undersampled, for size = 32",
+        "points scattered over the whole grid, undersampled, for size = 32 (over its middle half where padded)",
     )
     phase_range_rad: float | Literal["random"] = Field(
         2 * np.pi,
@@ -31,6 +33,9 @@ class PolygonParameters(SceneParameters):
     )
     count: int = Field(1, ge=1, description="independent patterns; more than one makes a stack of shots")
     dimensions: Literal[2, 3] = Field(2, description="2: polygons; 3: one convex polyhedron and its 3D pattern")
+    padded: bool = Field(
+        False, description="object within the middle half of the array (zero-padded to twice): oversampled by 2 or more"
+    )
     beamstop_px: float = Field(0.0, ge=0, description="radius of the masked disc (ball) at the centre, in pixels")
 
     @model_validator(mode="after")
@@ -38,6 +43,8 @@ class PolygonParameters(SceneParameters):
         largest = self.size
         if self.object_size is not None and self.object_size > largest:
             raise ValueError(f"object_size {self.object_size} is larger than the array (size {largest})")
+        if self.padded and (self.size % 2 or (self.object_size or 0) > self.size // 2):
+            raise ValueError(f"padded needs an even size and an object_size of at most half of it (size {self.size})")
         if self.phase_range_rad != "random" and not 0 <= self.phase_range_rad <= 2 * np.pi + 1e-3:
             raise ValueError(f"phase_range_rad {self.phase_range_rad} is outside 0 to 2 pi")
         if self.beamstop_px > self.size / 2:
@@ -46,18 +53,46 @@ class PolygonParameters(SceneParameters):
             raise ValueError(f"count {self.count} with dimensions 3: a file holds one volume")
         return self
 
+    @property
+    def grid_px(self) -> int | None:
+        """Side of the grid over which the points are scattered; None where the extent is given."""
+        if self.object_size is None and self.padded:
+            return self.size // 2
+        return self.size if self.object_size is None and self.size == CDI_NN_SIZE else None
+
 
 def build(parameters: PolygonParameters, rng: np.random.Generator) -> Sample:
     """One polygon: amplitude 1 with blurred edges, phase a mixture of sine gratings and Gaussians, 0 outside."""
+    if parameters.dimensions == 2 and parameters.grid_px is not None:
+        return build_batch(parameters, [rng])[0]
     shape = (parameters.size,) * parameters.dimensions
     amplitude = _amplitude(parameters, rng)
     span = parameters.phase_range_rad
     span = rng.uniform(0, 2 * np.pi) if span == "random" else min(span, 2 * np.pi)
     exit_wave = _embedded(amplitude * np.exp(1j * _phase(amplitude > 0, span, rng)), shape)
-    stop = None
-    if parameters.beamstop_px > 0:
-        stop = sum(x**2 for x in _axes(shape)) < parameters.beamstop_px**2
+    stop = _beam_stop(parameters.beamstop_px, shape)
     return Sample(exit_wave, exit_wave != 0, "volume" if parameters.dimensions == 3 else "single", stop)
+
+
+def build_batch(parameters: PolygonParameters, rngs: list[np.random.Generator]) -> list[Sample]:
+    """The polygons that :func:`build` draws with each generator; scattered points are worked on together."""
+    grid = parameters.grid_px
+    if parameters.dimensions == 3 or grid is None:
+        return [build(parameters, rng) for rng in rngs]
+    from cdipipe.simulate.polygon_batch import draw_polygons
+
+    shape = (parameters.size,) * 2
+    stop = _beam_stop(parameters.beamstop_px, shape)
+    waves = np.zeros((len(rngs), *shape), np.complex128)
+    start = parameters.size // 2 - grid // 2
+    inner = waves[:, start : start + grid, start : start + grid]
+    for first in range(0, len(rngs), BATCH):
+        draw_polygons(rngs[first : first + BATCH], grid, parameters.phase_range_rad, inner[first : first + BATCH])
+    return [Sample(wave, support, "single", stop) for wave, support in zip(waves, waves != 0, strict=True)]
+
+
+def _beam_stop(radius_px: float, shape: tuple[int, ...]) -> np.ndarray | None:
+    return sum(x**2 for x in _axes(shape)) < radius_px**2 if radius_px > 0 else None
 
 
 def _axes(shape: tuple[int, ...]) -> list[np.ndarray]:
@@ -75,16 +110,14 @@ def _embedded(block: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _amplitude(parameters: PolygonParameters, rng: np.random.Generator) -> np.ndarray:
     """Blurred hull in a block just large enough; hulls that are thin are drawn again."""
-    rank = parameters.dimensions
-    extent = parameters.object_size
-    if extent is None and parameters.size != CDI_NN_SIZE:
-        extent = max(parameters.size // 4, MIN_OBJECT_PX)
+    rank, grid = parameters.dimensions, parameters.grid_px
+    extent = parameters.object_size or max(parameters.size // 4, MIN_OBJECT_PX)
     while True:
         hull = _Hull(rng.uniform(-0.5, 0.5, (rng.integers(4, 13) + 4 * (rank - 2), rank)))
         if hull.fill < LEAST_FILL:
             continue
-        if extent is None:  # where the points fell on the grid, one pixel kept free for the blur
-            return _blurred(hull, np.zeros(rank), parameters.size - 2, (parameters.size,) * rank)
+        if grid is not None:  # where the points fell on the grid, one pixel kept free for the blur
+            return _blurred(hull, np.zeros(rank), grid - 2, (grid,) * rank)
         return _with_extent(hull, extent, (min(extent + 4, parameters.size),) * rank)
 
 
@@ -164,4 +197,5 @@ SCENE = Scene(
     reference="Cherukara, Nashed, Harder, Sci. Rep. 8, 16520 (2018), doi:10.1038/s41598-018-34525-1 (Methods)",
     parameters=PolygonParameters,
     build=build,
+    build_batch=build_batch,
 )

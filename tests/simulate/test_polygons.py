@@ -163,3 +163,56 @@ def test_registry_finds_scenes_without_torch():
         "import sys; from cdipipe.simulate.registry import all_scenes; all_scenes(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def generators(count, seed=0):
+    return [np.random.default_rng([seed, index]) for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"size": 32},
+        {"size": 32, "phase_range_rad": "random"},
+        {"size": 64, "padded": True, "phase_range_rad": 2.0},
+        {"size": 48, "object_size": 20},
+        {"size": 16, "dimensions": 3},
+    ],
+)
+def test_a_batch_holds_the_same_bits_as_one_by_one(settings):
+    parameters = validate(POLYGONS.parameters, settings, "polygons")
+    together = POLYGONS.build_many(parameters, generators(70))
+    alone = [POLYGONS.build(parameters, rng) for rng in generators(70)]
+    for one, many in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.object, many.object)
+        np.testing.assert_array_equal(one.support, many.support)
+    assert len({sample.object.tobytes() for sample in together}) == 70
+
+
+def test_scattered_polygons_are_blurred_hulls_of_points():
+    """The batched hull against scipy's, with the same random numbers."""
+    from scipy.spatial import ConvexHull
+
+    from cdipipe.simulate import polygon_batch as batch
+
+    points, present = batch._draw_points(generators(200))
+    first, second, is_edge, fill = batch._hull_edges(points, present)
+    inside = batch._filled(first, second, is_edge, 32)
+    y, x = np.meshgrid(*2 * [(np.arange(32) - 16) / 30], indexing="ij")
+    for index in range(200):
+        own = points[index, present[index]]
+        hull = ConvexHull(own)
+        assert fill[index] == pytest.approx(hull.volume / np.ptp(own, axis=0).max() ** 2)
+        normals, offsets = hull.equations[:, :2], hull.equations[:, 2]
+        expected = (normals[:, 0, None, None] * y + normals[:, 1, None, None] * x + offsets[:, None, None] <= 0).all(0)
+        np.testing.assert_array_equal(inside[index], expected)
+
+
+def test_padded_means_the_middle_half_of_the_array():
+    _, truth = draw(4, size=64, padded=True, photons=0)
+    _, bare = draw(4, size=32, photons=0)
+    np.testing.assert_array_equal(truth.object[16:48, 16:48], bare.object)
+    assert np.count_nonzero(truth.object) == np.count_nonzero(bare.object)
+    for settings in ({"size": 64, "padded": True, "object_size": 33}, {"size": 33, "padded": True}):
+        with pytest.raises(InputError, match="padded"):
+            draw(**settings)

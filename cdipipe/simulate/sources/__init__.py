@@ -1,1 +1,1 @@
-"""Where scenes take shapes, densities and photographs from: made here, bundled with packages, fetched, or the user's."""
+"""Where scenes take shapes, densities and photographs from: made here, bundled, fetched, or the user's own."""

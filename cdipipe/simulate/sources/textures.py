@@ -54,10 +54,8 @@ def _leaves(rng: np.random.Generator, side: int) -> np.ndarray:
         v, u = y - rng.uniform(-0.6, 0.6), x - rng.uniform(-0.6, 0.6)
         along = (np.cos(angle) * u + np.sin(angle) * v) / radius
         across = (np.cos(angle) * v - np.sin(angle) * u) / (radius * flat)
-        if rng.random() < 0.7:
-            inside = along**2 + across**2 < 1
-        else:
-            inside = np.maximum(np.abs(along), np.abs(across)) < 0.9
+        is_round = rng.random() < 0.7
+        inside = along**2 + across**2 < 1 if is_round else np.maximum(np.abs(along), np.abs(across)) < 0.9
         image = np.where(inside, _shaded(rng, along, across, 0.35), image)
     return image
 
