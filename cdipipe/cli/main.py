@@ -46,9 +46,9 @@ def _complain(message: str) -> int:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    _register_commands()
     code = 0
     try:
+        _register_commands()
         code = app(args=arguments, standalone_mode=False) or 0
     except typer.TyperException as error:  # a wrong option, argument or value
         return _complain(error.format_message())
@@ -71,7 +71,9 @@ def run(arguments: list[str] | None = None) -> int:
 def main() -> None:
     """Entry point of the ``cdipipe`` script."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(run())
+    code = run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done or undone; leave with its code
+    sys.exit(code)
 
 
 if __name__ == "__main__":
