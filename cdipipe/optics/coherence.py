@@ -50,17 +50,18 @@ def degree_of_coherence(
     (*widths, H, W // 2 + 1) real
     """
     like = torch.empty(0, dtype=torch.float64) if like is None else like
-    width = torch.as_tensor(coherence_px, dtype=like.dtype, device=like.device)
+    lags = fourier.frequencies_corner(shape, like.device)
+    lags[-1] = lags[-1][..., : shape[-1] // 2 + 1]
+    if variant == "dpr_published":
+        lags = [size // 2 - lag.abs() for lag, size in zip(lags, shape, strict=True)]
+    return _gaussian(lags, torch.as_tensor(coherence_px, dtype=like.dtype, device=like.device))
+
+
+def _gaussian(lags: list[torch.Tensor], width: torch.Tensor) -> torch.Tensor:
     if not bool((width > 0).all()):
-        raise ValueError(f"coherence_px must be above 0; got {coherence_px}")
-    squares = []
-    for axis, lag in enumerate(fourier.frequencies_corner(shape, like.device)):
-        if axis == len(shape) - 1:
-            lag = lag[..., : shape[-1] // 2 + 1]
-        size = shape[axis]
-        squares.append((size // 2 - lag.abs() if variant == "dpr_published" else lag).to(like.dtype) ** 2)
-    width = width.reshape(*width.shape, *[1] * len(shape))
-    return math.prod(torch.exp(square / (-2 * width**2)) for square in squares)
+        raise ValueError(f"coherence_px must be above 0; got {width.tolist()}")
+    width = width.reshape(*width.shape, *[1] * len(lags))
+    return math.prod(torch.exp(lag.to(width.dtype).round() ** 2 / (-2 * width**2)) for lag in lags)
 
 
 def apply_coherence(intensity: torch.Tensor, half_mu: torch.Tensor, ndim: int = 2) -> torch.Tensor:
@@ -111,3 +112,39 @@ def blur_by_coherence(
     """:func:`partially_coherent` for NumPy arrays; by default over all axes."""
     tensor = torch.from_numpy(np.ascontiguousarray(intensity))
     return partially_coherent(tensor, coherence_px, ndim or intensity.ndim, variant).numpy()
+
+
+def diffract_partially_coherent(exit_wave: np.ndarray, coherence_px: float) -> np.ndarray:
+    """Far field of a plane wave's exit wave under partially coherent light, over all axes.
+
+    Where the object fills less than half of the array along each axis, only its own lags are transformed: several
+    times faster than transforming the whole array, and the same up to rounding.
+
+    Parameters
+    ----------
+    exit_wave : (H, W) or (D, H, W) complex, centred
+
+    Returns
+    -------
+    float64, centred, >= 0, sum |exit_wave|^2
+    """
+    ndim, shape = exit_wave.ndim, exit_wave.shape
+    block = exit_wave[_box(exit_wave)]
+    if any(2 * extent > size for extent, size in zip(block.shape, shape, strict=True)):
+        wave = torch.from_numpy(np.ascontiguousarray(exit_wave, dtype=np.complex128))
+        return partially_coherent(fourier.forward(wave, ndim).abs().square(), coherence_px, ndim).numpy()
+    lags = fourier.autocorrelation_corner(torch.from_numpy(np.ascontiguousarray(block, dtype=np.complex128)), ndim)
+    width = torch.tensor(coherence_px, dtype=torch.float64)
+    mu = _gaussian(fourier.frequencies_corner(tuple(lags.shape)), width)
+    intensity = fourier.intensity_of_autocorrelation_corner(lags.mul_(mu), shape).clamp_(min=0)
+    return fourier.to_centre(intensity, ndim).numpy()
+
+
+def _box(array: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box around all values that are not zero; one pixel where there is none."""
+    filled = array != 0
+    box = []
+    for axis in range(array.ndim):
+        places = np.flatnonzero(filled.any(tuple(other for other in range(array.ndim) if other != axis)))
+        box.append(slice(places[0], places[-1] + 1) if places.size else slice(0, 1))
+    return tuple(box)

@@ -7,6 +7,8 @@ FFT order (index 0) and say so with the suffix ``_corner``.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 
@@ -60,6 +62,35 @@ def multiply_even_corner(image: torch.Tensor, half_kernel: torch.Tensor, ndim: i
     """
     spectrum = torch.fft.rfftn(image, dim=_axes(ndim))
     return torch.fft.irfftn(spectrum.mul_(half_kernel), s=image.shape[-ndim:], dim=_axes(ndim))
+
+
+def autocorrelation_corner(block: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+    """Autocorrelation sum_x u(x + r) u*(x) of a small object, on a grid that holds all its lags without wrapping.
+
+    Returns
+    -------
+    (..., s, s) complex, FFT order, s >= twice the object's extent along each axis
+    """
+    shape = tuple(2 * size for size in block.shape[-ndim:])
+    power = torch.fft.fftn(block, s=shape, dim=_axes(ndim)).abs().square_()
+    return torch.fft.ifftn(power, dim=_axes(ndim))
+
+
+def intensity_of_autocorrelation_corner(lags: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """|F u|^2 on a grid of ``shape`` from the autocorrelation of u: the small half of the transforms is all it takes.
+
+    Parameters
+    ----------
+    lags : from :func:`autocorrelation_corner`, possibly times an even real kernel; not larger than ``shape``
+    """
+    ndim, half = len(shape), lags.shape[-1] // 2 + 1
+    wave = lags[..., :half]
+    for axis in range(-ndim, -1):
+        size, (head, tail) = shape[axis], wave.tensor_split((wave.shape[axis] // 2,), dim=axis)
+        gap = list(wave.shape)
+        gap[axis] = size - wave.shape[axis]
+        wave = torch.fft.fft(torch.cat((head, wave.new_zeros(gap), tail), dim=axis), dim=axis)
+    return torch.fft.hfft(wave, n=shape[-1], dim=-1) / math.prod(shape)
 
 
 def frequencies_corner(shape: tuple[int, ...], device=None) -> list[torch.Tensor]:

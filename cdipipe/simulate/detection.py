@@ -97,20 +97,16 @@ def add_chirp(sample: Sample, detector: DetectorParameters) -> Sample:
 
 
 def detect(intensity: np.ndarray, settings: Settings, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
-    """Counts (float32) and measured pixels of an ideal intensity.
+    """Counts (float32) and measured pixels of the intensity on the detector.
 
     Parameters
     ----------
     intensity : (..., H, W) float64, photons
-    rng : None: no noise, only coherence, mean background, saturation and mask
+    rng : None: no noise, only mean background, saturation and mask
     """
     from cdipipe.optics import noise
 
     detector, measured = settings.detector, settings.measured
-    if settings.coherence_px is not None:
-        from cdipipe.optics.coherence import blur_by_coherence
-
-        intensity = blur_by_coherence(intensity, settings.coherence_px, detector.coherence)
     counts = noise.count_photons(intensity, rng, detector.background_photons, detector.read_noise_photons)
     if detector.saturation_photons is not None:
         measured = measured & (counts < detector.saturation_photons)

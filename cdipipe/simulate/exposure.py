@@ -10,6 +10,7 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io.memory import memory_limit_bytes
 from cdipipe.measurement import Measurement, Truth
+from cdipipe.simulate import detection
 from cdipipe.simulate.registry import Sample, Scene, SceneParameters
 
 BYTES_PER_PIXEL = 2 * (4 + 8 + 1)
@@ -136,14 +137,12 @@ def expose(
     parameters : ``photons`` and ``detector`` are used
     noise_rng, detector_rng : for the counts; for what differs in the detector from pattern to pattern
     """
-    from cdipipe.simulate import detection
-
     sample = scale_to_photons(sample, parameters.photons)
     sample = detection.add_chirp(sample, parameters.detector)
     frames = sample.object if sample.stack == "movie" else [sample.object]
     settings = detection.draw_settings(parameters.detector, sample, detector_rng)
     pairs = [
-        detection.detect(diffract_sample(sample, frame), settings, noise_rng if parameters.photons > 0 else None)
+        detection.detect(_illuminate(sample, frame, settings), settings, noise_rng if parameters.photons > 0 else None)
         for frame in frames
     ]
     intensity, measured = _joined([i for i, _ in pairs]), _joined([m for _, m in pairs], share=True)
@@ -194,11 +193,19 @@ def _single_precision(sample: Sample) -> Sample:
     return replace(sample, **waves)
 
 
-def diffract_sample(sample: Sample, frame: np.ndarray) -> np.ndarray:
-    """Intensity of one frame (or volume) of a sample: its object with the static region, in its probe modes."""
+def _illuminate(sample: Sample, frame: np.ndarray, settings: detection.Settings) -> np.ndarray:
+    """Intensity of one frame (or volume) of a sample: its object with the static region, in its light."""
     frame = frame.astype(np.complex128, copy=False)
     exit_wave = frame if sample.static_region is None else frame + sample.static_region
-    return diffract(exit_wave, _rank(sample), sample.probe_modes)
+    width, variant = settings.coherence_px, settings.detector.coherence
+    if width is None:
+        return diffract(exit_wave, _rank(sample), sample.probe_modes)
+
+    from cdipipe.optics import coherence
+
+    if sample.probe_modes is None and variant == "gaussian_schell":
+        return coherence.diffract_partially_coherent(exit_wave, width)
+    return coherence.blur_by_coherence(diffract(exit_wave, _rank(sample), sample.probe_modes), width, variant)
 
 
 def diffract(exit_wave: np.ndarray, ndim: int, probe_modes: np.ndarray | None = None) -> np.ndarray:

@@ -122,6 +122,20 @@ def test_the_published_variant_misplaces_its_kernel_as_documented():
     assert np.mean(wrong) > 10 * np.mean(right)
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (64, 60), (65, 64), (63, 65), (24, 26, 28)])
+@pytest.mark.parametrize("extent", [1, 7, 12, 30, 40])
+def test_small_objects_go_the_short_way_to_the_same_pattern(shape, extent):
+    rng = np.random.default_rng(4)
+    wave = np.zeros(shape, complex)
+    box = tuple(slice(2, 2 + min(extent, size - 3)) for size in shape)
+    wave[box] = rng.normal(size=wave[box].shape) + 1j * rng.normal(size=wave[box].shape)
+    short = coherence.diffract_partially_coherent(wave, 5.0)
+    whole = coherence.blur_by_coherence(diffract(wave, wave.ndim), 5.0)
+    np.testing.assert_allclose(short, whole, rtol=1e-9, atol=1e-12 * whole.max())
+    assert short.min() >= 0
+    assert short.sum() == pytest.approx(np.sum(np.abs(wave) ** 2), rel=1e-12)
+
+
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])
 def test_impossible_widths_are_refused(width):
     with pytest.raises(ValueError, match="above 0"):
