@@ -158,7 +158,7 @@ def gold(count: int) -> dict:
         counts = file[file.files[0]].astype(np.float32)
     counts[counts < 2] = 0
     measurement = Measurement(counts, np.ones(counts.shape, bool), "volume")
-    shrink = {"every": 1, "sigma_px": 1.0, "threshold": 0.1}
+    shrink = {"every": 20, "sigma_px": 1.0, "threshold": 0.1}
     ours = run_ours(measurement, same_recipe(shrink, restarts=count), keep_runs=True)
     print("ours", ours.seconds, ours.run_scores["r_factor"], flush=True)
     runs, errors, seconds = [], [], 0.0
