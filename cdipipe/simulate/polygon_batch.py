@@ -91,7 +91,8 @@ def _filled(first: np.ndarray, second: np.ndarray, is_edge: np.ndarray, grid: in
     (y1, x1), (y2, x2) = (
         tuple(np.take_along_axis(ends[..., axis], order, 1)[:, None] for axis in (0, 1)) for ends in (first, second)
     )
-    y = ((np.arange(grid) - grid // 2) / (grid - 2))[:, None]
+    axis = (np.arange(grid) - grid // 2) / (grid - 2)
+    y = axis[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         at_row = x1 + (y - y1) * (x2 - x1) / (y2 - y1)  # where each edge crosses each row: (B, grid, edges)
     upward, downward = valid[:, None] & (y2 > y1), valid[:, None] & (y2 < y1)
@@ -99,9 +100,8 @@ def _filled(first: np.ndarray, second: np.ndarray, is_edge: np.ndarray, grid: in
     left = np.where(downward, at_row, -np.inf).max(2)
     bottom, top = np.where(valid, np.minimum(y1, y2)[:, 0], np.inf), np.where(valid, np.maximum(y1, y2)[:, 0], -np.inf)
     first_row, last_row = bottom.min(1, keepdims=True), top.max(1, keepdims=True)
-    within = (first_row <= y.T) & (y.T <= last_row)
-    x = ((np.arange(grid) - grid // 2) / (grid - 2))[None, None]
-    return (x >= left[..., None]) & (x <= right[..., None]) & within[..., None]
+    within = (first_row <= axis) & (axis <= last_row)
+    return (axis >= left[..., None]) & (axis <= right[..., None]) & within[..., None]
 
 
 def _boxes(support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

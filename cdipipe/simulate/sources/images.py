@@ -48,11 +48,17 @@ class Bank:
         return self.get(int(rng.integers(self.length)))
 
 
+def numbers_of_split(count: int, split: Split) -> np.ndarray:
+    """Which of ``count`` images belong to a split; all of them where there are too few to divide."""
+    numbers = np.arange(count)
+    if split == "all" or count < TEST_EVERY:
+        return numbers
+    return numbers[(numbers % TEST_EVERY == TEST_EVERY - 1) == (split == "test")]
+
+
 def of_array(name: str, images: np.ndarray, split: Split = "all") -> Bank:
     """Bank of an array (N, H, W); of the split every seventh image is for tests."""
-    numbers = np.arange(len(images))
-    if split != "all" and len(images) >= TEST_EVERY:
-        numbers = numbers[(numbers % TEST_EVERY == TEST_EVERY - 1) == (split == "test")]
+    numbers = numbers_of_split(len(images), split)
     return Bank(name, len(numbers), lambda index: np.asarray(images[numbers[index]]))
 
 
@@ -62,7 +68,7 @@ def of_archive(name: str, split: Split) -> Bank:
 
     images, train = load_images(name), IMAGE_ARCHIVES[name].train
     part = {"train": slice(0, train), "test": slice(train, None), "all": slice(None)}[split]
-    return of_array(name, images[part])
+    return of_array(name, images[part], "all")
 
 
 def of_npz(source: NpzImages, split: Split) -> Bank:
