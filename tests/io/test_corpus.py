@@ -144,7 +144,7 @@ def damage(path: Path, offset: int = -9) -> None:
         "data.zarr/intensity/c/2/0/0",
         "data.zarr/object/zarr.json",
         "records-00001.jsonl",
-        "chunk-00003.json",
+        "chunk-00002.json",
     ],
 )
 def test_a_flipped_byte_is_found_and_only_its_chunk_is_built_again(finished, corpus, cli, name):
