@@ -50,4 +50,5 @@ def run_cohere(intensity, sequence, *, shrink_every, sigma_px, threshold, beta=0
         seconds = time.perf_counter() - began
         image, support = worker.get_image(), worker.get_support()
     as_numpy = [a.numpy() if hasattr(a, "numpy") else np.asarray(a) for a in (image, support)]
-    return as_numpy[0].astype(np.complex64), as_numpy[1] > 0, float(worker.errs[-1]), seconds
+    # cohere goes to the detector with the inverse transform; its conjugate has the same pattern under the forward one
+    return np.conj(as_numpy[0]).astype(np.complex64), as_numpy[1] > 0, float(worker.errs[-1]), seconds

@@ -33,6 +33,7 @@ def command(
     if checkpoint is not None:
         raise InputError(f"--checkpoint: {chosen.name} has no weights to load")
 
+    import time
     from dataclasses import replace
 
     from cdipipe.io.atomic import check_output
@@ -45,6 +46,7 @@ def command(
     inputs = [path for path in (measurement, init, support) if path is not None]
     if any(path.exists() and output.exists() and path.samefile(output) for path in inputs):
         raise InputError(f"{output}: the output would replace an input; give it another name")
+    began = time.perf_counter()
     result = reconstruct(
         read_measurement(measurement),
         chosen,
@@ -56,7 +58,7 @@ def command(
         preview=None if preview is None else preview_writer(preview),
     )
     write_reconstruction(output, replace(result, provenance=collect(inputs)))
-    print(_summary(output, result))
+    print(_summary(output, result, time.perf_counter() - began))
 
 
 def _recipe(method, recipe, settings, restarts):
@@ -127,9 +129,10 @@ def _start(init, support):
     return Start(None if result is None else result.object, mask)
 
 
-def _summary(output, result) -> str:
+def _summary(output, result, seconds) -> str:
+    """One line; the rate of a stack is from file to file."""
     r_factor = result.run_scores["r_factor"]
     count = len(result.object) if result.stack in ("shots", "movie") else 1
     best = f"mean R-factor {r_factor.mean():.4f}" if count > 1 else f"R-factor {r_factor[0]:.4f}"
-    rate = f", {count / result.seconds:.2f} patterns/s" if count > 1 else ""
+    rate = f", {count / seconds:.2f} patterns/s from file to file" if count > 1 else ""
     return f"{output}: {result.method}, {best}, {result.seconds:.1f} s{rate}, {result.backend}"
