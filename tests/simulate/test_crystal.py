@@ -282,19 +282,17 @@ def test_missing_ovito_costs_only_those_who_ask_for_it():
 
 
 def test_message_of_lammps_is_passed_on_and_the_next_crystal_is_made():
-    process = relaxation.LammpsProcess()
     sites = block(2)
-    good = {"sites": sites, "half_box": [30.0] * 3, "held": np.zeros(len(sites), bool), "etol": 1e-6}
-    good |= {"stretch": (1, 1, 1), "tilt": (0, 0, 0), "hold": "iterations", "hold_value": 0}
-    try:
-        with pytest.raises(InputError, match=r"LAMMPS failed: .*cannot open eam potential file /nowhere/Au"):
-            process.relax(good | {"potential": "/nowhere/Au"})
-        assert process.relax(good)["relaxed"].shape == sites.shape
-        os.kill(process._process.pid, signal.SIGKILL)
-        with pytest.raises(InputError, match="LAMMPS process ended with exit code -9"):
-            process.relax(good)
-    finally:
-        process.close()
+    job = {"sites": sites, "half_box": [30.0] * 3, "held": np.zeros(len(sites), bool), "etol": 1e-6}
+    job |= {"stretch": (1, 1, 1), "tilt": (0, 0, 0), "hold": "iterations", "hold_value": 0}
+    with pytest.raises(InputError, match=r"LAMMPS failed: .*cannot open eam potential file /nowhere/Au"):
+        relaxation.shared_process().relax(job | {"potential": "/nowhere/Au"})
+    assert relaxation.shared_process().relax(job)["relaxed"].shape == sites.shape
+    process = relaxation.shared_process()
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(InputError, match="LAMMPS process ended with exit code -9"):
+        process.relax(job)
+    assert relaxation.shared_process().relax(job)["relaxed"].shape == sites.shape
 
 
 def test_ovito_agrees_with_the_lattice():

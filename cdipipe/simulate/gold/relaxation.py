@@ -54,7 +54,7 @@ class LammpsProcess:
 
         Raises
         ------
-        InputError   LAMMPS failed; its own message is passed on
+        InputError   LAMMPS failed; its own message is passed on, and this process has ended
         """
         try:
             pickle.dump(job, self._process.stdin, protocol=5)
@@ -66,6 +66,7 @@ class LammpsProcess:
             self.close()
             raise
         if kind == "failed":
+            self.close()
             raise InputError(f"scene crystal: LAMMPS failed: {' '.join(content.split())}")
         return content
 
@@ -83,6 +84,10 @@ class LammpsProcess:
         telling = next((line for line in lines if "ERROR" in line), lines[-1])
         self.close()
         return InputError(f"scene crystal: the LAMMPS process ended with exit code {code}: {telling.strip()}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

@@ -1,7 +1,8 @@
 """The LAMMPS side of :mod:`cdipipe.simulate.gold.relaxation`: a program of its own, never imported beside torch.
 
 LAMMPS brings its own OpenMP runtime and MPI, which must not meet torch's in one process. Jobs come pickled on stdin,
-answers go pickled to stdout, one after the other until stdin ends. Every job starts from an empty LAMMPS.
+answers go pickled to stdout, one after the other until stdin ends or LAMMPS fails. Every job starts from an empty
+LAMMPS.
 """
 
 import ctypes
@@ -140,7 +141,8 @@ def main():
         try:
             answer(answers, "done", relax(lmp, potential, job))
         except Exception as error:
-            answer(answers, "failed", f"{error}")
+            answer(answers, "failed", str(error))  # LAMMPS may crash on what follows an error: the end
+            return
 
 
 def answer(stream, kind, content):
