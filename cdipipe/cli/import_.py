@@ -78,15 +78,22 @@ def command(
     ] = None,
     centre: Annotated[str, typer.Option(help="pixel to crop around, after --bin: peak, or row,column")] = "peak",
     no_centre: Annotated[bool, typer.Option("--no-centre", help="crop around the middle of the array")] = False,
+    friedel: Annotated[
+        bool, typer.Option("--friedel", help="fill unmeasured pixels by I(q) = I(-q); for real objects")
+    ] = False,
+    probe: Annotated[str | None, typer.Option(help="probe modes (M, H, W), FILE[::KEY]: npy npz mat h5 cxi")] = None,
+    exposure_s: Annotated[float | None, typer.Option(help="exposure per frame; for a --probe given per second")] = None,
+    frame_interval_s: Annotated[float | None, typer.Option(help="time from frame to frame of a movie, in s")] = None,
 ) -> None:
     """Turn files of other tools into a measurement.
 
     In this order: stack the files, mask (NaN, infinite and negative counts always), square amplitudes, mask saturated
-    pixels, subtract the dark, divide by the white field, cut low counts, centre the corner, bin, crop.
+    pixels, subtract the dark, divide by the white field, cut low counts, centre the corner, bin, crop, fill.
     """
-    inputs = [*files, *(name for name in (mask, dark, whitefield) if name)]
+    inputs = [*files, *(name for name in (mask, dark, whitefield, probe) if name)]
     _check(output, inputs, stack)
     _check_numbers(energy_ev=energy_ev, distance_m=distance_m, pixel_m=pixel_m, rocking_step_rad=rocking_step_rad)
+    _check_numbers(exposure_s=exposure_s, frame_interval_s=frame_interval_s)
 
     from cdipipe.io.importing import ImportOptions, import_files
     from cdipipe.measurement import Geometry
@@ -107,6 +114,10 @@ def command(
         bin=parse_integers(bin_, "--bin"),
         crop=parse_integers(crop, "--crop"),
         centre=_parse_centre(centre, no_centre),
+        friedel=friedel,
+        probe=probe,
+        exposure_s=exposure_s,
+        frame_interval_s=frame_interval_s,
         geometry=Geometry(energy_ev, distance_m, pixel_m, rocking_step_rad),
     )
     measurement, account = import_files(files, options)
@@ -138,6 +149,8 @@ def summarise(output: Path, measurement: Any, account: dict) -> str:
         f"masked: {100 * masked:.2f} % of the result"
         + "".join(f"; {reason} {count}" for reason, count in account["masked"].items()),
     ]
+    if "friedel_filled" in account:
+        lines.append(f"filled by I(q) = I(-q): {account['friedel_filled']} pixels")
     centre, middle = tuple(account["centre"]), tuple(size // 2 for size in measurement.pattern_shape)
     if account["centred"]:
         lines.append(f"centre: index {centre} of the pattern is now at {middle}")

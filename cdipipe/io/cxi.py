@@ -71,16 +71,19 @@ def _read_mask(source: Source, data_name: str, shape: tuple[int, ...]) -> np.nda
     return None
 
 
-def _to_centre(source: Source, name: str, values: np.ndarray) -> np.ndarray:
+def _to_centre(
+    source: Source, name: str, values: np.ndarray, measured: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Undo what the group of an assembled image says of itself: corner-centred, amplitudes."""
     group = name.rpartition("/")[0]
     shifted = source.array(f"{group}/is_fft_shifted")
     if shifted is not None and shifted.size == 1 and shifted.item() == 1:
         values = np.fft.fftshift(values, axes=(-2, -1))
+        measured = None if measured is None else np.fft.fftshift(measured, axes=(-2, -1))
     is_text = source.dataset(f"{group}/data_type") is not None
     if is_text and "amplitude" in (source.text(f"{group}/data_type") or ""):
         values = values**2
-    return values
+    return values, measured
 
 
 def read_patterns(source: Source) -> RawPatterns:
@@ -93,8 +96,7 @@ def read_patterns(source: Source) -> RawPatterns:
     if values.ndim not in (2, 3):
         raise InputError(f"{source.where(name)} has shape {values.shape}; allowed: (H, W) or (N, H, W)")
     measured = _read_mask(source, name, values.shape)
-    if name.startswith("/entry_1/image_1"):
-        values = _to_centre(source, name, values)
+    values, measured = _to_centre(source, name, values, measured)
     return RawPatterns(values, measured, stack, bool(read_attribute(source.dataset(name), "signed")))
 
 

@@ -1,4 +1,4 @@
-"""From files of any format to a Measurement: stack, correct, mask, bin, centre and crop, in this order."""
+"""From files of any format to a Measurement: stack, correct, mask, bin, centre, crop and fill, in this order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cdipipe.io import detector, window
 from cdipipe.io.counts import check_usable
 from cdipipe.io.detector import Frames
 from cdipipe.io.formats import LoadedPatterns, load_patterns, read_array, read_mask
+from cdipipe.io.probes import read_probe_modes
 from cdipipe.measurement import Geometry, Measurement, Stack
 
 
@@ -34,6 +35,10 @@ class ImportOptions:
     bin : block sizes (one for both detector axes, or one per axis)
     crop : size of the result (one number for both detector axes, or one per axis)
     centre : ``peak``, ``middle`` or the indices (after binning) that go to ``N // 2`` when cropping
+    friedel : give unmeasured pixels the counts of their centrosymmetric mates, last of all
+    probe : file (``FILE::KEY``) of the probe modes, on the grid of the result
+    exposure_s : exposure of one frame, if the probe is given per second
+    frame_interval_s : time between the frames of a movie
     """
 
     stack: Stack | None = None
@@ -51,6 +56,10 @@ class ImportOptions:
     bin: tuple[int, ...] | None = None
     crop: tuple[int, ...] | None = None
     centre: str | tuple[int, ...] = "peak"
+    friedel: bool = False
+    probe: str | None = None
+    exposure_s: float | None = None
+    frame_interval_s: float | None = None
     geometry: Geometry = field(default_factory=Geometry)
 
 
@@ -227,9 +236,40 @@ def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[M
         frames = window.crop_frames(frames, centre, size)
         check_usable(frames.counts, frames.measured, f"{files[0]} after --crop")
     account["centred"] = options.crop is not None
+    if options.friedel:
+        account["friedel_filled"] = window.fill_friedel(frames, rank)
     account["masked"] = {reason: count for reason, count in frames.masked.items() if count}
     account["photons_kept"] = _photons(frames.counts * frames.measured)
-    return Measurement(frames.counts, _shared_mask(frames.measured, stack), stack, geometry), account
+    return Measurement(
+        frames.counts,
+        _shared_mask(frames.measured, stack),
+        stack,
+        geometry,
+        probe_modes=_probe_modes(options, frames.counts.shape[-rank:]),
+        frame_times_s=_frame_times_s(options.frame_interval_s, stack, frames.counts.shape[0]),
+    ), account
+
+
+def _probe_modes(options: ImportOptions, shape: tuple[int, ...]) -> np.ndarray | None:
+    if options.probe is None:
+        if options.exposure_s is not None:
+            raise InputError("--exposure-s scales the probe; give --probe too")
+        return None
+    modes = read_probe_modes(options.probe, options.exposure_s)
+    if modes.shape[1:] != shape:
+        raise InputError(
+            f"--probe {options.probe}: modes of shape {modes.shape[1:]} do not fit patterns of shape {shape}; both "
+            "are on one grid (see --crop)"
+        )
+    return modes
+
+
+def _frame_times_s(interval_s: float | None, stack: Stack, count: int) -> np.ndarray | None:
+    if interval_s is None:
+        return None
+    if stack != "movie":
+        raise InputError(f"--frame-interval-s is for movies; this is a stack of '{stack}'")
+    return interval_s * np.arange(count)
 
 
 def _photons_read(values: np.ndarray, amplitude: bool) -> float:

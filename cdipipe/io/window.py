@@ -92,3 +92,32 @@ def bin_frames(frames: Frames, factors: tuple[int, ...]) -> Frames:
     counts = (frames.counts * frames.measured)[kept].reshape(*leading, *split).sum(axes)
     measured = frames.measured[kept].reshape(*leading, *split).all(axes)
     return Frames(counts * measured, measured, frames.masked)
+
+
+def fill_friedel(frames: Frames, rank: int) -> int:
+    """Give unmeasured pixels the counts of their centrosymmetric mates, I(q) = I(-q), in place.
+
+    True of real objects (and nearly of weak phase objects), not of a strained crystal. The zero frequency is at
+    ``N // 2``; where the mate lies outside or is unmeasured too, nothing changes.
+
+    Parameters
+    ----------
+    rank : axes of one pattern
+
+    Returns
+    -------
+    Number of pixels filled.
+
+    References
+    ----------
+    DPR, Methods 4.6
+    """
+    spatial = frames.counts.shape[-rank:]
+    mates = (..., *np.ix_(*[(2 * (size // 2) - np.arange(size)) % size for size in spatial]))
+    fill = ~frames.measured & frames.measured[mates]
+    for axis, size in zip(range(-rank, 0), spatial, strict=True):
+        if size % 2 == 0:  # the first row of an even grid has its mate beyond the last
+            np.moveaxis(fill, axis, 0)[0] = False
+    frames.counts[fill] = frames.counts[mates][fill]
+    frames.measured |= fill
+    return int(np.count_nonzero(fill))
