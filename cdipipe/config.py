@@ -93,6 +93,28 @@ class MeasurementEntry(Section):
         return self.import_.model_copy(update=changed)
 
 
+class CorpusEntry(Section):
+    """One named corpus: many samples of a scene, made in shards; the options of ``cdipipe corpus``."""
+
+    scene: str
+    count: Size
+    shards: Size = 1
+    seed: Count = 0
+    chunk: Size | None = None
+    set: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _filled(self) -> CorpusEntry:
+        if self.shards > self.count:
+            raise ValueError(f"shards {self.shards}: more than there are samples (count {self.count})")
+        return self
+
+    def options(self) -> list[str]:
+        """Command-line options of ``cdipipe corpus``; folder and shard not included."""
+        numbers = {"count": self.count, "shards": self.shards, "seed": self.seed, "chunk": self.chunk}
+        return [self.scene, *as_options(numbers), *set_options(self.set)]
+
+
 class Pairing(Section):
     """These methods on these measurements; a list left out means all of them."""
 
@@ -119,6 +141,7 @@ class Config(Section):
     output: str = Field(min_length=1)
     measurements: dict[Name, MeasurementEntry] = Field(min_length=1)
     methods: dict[Name, dict[str, Any]] = Field(min_length=1)
+    corpora: dict[Name, CorpusEntry] = {}
     reconstructions: list[Pairing] = [Pairing()]
     seed: Count = 0
     restarts: Size = 1
@@ -188,7 +211,7 @@ class Config(Section):
         entry = self.measurements[measurement]
         if command == "simulate":
             seed = [] if entry.seed is None else [f"--seed={entry.seed}"]
-            return [entry.scene, *seed, *(f"--set={key}={json.dumps(value)}" for key, value in entry.set.items())]
+            return [entry.scene, *seed, *set_options(entry.set)]
         if command == "import":
             located = entry.located()
             return [*located.files, *as_options(located.model_dump(exclude={"files"}))]
@@ -197,6 +220,11 @@ class Config(Section):
         restarts = self.methods[method].get("restarts", self.restarts)
         shared = {"seed": self.seed, "restarts": restarts, "device": self.device, "keep_runs": self.keep_runs}
         return as_options(shared | {"free_fraction": self.free_fraction or None})
+
+
+def set_options(settings: Mapping[str, Any]) -> list[str]:
+    """``--set=key=value`` for every parameter of a scene."""
+    return [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
 
 
 def as_options(settings: Mapping[str, Any] | Section) -> list[str]:
@@ -240,6 +268,10 @@ def check_config(mapping: Any, where: str) -> Config:
     config = validate(Config, mapping, where)
     for name, recipe in config.methods.items():
         recipe_from_mapping({"restarts": config.restarts, **recipe}, where=f"{where}: methods.{name}")
+    for name, corpus in config.corpora.items():
+        if name in config.measurements or name in ("data", "logs", "benchmarks"):
+            raise InputError(f"{where}: corpora.{name}: another part of the study has this name")
+        _check_scene(corpus, f"{where}: corpora.{name}")
     for name, entry in config.measurements.items():
         if entry.scene:
             _check_scene(entry, f"{where}: measurements.{name}")
@@ -248,7 +280,7 @@ def check_config(mapping: Any, where: str) -> Config:
     return config
 
 
-def _check_scene(entry: MeasurementEntry, where: str) -> None:
+def _check_scene(entry: MeasurementEntry | CorpusEntry, where: str) -> None:
     from cdipipe.simulate.registry import get_scene
 
     scene = get_scene(entry.scene, f"{where}.scene")

@@ -49,7 +49,32 @@ def write_html(study: Config, source: Path) -> str:
         rows=rows,
         overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
         measurements=measurements,
+        corpora=[_corpus(study, folder, name) for name in study.corpora],
     )
+
+
+def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
+    """Picture and numbers of a corpus, from its card."""
+    card = json.loads(_bytes(folder / name / "corpus.json"))
+    numbers = {
+        "photons per sample": "{min:.4g} to {max:.4g}, mean {mean:.4g}".format(**card["photons"]),
+        "phase range": "{min:.3g} to {max:.3g} rad".format(**card["phase_range_rad"]),
+        "seed": str(card["seed"]),
+        "arrays": ", ".join(f"{key} {a['sample_shape']} {a['dtype']}" for key, a in card["arrays"].items()),
+        "size on disk": f"{card['bytes'] / 2**20:.1f} MiB",
+        "building": f"{card['build_seconds']:g} s",
+        "digest": card["digest"],
+        "finished": card["time_utc"],
+        "versions": ", ".join(f"{key} {value}" for key, value in card["versions"].items()),
+    }
+    entry = study.corpora[name]
+    return {
+        "name": name,
+        "summary": f"{card['samples']} samples of scene {entry.scene} in {entry.shards} shards",
+        "settings": _flat(entry.set),
+        "numbers": numbers,
+        "sheet": _picture(folder / name / "contact.png", "Intensity, amplitude and phase of some samples."),
+    }
 
 
 def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:

@@ -33,6 +33,13 @@ def results(*names):
     return [f"{OUT}/{measurement}/{method}/{name}" for measurement, method in STUDY.pairs() for name in names]
 
 
+def shard_numbers(corpus):
+    """The numbers of a corpus's shards as its files have them."""
+    return [f"{shard:04d}" for shard in range(STUDY.corpora[corpus].shards)]
+
+
 wildcard_constraints:
+    corpus=any_of(STUDY.corpora),
+    shard=r"\d+",
     measurement=any_of(STUDY.measurements),
     method=any_of(STUDY.methods),

@@ -140,6 +140,7 @@ rule write_report:
         patterns=[f"{OUT}/{measurement}/pattern.png" for measurement in STUDY.used()],
         comparisons=[f"{OUT}/{measurement}/comparison.png" for measurement in STUDY.compared()],
         reconstructions=results("object.png", "diagnostics.png"),
+        corpora=[f"{OUT}/{corpus}/{name}" for corpus in STUDY.corpora for name in ("corpus.json", "contact.png")],
         exports=[
             f"{OUT}/{measurement}/{method}/object.{kind}"
             for measurement, method in STUDY.pairs()

@@ -1,0 +1,168 @@
+"""Corpora: how fast samples are made and read back, on one core and on two, and how much memory a builder takes.
+
+    python benchmarks/corpora.py             all of it, some minutes
+    python benchmarks/corpora.py --only build read
+
+build    samples per second, files included, of one process and of two side by side (after a warm-up chunk each)
+read     samples and MB per second through the loader, against the rate at which CDI NN trains on a core
+memory   peak resident memory of `cdipipe corpus` for each kind, whole process
+
+Results go to benchmarks/results/corpora.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+CDI_NN_SAMPLES_PER_SECOND = 180
+"""CDI NN at full width on one core, forward and backward."""
+POLYGONS = {"size": 32, "photons": 1e5}
+SMALL = {
+    "polygons": {"size": 256},
+    "pseudo_objects": {"size": 512},
+    "static_region": {},
+    "cell": {},
+    "particles": {"frames": 50},
+    "test_chart": {"frames": 50},
+}
+"""Kinds whose peak memory is measured, 40 samples each (movies: 4)."""
+
+WORKER = """
+import json, sys, time
+from pathlib import Path
+from cdipipe.cli.corpus import build_one, make_plan
+from cdipipe.io.corpus import settle_plan
+folder, count, start = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+settings = [f"{k}={v}" for k, v in json.loads(sys.argv[4]).items()]
+for name, n in (("warm", 256), ("timed", count)):
+    plan = make_plan("polygons", folder / name, {"count": n, "shards": 1, "seed": 0, "chunk_samples": None}, settings)
+    settle_plan(folder / name, plan)
+    if name == "timed":
+        time.sleep(max(0.0, start - time.time()))
+    began = time.time()
+    build_one(folder / name, plan, 0, "benchmark")
+print(json.dumps([began, time.time()]))
+"""
+PEAK = """
+import resource, sys
+from cdipipe.cli.main import run
+code = run(sys.argv[1:])
+print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def build(count: int, repetitions: int) -> dict:
+    """Best of the repetitions, one and two processes in turn; each process makes ``count`` samples."""
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(repetitions):
+        for processes in rates:
+            rates[processes].append(_rate(processes, count))
+            print(processes, "processes:", round(rates[processes][-1]), "samples/s", flush=True)
+    best = {processes: max(found) for processes, found in rates.items()}
+    return {
+        "samples": count,
+        "settings": POLYGONS,
+        "samples_per_second": {str(p): [round(r, 1) for r in found] for p, found in rates.items()},
+        "best_one_process": round(best[1], 1),
+        "best_two_processes": round(best[2], 1),
+        "two_over_one": round(best[2] / best[1], 3),
+    }
+
+
+def _rate(processes: int, count: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.time() + 6.0  # all are warm by then
+        command = [sys.executable, "-c", WORKER]
+        jobs = [
+            subprocess.Popen(
+                [*command, f"{folder}/{i}", str(count), str(start), json.dumps(POLYGONS)], stdout=subprocess.PIPE
+            )
+            for i in range(processes)
+        ]
+        spans = [json.loads(job.communicate()[0]) for job in jobs]
+        return processes * count / (max(end for _, end in spans) - min(began for began, _ in spans))
+
+
+def read(count: int, repetitions: int) -> dict:
+    """Epochs through the loader in this process, without a network."""
+    import torch
+
+    from cdipipe.cli.main import run
+    from cdipipe.training.data import CorpusDataset
+
+    torch.set_num_threads(1)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        options = [f"--set={key}={value}" for key, value in POLYGONS.items()]
+        assert run(["corpus", "polygons", "-o", f"{folder}/c", f"--count={count}", *options]) == 0
+        dataset = CorpusDataset(f"{folder}/c", batch_size=64, arrays=("intensity", "object"))
+        for epoch in range(repetitions):
+            dataset.set_epoch(epoch)
+            began, samples, size = time.perf_counter(), 0, 0
+            for batch in dataset:
+                samples += len(batch["index"])
+                size += sum(batch[name].nbytes for name in dataset.arrays)
+            seconds = time.perf_counter() - began
+            rows.append(
+                {"samples_per_second": round(samples / seconds), "mb_per_second": round(size / seconds / 1e6, 1)}
+            )
+            print("read:", rows[-1], flush=True)
+    best = max(row["samples_per_second"] for row in rows)
+    return {"samples": count, "epochs": rows, "times_training_rate": round(best / CDI_NN_SAMPLES_PER_SECOND, 1)}
+
+
+def memory() -> dict:
+    """Peak resident memory of the command for each kind, GiB."""
+    from cdipipe.simulate.registry import all_scenes
+
+    found = {}
+    for kind in all_scenes():
+        if kind not in SMALL:
+            continue
+        options = [f"--set={key}={value}" for key, value in SMALL[kind].items()]
+        with tempfile.TemporaryDirectory() as folder:
+            count = 4 if "frames" in SMALL[kind] else 40
+            arguments = ["corpus", kind, "-o", f"{folder}/c", f"--count={count}", *options]
+            result = subprocess.run(
+                [sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=False
+            )
+            last = result.stdout.strip().splitlines()[-1:] or ["? ?"]
+            code, peak = last[0].split()
+            found[kind] = {"settings": SMALL[kind], "samples": count}
+            found[kind] |= (
+                {"peak_gib": round(float(peak), 3)} if code == "0" else {"failed": result.stderr.strip()[-200:]}
+            )
+            print(kind, found[kind], flush=True)
+    return found
+
+
+def main() -> None:
+    import record
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=("build", "read", "memory"), default=["build", "read", "memory"])
+    parser.add_argument("--count", type=int, default=8192)
+    parser.add_argument("--repetitions", type=int, default=3)
+    options = parser.parse_args()
+    path = record.RESULTS / "corpora.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    result = {key: kept[key] for key in ("build", "read", "memory") if key in kept}
+    if "build" in options.only:
+        result["build"] = build(options.count, options.repetitions)
+    if "read" in options.only:
+        result["read"] = read(options.count, options.repetitions)
+    if "memory" in options.only:
+        result["memory"] = memory()
+    print(record.write("corpora", result, Path(path)))
+
+
+if __name__ == "__main__":
+    main()
