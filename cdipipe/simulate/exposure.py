@@ -65,6 +65,9 @@ def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=
     exposures = [expose_sample(scene, parameters, seed, index) for index in indices]
     provenance: dict[str, Any] = {"scene": scene.name, "parameters": parameters.model_dump(), "seed": seed}
     first = exposures[0].sample
+    extra = _joined_extra([e.sample.extra or {} for e in exposures])
+    if scene.open_extra:
+        provenance["light"] = {name: extra[name] for name in scene.open_extra}
     stack = "shots" if count > 1 else first.stack
     measurement = Measurement(
         _joined([e.intensity for e in exposures]),
@@ -78,7 +81,6 @@ def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=
         first.frame_times_s if count == 1 else None,
     )
     objects, supports = ([getattr(e.sample, name) for e in exposures] for name in ("object", "support"))
-    extra = _joined_extra([e.sample.extra or {} for e in exposures])
     return measurement, Truth(_joined(objects), _joined(supports), stack, first.geometry, provenance, extra)
 
 
@@ -137,12 +139,13 @@ def expose(
     parameters : ``photons`` and ``detector`` are used
     noise_rng, detector_rng : for the counts; for what differs in the detector from pattern to pattern
     """
-    sample = scale_to_photons(sample, parameters.photons)
+    noisy = parameters.photons is None or parameters.photons > 0  # None: the scene's doses decide
+    sample = scale_to_photons(sample, parameters.photons or 0)
     sample = detection.add_chirp(sample, parameters.detector)
     frames = sample.object if sample.stack == "movie" else [sample.object]
     settings = detection.draw_settings(parameters.detector, sample, detector_rng)
     pairs = [
-        detection.detect(_illuminate(sample, frame, settings), settings, noise_rng if parameters.photons > 0 else None)
+        detection.detect(_illuminate(sample, frame, settings), settings, noise_rng if noisy else None)
         for frame in frames
     ]
     intensity, measured = _joined([i for i, _ in pairs]), _joined([m for _, m in pairs], share=True)

@@ -86,6 +86,7 @@ class Scene:
         One sample; everything random comes from the numpy Generator.
     build_batch : ``(parameters, rngs) -> list[Sample]``, optional
         The same samples, bit for bit, as ``build`` makes one by one with each of the generators, only faster.
+    open_extra : names of further truth that is no secret: it goes into the measurement's provenance, too
     """
 
     name: str
@@ -94,6 +95,7 @@ class Scene:
     parameters: type[SceneParameters]
     build: Callable[[SceneParameters, np.random.Generator], Sample]
     build_batch: Callable[[SceneParameters, list[np.random.Generator]], list[Sample]] | None = None
+    open_extra: tuple[str, ...] = ()
 
     def build_many(self, parameters: SceneParameters, rngs: list[np.random.Generator]) -> list[Sample]:
         """One sample per generator, in their order; together where the scene can do that."""

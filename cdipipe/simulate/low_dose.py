@@ -1,0 +1,267 @@
+"""A dose-sensitive sample beside a strong static structure: what the scenes ``static_region`` and ``cell`` share.
+
+Both objects are amplitudes of at most 1 times the square root of the photons that fall on one of their pixels. Three
+numbers describe the light on the sample and are easily mixed up; all three are stored with the truth:
+
+    sample_photons_per_detector_pixel   sum |X|^2 / size^2: what the sample alone would put on a detector pixel
+    incident_photons_per_sample_pixel   photons on a pixel of the object where the sample is attenuated (dose)
+    total_photons                       sum of the whole pattern, sample and static structure together
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from cdipipe.errors import InputError
+from cdipipe.measurement import PLANCK_TIMES_C_EV_M, Geometry
+from cdipipe.simulate.dose import dose_gray, photons_per_pixel
+from cdipipe.simulate.registry import Sample, SceneParameters
+
+SAMPLE_SHARE = 70 / 256
+GAP_SHARE = 12 / 70
+DEFAULT_PHOTONS_PER_PIXEL = 1.0
+LIGHT = (
+    "sample_photons_per_detector_pixel",
+    "incident_photons_per_sample_pixel",
+    "incident_photons_per_static_pixel",
+    "total_photons",
+    "sample_photons",
+    "amplitude_ratio",
+    "dose_sample_per_um2",
+    "dose_static_per_um2",
+    "dose_sample_gray",
+)
+"""Numbers that describe the light; in the truth and in the provenance of the measurement."""
+
+
+class LowDoseParameters(SceneParameters):
+    size: int = Field(256, ge=32, le=16384, description="array pixels per axis")
+    photons: float | None = Field(
+        None,
+        ge=0,
+        le=1e15,
+        description="mean total detected of both together: the static one gets what the sample's light leaves, or both "
+        "are scaled where that is not given; not given: the doses decide; 0: they do, noise-free",
+    )
+    sample_photons_per_pixel: float | None = Field(
+        None,
+        gt=0,
+        le=1e12,
+        description="photons of the sample alone per detector pixel, sum |X|^2 / size^2; not given: 1",
+    )
+    dose_sample_per_um2: float | None = Field(
+        None,
+        gt=0,
+        le=1e15,
+        description="instead of sample_photons_per_pixel: photons per um^2 on the sample; LoDIP: 1e3 to 1e7",
+    )
+    dose_static_per_um2: float = Field(1e10, gt=0, le=1e15, description="photons per um^2 on the static structure")
+    amplitude_ratio: float | None = Field(
+        None, gt=0, description="k, instead of dose_static_per_um2: amplitude of the sample's light over the static's"
+    )
+    object_size: int | None = Field(
+        None, ge=8, description="side (diameter) of the sample in pixels; not given: 70 of 256"
+    )
+    static_size: int | None = Field(None, ge=4, description="side (diameter) of the static structure; not given: half")
+    window: Literal["square", "disc"] = Field("square", description="outline of sample and static structure")
+    static_offset_px: tuple[int, int] | None = Field(
+        None,
+        description="rows, columns from the sample's centre (the array's) to the static structure's; not given: to the "
+        "right, 12 pixels between them at size 256",
+    )
+    phase_range_rad: float = Field(
+        0.0, description="phase of the sample, peak to peak, 0 to 2 pi; 0: real, non-negative"
+    )
+    probe: Literal["plane", "gaussian"] = Field("plane", description="illumination of sample and static structure")
+    probe_sigma_px: float | None = Field(
+        None, gt=0, description="gaussian: standard deviation of its amplitude; not given: object_size"
+    )
+    energy_ev: float = Field(530.0, gt=0, description="photon energy")
+    object_pixel_m: float = Field(42.9e-9, gt=0, description="pixel of the object")
+    detector_pixel_m: float = Field(10e-6, gt=0, description="pixel of the detector; its distance follows")
+    mass_attenuation_cm2_g: float = Field(1e4, gt=0, description="mu / rho of the sample, for its dose in gray")
+    count: int = Field(1, ge=1, description="independent samples; more than one makes a stack of shots (LoDIP: 50)")
+
+    @model_validator(mode="after")
+    def _possible(self):
+        if self.sample_photons_per_pixel is not None and self.dose_sample_per_um2 is not None:
+            raise ValueError(
+                "sample_photons_per_pixel and dose_sample_per_um2 both fix the light on the sample: give one"
+            )
+        if self.photons and self.amplitude_ratio is not None and self.sample_is_fixed:
+            raise ValueError("photons, amplitude_ratio and the light on the sample cannot all be fixed: give two")
+        if not 0 <= self.phase_range_rad <= 2 * np.pi + 1e-3:
+            raise ValueError(f"phase_range_rad {self.phase_range_rad} is outside 0 to 2 pi")
+        if self.probe_sigma_px is not None and self.probe == "plane":
+            raise ValueError("probe_sigma_px needs probe 'gaussian'")
+        if self.sample_px > self.size:
+            raise ValueError(f"object_size {self.sample_px} is larger than the array (size {self.size})")
+        self._check_static()
+        return self
+
+    def _check_static(self) -> None:
+        rows, columns = self.static_offset
+        reach = self.static_px - self.static_px // 2
+        if max(abs(rows), abs(columns)) + reach > self.size // 2:
+            raise ValueError(
+                f"the static structure ({self.static_px} px at {rows}, {columns} from the centre) reaches beyond the "
+                f"array (size {self.size}); change static_offset_px, object_size or size"
+            )
+        sample, static = self.windows()
+        if (sample & static).any():
+            raise ValueError(
+                f"the static structure ({self.static_px} px at {rows}, {columns}) overlaps the sample "
+                f"({self.sample_px} px in the centre); change static_offset_px"
+            )
+
+    @property
+    def sample_is_fixed(self) -> bool:
+        """Whether the light on the sample was given."""
+        return self.sample_photons_per_pixel is not None or self.dose_sample_per_um2 is not None
+
+    @property
+    def sample_px(self) -> int:
+        """Side of the sample."""
+        return self.object_size or max(round(self.size * SAMPLE_SHARE), 8)
+
+    @property
+    def static_px(self) -> int:
+        """Side of the static structure."""
+        return self.static_size or self.sample_px // 2
+
+    @property
+    def static_offset(self) -> tuple[int, int]:
+        """Rows and columns from the centre of the sample to that of the static structure."""
+        if self.static_offset_px is not None:
+            return self.static_offset_px
+        return 0, (self.sample_px + 1) // 2 + round(GAP_SHARE * self.sample_px) + self.static_px // 2
+
+    def windows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the sample and the static structure may be: two (size, size) bool arrays."""
+        return (
+            _window(self.size, self.sample_px, (0, 0), self.window),
+            _window(self.size, self.static_px, self.static_offset, self.window),
+        )
+
+    def geometry(self) -> Geometry:
+        """Far-field geometry in which the object has its pixel."""
+        wavelength = PLANCK_TIMES_C_EV_M / self.energy_ev
+        distance = self.object_pixel_m * self.size * self.detector_pixel_m / wavelength
+        return Geometry(self.energy_ev, distance, self.detector_pixel_m)
+
+
+def _window(size: int, side: int, offset: tuple[int, int], outline: str) -> np.ndarray:
+    window = np.zeros((size, size), bool)
+    block = np.ones((side, side), bool)
+    if outline == "disc":
+        axis = np.arange(side) - (side - 1) / 2
+        block = axis[:, None] ** 2 + axis**2 <= (side / 2) ** 2
+    starts = [size // 2 + o - side // 2 for o in offset]
+    clipped = tuple(slice(max(s, 0), max(s + side, 0)) for s in starts)
+    shape = window[clipped].shape
+    window[clipped] = block[: shape[0], : shape[1]]
+    return window
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Amplitudes of at most 1: sample (sample_px, sample_px) complex, static structure (static_px, static_px) real."""
+
+    sample: np.ndarray
+    static: np.ndarray
+
+
+def expose_pair(parameters: LowDoseParameters, pair: Pair, more: dict[str, Any] | None = None) -> Sample:
+    """Put both in the array, on the scale of the photons.
+
+    Raises
+    ------
+    InputError   the sample or the static structure is zero everywhere
+    """
+    windows = parameters.windows()
+    sample = _placed(pair.sample, windows[0], (0, 0))
+    static = _placed(pair.static, windows[1], parameters.static_offset)
+    for name, wave in (("sample", sample), ("static structure", static)):
+        if not wave.any():
+            raise InputError(f"the {name} is zero everywhere; take another image")
+    probe = _probe(parameters)
+    on_sample, on_static = _incident(parameters, _energy(sample, probe), _energy(static, probe))
+    sample, static = sample * np.sqrt(on_sample), static * np.sqrt(on_static)
+    numbers = _numbers(parameters, on_sample, on_static, _energy(sample, probe), _energy(static, probe))
+    return Sample(
+        sample,
+        windows[0],
+        probe_modes=None if probe is None else probe[None].astype(np.complex128),
+        extra={**numbers, **(more or {})},
+        photons_scaled=True,
+        static_region=static,
+        static_support=windows[1],
+        geometry=parameters.geometry(),
+    )
+
+
+def _placed(block: np.ndarray, window: np.ndarray, offset: tuple[int, int]) -> np.ndarray:
+    whole = np.zeros(window.shape, np.complex128)
+    starts = [n // 2 + o - b // 2 for n, o, b in zip(window.shape, offset, block.shape, strict=True)]
+    whole[tuple(slice(s, s + b) for s, b in zip(starts, block.shape, strict=True))] = block
+    return whole * window
+
+
+def _probe(parameters: LowDoseParameters) -> np.ndarray | None:
+    """Amplitude of the illumination, 1 at its peak; None for a plane wave."""
+    if parameters.probe == "plane":
+        return None
+    axis = np.arange(parameters.size) - parameters.size // 2
+    shape = np.exp(-(axis**2) / (2 * (parameters.probe_sigma_px or parameters.sample_px) ** 2))
+    return shape[:, None] * shape
+
+
+def _energy(wave: np.ndarray, probe: np.ndarray | None) -> float:
+    return float(np.sum(np.abs(wave if probe is None else wave * probe) ** 2))
+
+
+def _incident(parameters: LowDoseParameters, sample: float, static: float) -> tuple[float, float]:
+    """Photons that fall on a pixel of the sample, and of the static structure.
+
+    ``sample``, ``static``: what each puts on the detector for one photon per pixel, sum |x|^2.
+    """
+    if parameters.dose_sample_per_um2 is not None:
+        on_sample = photons_per_pixel(parameters.dose_sample_per_um2, parameters.object_pixel_m)
+    else:
+        per_pixel = parameters.sample_photons_per_pixel or DEFAULT_PHOTONS_PER_PIXEL
+        on_sample = per_pixel * parameters.size**2 / sample
+    if parameters.amplitude_ratio is not None:
+        on_static = on_sample / parameters.amplitude_ratio**2
+    else:
+        on_static = photons_per_pixel(parameters.dose_static_per_um2, parameters.object_pixel_m)
+    if not parameters.photons:
+        return on_sample, on_static
+    if not parameters.sample_is_fixed:
+        scale = parameters.photons / (on_sample * sample + on_static * static)
+        return on_sample * scale, on_static * scale
+    if on_sample * sample >= parameters.photons:
+        needed = f"{on_sample * sample:.4g} photons from the sample alone"
+        raise InputError(f"photons {parameters.photons:g} in all leave none for the static structure: {needed}")
+    return on_sample, (parameters.photons - on_sample * sample) / static
+
+
+def _numbers(parameters, on_sample: float, on_static: float, sample: float, static: float) -> dict[str, float]:
+    """All descriptions of the light, by the names of ``LIGHT``."""
+    area_um2 = photons_per_pixel(1.0, parameters.object_pixel_m)
+    gray = dose_gray(on_sample / area_um2, parameters.energy_ev, parameters.mass_attenuation_cm2_g)
+    values = (
+        sample / parameters.size**2,
+        on_sample,
+        on_static,
+        sample + static,
+        sample,
+        float(np.sqrt(on_sample / on_static)),
+        on_sample / area_um2,
+        on_static / area_um2,
+        gray,
+    )
+    return dict(zip(LIGHT, values, strict=True))

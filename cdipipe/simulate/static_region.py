@@ -1,0 +1,68 @@
+"""LoDIP's simulated set: a photograph as the sample beside a photograph or a gold lacey film at a far higher dose."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from cdipipe.errors import InputError
+from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair
+from cdipipe.simulate.registry import Sample, Scene
+from cdipipe.simulate.sources.images import NpzImages
+
+LEAST_MEAN = 0.2
+"""Least mean of an image over its largest value; the photons on a pixel would be far off the common scale."""
+ImageSource = Literal["photographs"] | NpzImages
+
+
+class StaticRegionParameters(LowDoseParameters):
+    images: ImageSource = Field(
+        "photographs", description="photographs: bundled with scikit-image; or images.npz=FILE images.key=NAME"
+    )
+    static: Literal["image", "lacey"] = Field(
+        "image", description="static structure: image (as images), or lacey: gold film"
+    )
+
+
+def build(parameters: StaticRegionParameters, rng: np.random.Generator) -> Sample:
+    """Sample and static structure, both drawn anew for every sample."""
+    from cdipipe.simulate.sources.lacey import lacey_film
+
+    sample = draw_image(parameters.images, parameters.sample_px, rng).astype(np.complex128)
+    if parameters.static == "lacey":
+        static = lacey_film(parameters.static_px, rng)
+    else:
+        static = draw_image(parameters.images, parameters.static_px, rng)
+    if parameters.phase_range_rad > 0:
+        phase = draw_image(parameters.images, parameters.sample_px, rng)
+        phase = (phase - phase.min()) / max(float(np.ptp(phase)), 1e-9) - 0.5
+        sample *= np.exp(1j * parameters.phase_range_rad * phase)
+    return expose_pair(parameters, Pair(sample, static))
+
+
+def draw_image(source: ImageSource, side: int, rng: np.random.Generator) -> np.ndarray:
+    """(side, side) float64, largest value 1: an image of a source; images that are mostly dark are drawn again."""
+    from cdipipe.simulate.sources.images import of_npz
+    from cdipipe.simulate.sources.photographs import crop_of_photograph, resized
+
+    for _ in range(20):
+        if isinstance(source, NpzImages):
+            image = resized(of_npz(source, "all").draw(rng), (side, side))
+        else:
+            image = crop_of_photograph(rng, side)
+        if image.mean() >= LEAST_MEAN * max(image.max(), 1):
+            return image / float(image.max())
+    raise InputError("scene static_region: 20 images in a row are dark")
+
+
+SCENE = Scene(
+    name="static_region",
+    summary="A low-dose sample beside a known static structure at a high dose",
+    reference="Manekar, Negrini, Pham, Jacobs, Srivastava, Osher, Miao, LoDIP: Low light phase retrieval with deep "
+    "image prior, arXiv:2402.17745 (section 4.1)",
+    parameters=StaticRegionParameters,
+    build=build,
+    open_extra=LIGHT,
+)
