@@ -19,21 +19,28 @@ def command(
 ) -> None:
     """Download a named public data set, check its hash, print its folder and its licence.
 
+    Sets without a verified direct link are named too, with what to download by hand and how to import it.
     Downloads go to CDIPIPE_CACHE or the platform's cache folder; a copy in CDIPIPE_DATA_DIR is used instead.
     """
     from cdipipe.io.archives import IMAGE_ARCHIVES
     from cdipipe.io.datasets import DATASETS, find_dataset
+    from cdipipe.io.manual_datasets import MANUAL_DATASETS
 
     everything = {**DATASETS, **IMAGE_ARCHIVES}
     if list_:
         for dataset in everything.values():
             print(f"{dataset.name}: {dataset.title}\n  {dataset.credit}\n  licence: {dataset.licence}")
+        for dataset in MANUAL_DATASETS.values():
+            print(dataset.instructions())
         return
     if name is None:
         raise InputError(f"fetch: which data set? There is {', '.join(everything)} (--list tells more)")
     if name in IMAGE_ARCHIVES:
         _fetch_images(IMAGE_ARCHIVES[name], archive)
         return
+    if name in MANUAL_DATASETS:
+        print(MANUAL_DATASETS[name].instructions())
+        raise InputError(f"fetch {name}: nothing was downloaded, no direct link was verified; see the lines above")
     if archive is not None:
         raise InputError(f"fetch: --archive is for {', '.join(IMAGE_ARCHIVES)}")
     dataset = find_dataset(name)

@@ -1,0 +1,99 @@
+"""Public data sets without a direct link that was verified: where they are, and how to import what was downloaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ManualDataset:
+    """A data set to download by hand.
+
+    Parameters
+    ----------
+    where : DOI or page
+    download : which files to take from there
+    use : the command that takes them, with words in capitals to be replaced
+    """
+
+    name: str
+    title: str
+    where: str
+    licence: str
+    download: str
+    use: str
+
+    @property
+    def credit(self) -> str:
+        return self.where
+
+    def instructions(self) -> str:
+        """What to do, in a few lines."""
+        return "\n".join(
+            (
+                f"{self.name}: {self.title}",
+                f"  where: {self.where}",
+                f"  licence: {self.licence}",
+                f"  download by hand: {self.download}",
+                f"  then: {self.use}",
+            )
+        )
+
+
+_AS_STATED = "as stated on that page"
+
+MANUAL_DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        ManualDataset(
+            name="pid3net",
+            title="movies of a moving tantalum chart (7 ms frames) and of gold nanoparticles, with probe modes",
+            where="https://doi.org/10.5281/zenodo.12144981",
+            licence=_AS_STATED,
+            download="the npz of the frames ('arr_0', intensities) and the npy of the probe (M, H, W), given for 1 s",
+            use="cdipipe import FRAMES.npz -o M.cxi --stack movie --probe PROBE.npy --exposure-s 0.00727175 "
+            "--frame-interval-s 0.00727175 --crop N --centre ROW,COLUMN",
+        ),
+        ManualDataset(
+            name="cxidb_lcls_particles",
+            title="single shots of chlorovirus PBCV-1, bacteriophage T4 and Fe2O3 ellipsoids (1.2 keV, 0.738 m)",
+            where="https://www.cxidb.org, deposit of Kassemeyer et al., https://doi.org/10.1364/OE.20.004149",
+            licence=_AS_STATED,
+            download="the .cxi files of the samples",
+            use="cdipipe import FILE.cxi -o M.cxi --crop 512 --centre ROW,COLUMN --friedel (Fe2O3: also --bin 2)",
+        ),
+        ManualDataset(
+            name="cxidb_151",
+            title="gold nanocrystals by Bragg CDI, the static data of CDIP",
+            where="https://cxidb.org/id-151.html",
+            licence=_AS_STATED,
+            download="one scan, and its mask if there is one",
+            use="cdipipe import SCAN.h5 --dataset KEY -o M.cxi --stack volume (or shots) --mask MASK.h5 --crop D,H,W",
+        ),
+        ManualDataset(
+            name="dpr_silver_flower",
+            title="one single-pulse pattern of a silver nanoparticle (PAL-XFEL), the demonstration of DPR",
+            where="https://github.com/sungyun98/DPR",
+            licence="BSD 2-Clause",
+            download="exp/20170321_3480_35_ag_flower.mat",
+            use="cdipipe import 20170321_3480_35_ag_flower.mat --dataset KEY -o M.cxi (without KEY it names them)",
+        ),
+        ManualDataset(
+            name="in_situ_cdi",
+            title="in situ CDI with a static region, the data of LoDIP",
+            where="https://www.physics.ucla.edu/research/imaging/ISCDI/index.html, https://github.com/raunakmanekar/lodip",
+            licence=_AS_STATED,
+            download="the patterns (.mat)",
+            use="cdipipe import FILE.mat --dataset KEY --axis 2 --stack movie -o M.cxi",
+        ),
+        ManualDataset(
+            name="nvidia_irregular_masks",
+            title="irregular masks (Liu et al. 2018) for the training patterns of DPR",
+            where="https://nv-adlr.github.io/publication/partialconv-inpainting",
+            licence="CC BY-NC-SA 4.0, research use only",
+            download="the test set (holes are bright) or the training set (holes are dark); unpack the pictures",
+            use="cdipipe simulate SCENE ... --set detector.mask.irregular=FOLDER; for the training set also "
+            "--set detector.mask.irregular_holes_are=dark --set 'detector.mask.irregular_grow_px=[9,49]'",
+        ),
+    )
+}
