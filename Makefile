@@ -2,7 +2,7 @@
 CONFIG ?= config/quickstart.yaml
 CORES ?= all
 PYTHON ?= python3
-BENCH ?= speed restarts quality
+BENCH ?= kernels speed restarts quality
 VENV := .venv
 STAMP := $(VENV)/.cdipipe-installed
 BUILD := pyproject.toml constraints.txt $(wildcard csrc/CMakeLists.txt csrc/*.cpp csrc/*/*)
@@ -41,7 +41,7 @@ lint: $(STAMP) ## check style: Python, Snakemake, C++
 
 bench: $(STAMP) ## measure, beside peers where the extra 'bench' has them; BENCH='speed quality gold' picks
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[bench]'
-	for what in $(BENCH); do python benchmarks/solvers.py $$what; done
+	set -e; for what in $(BENCH); do cdipipe bench $$what; done
 
 docs: $(STAMP) ## check the links and commands of the user guide
 	python -m pytest tests/test_docs.py
