@@ -159,8 +159,11 @@ def gold(count: int) -> dict:
     counts[counts < 2] = 0
     measurement = Measurement(counts, np.ones(counts.shape, bool), "volume")
     shrink = {"every": 20, "sigma_px": 1.0, "threshold": 0.1}
-    ours = run_ours(measurement, same_recipe(shrink, restarts=count), keep_runs=True)
-    print("ours", ours.seconds, ours.run_scores["r_factor"], flush=True)
+    result = {}
+    for name, mapping in {"default": {"method": "raar"}, "same_recipe": same_recipe(shrink)}.items():
+        ours = run_ours(measurement, {**mapping, "restarts": count}, keep_runs=True)
+        result[name] = gold_summary(ours.run_scores["r_factor"], repeatability(ours.runs), ours.seconds)
+        print(name, result[name], flush=True)
     runs, errors, seconds = [], [], 0.0
     for seed in range(count):
         image, _, _, spent = run_cohere(measurement, shrink, seed)
@@ -168,20 +171,13 @@ def gold(count: int) -> dict:
         runs.append(image if not runs else align_to(runs[0], image).object)
         seconds += spent
         print("cohere", seed, errors[-1], spent, flush=True)
-    return {
-        "ours": {
-            "r_factor_best": float(ours.run_scores["r_factor"].min()),
-            "r_factor_median": float(np.median(ours.run_scores["r_factor"])),
-            "repeatability": repeatability(ours.runs),
-            "seconds": ours.seconds,
-        },
-        "cohere": {
-            "r_factor_best": min(errors),
-            "r_factor_median": float(np.median(errors)),
-            "repeatability": repeatability(np.stack(runs)),
-            "seconds": seconds,
-        },
-    }
+    return {**result, "cohere": gold_summary(errors, repeatability(np.stack(runs)), seconds)}
+
+
+def gold_summary(r_factors, repeatability, seconds) -> dict:
+    """Best and median R-factor, mean pairwise correlation, and seconds of all starts."""
+    best, median = float(np.min(r_factors)), float(np.median(r_factors))
+    return {"r_factor_best": best, "r_factor_median": median, "repeatability": repeatability, "seconds": seconds}
 
 
 def r_factor(measurement, image) -> float:
