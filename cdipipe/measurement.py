@@ -103,6 +103,8 @@ class Measurement:
             array = getattr(self, name)
             if array is not None and array.shape not in shapes:
                 raise InputError(f"{name} of shape {array.shape} does not fit patterns of shape {self.intensity.shape}")
+        if self.probe_modes is not None and self.probe_modes.shape[1:] != self.pattern_shape:
+            raise InputError(f"probe_modes {self.probe_modes.shape} do not fit patterns of shape {self.pattern_shape}")
         times = self.frame_times_s
         if times is not None and times.shape != (self.pattern_count,):
             raise InputError(f"frame_times_s has shape {times.shape}; there are {self.pattern_count} frames")

@@ -128,14 +128,12 @@ def read_measurement(path: str | Path) -> Measurement:
             raise InputError(f"{path}: patterns of shape {raw.values.shape} cannot be a '{stack}'")
         intensity, measured, _ = clean_counts(raw.values, _finish_mask(raw, stack), keep_negative=raw.is_signed)
         check_usable(intensity, measured, str(path))
-        return Measurement(
-            intensity=intensity,
-            measured=measured,
-            stack=stack,
-            geometry=layout.read_geometry(source),
-            **read_scene(source),
-            provenance=layout.read_provenance(source) if layout.read_kind(source) else {},
-        )
+        provenance = layout.read_provenance(source) if layout.read_kind(source) else {}
+        geometry, scene = layout.read_geometry(source), read_scene(source)
+    try:
+        return Measurement(intensity, measured, stack, geometry, provenance=provenance, **scene)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def write_measurement(path: str | Path, measurement: Measurement) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from cdipipe.io import cxi, cxi_layout
+from cdipipe.io.cxi_extra import read_extra
 from cdipipe.io.cxi_image import read_image
 from cdipipe.io.formats import format_of, read_array, split_key
 from cdipipe.io.hdf5 import open_source
@@ -84,8 +85,24 @@ def describe_measurement(measurement: Measurement) -> dict[str, Any]:
         "object_extent_px_estimate": list(extent),
         "oversampling_ratio_estimate": [e and n / e for e, n in zip(extent, pattern.shape, strict=True)],
         "probe_modes": 0 if measurement.probe_modes is None else len(measurement.probe_modes),
+        **_known_scene(measurement),
         "provenance": measurement.provenance,
     }
+
+
+def _known_scene(measurement: Measurement) -> dict[str, Any]:
+    """Static region and frame times, where there are any."""
+    facts: dict[str, Any] = {}
+    if (region := measurement.static_region) is not None:
+        support = region != 0 if measurement.static_support is None else measurement.static_support
+        regions = len(region) if region.ndim > len(measurement.pattern_shape) else 1
+        facts["static_region"] = {
+            "support_px": int(support.sum()) // regions,
+            "photons": float((np.abs(region) ** 2).sum(dtype=np.float64) / regions),
+        }
+    if (times := measurement.frame_times_s) is not None:
+        facts["frame_interval_s"] = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return facts
 
 
 def _image(image: np.ndarray, support: np.ndarray, stack: str, geometry: Geometry) -> dict[str, Any]:
@@ -122,7 +139,12 @@ def _describe_truth(path: Path) -> dict[str, Any]:
     with open_source(path) as source:
         image, support, stack = read_image(source)
         facts = _image(image, support, stack, cxi_layout.read_geometry(source))
-        return {**facts, "provenance": cxi_layout.read_provenance(source)}
+        extra = {name: _shape_or_value(value) for name, value in read_extra(source).items()}
+        return {**facts, "extra": extra, "provenance": cxi_layout.read_provenance(source)}
+
+
+def _shape_or_value(value: Any) -> Any:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
 
 
 def _describe_array(name: str) -> dict[str, Any]:

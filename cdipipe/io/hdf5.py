@@ -165,7 +165,8 @@ class Source:
         check_size(dataset.shape, max(target.itemsize, dataset.dtype.itemsize), self.where(name))
         self._check_storage(dataset, name)
         with np.errstate(over="ignore", invalid="ignore"):
-            return dataset[()].astype(target) if dataset.dtype.kind == "c" else dataset.astype(target)[()]
+            is_complex = "c" in (dataset.dtype.kind, target.kind)
+            return dataset[()].astype(target) if is_complex else dataset.astype(target)[()]
 
     def number(self, name: str, signed: bool = False) -> float | None:
         """One finite positive (``signed``: non-zero) number; the median of a list; None if it is absent or neither."""

@@ -111,3 +111,17 @@ def test_a_beamline_file(cli, data_dir):
     done = cli("info", data_dir / "petra_p25_nearfield" / "PETRAIII_P25_Near_Field_Ptycho.cxi", "--json")
     facts = json.loads(done.out)
     assert facts["patterns"] == 200 and facts["geometry"]["distance_m"] == 1.12
+
+
+def test_a_simulated_movie_with_a_static_region_is_described(tmp_path, cli):
+    frames = np.ones((3, 8, 8), np.float32)
+    static = np.zeros((8, 8), np.complex64)
+    static[1:3, 1:3] = 2j
+    times = np.arange(3) * 0.007
+    movie = Measurement(frames, np.ones((8, 8), bool), "movie", static_region=static, frame_times_s=times)
+    cxi.write_measurement(tmp_path / "m.cxi", movie)
+    extra = {"positions_px": np.zeros((3, 5, 2)), "velocity_m_per_s": 3.4e-7}
+    cxi.write_truth(tmp_path / "t.cxi", Truth(frames.astype(complex), frames > 0, "movie", extra=extra))
+    facts, truth = (json.loads(cli("info", tmp_path / name, "--json").out) for name in ("m.cxi", "t.cxi"))
+    assert facts["static_region"] == {"support_px": 4, "photons": 16.0} and facts["frame_interval_s"] == 0.007
+    assert truth["extra"] == {"positions_px": "float64 (3, 5, 2)", "velocity_m_per_s": 3.4e-7}

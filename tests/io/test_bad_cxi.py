@@ -67,6 +67,14 @@ def stack_of_wrong_rank(file):
     file[DATA].attrs["stack"] = np.bytes_("volume")
 
 
+def with_scene(name, values):
+    def build(file):
+        file.create_dataset(DATA, data=GOOD)
+        file[f"entry_1/{name}"] = values
+
+    return build
+
+
 CASES = {
     "no entry": (lambda file: None, "no measurement inside"),
     "a group for data": (lambda file: file.create_group(DATA), "no measurement inside"),
@@ -90,6 +98,12 @@ CASES = {
     "mask of another shape": (other_mask, r"mask has shape \(5, 4\)"),
     "mask of floats": (float_mask, "mask holds values of type float64"),
     "photons only under the mask": (photons_only_under_the_mask, "no photons"),
+    "static region of another shape": (with_scene("static_region_1/object", np.ones((5, 4))), "static_region of shape"),
+    "static region not finite": (with_scene("static_region_1/object", GOOD * np.nan), "should be finite"),
+    "static support of another shape": (with_scene("static_region_1/support", np.ones(3)), "static_support of shape"),
+    "probe modes of another shape": (with_scene("illumination_1/probe_modes", np.ones((2, 5, 4))), "do not fit"),
+    "frame times of a single pattern": (with_scene("frame_times", np.arange(3.0)), "there are 1 frames"),
+    "frame times in a square": (with_scene("frame_times", np.ones((2, 2))), r"should be finite, \(T,\)"),
     "unknown stack": (bad_stack, "allowed: single, shots"),
     "stack of wrong rank": (stack_of_wrong_rank, "cannot be a 'volume'"),
 }
