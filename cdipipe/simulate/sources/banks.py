@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Literal
 
 from cdipipe.simulate.sources.images import Bank, NpzImages, Split, of_archive, of_npz
@@ -13,7 +12,6 @@ ENDLESS = 2**31
 """Length of a bank whose images are made by code."""
 
 
-@functools.lru_cache(maxsize=16)
 def shape_bank(source: ShapeSource, split: Split) -> Bank:
     """Characters that give an object its outline; InputError if a file is missing or damaged."""
     if isinstance(source, NpzImages):
@@ -21,7 +19,6 @@ def shape_bank(source: ShapeSource, split: Split) -> Bank:
     return of_archive(source, split) if source == "emnist" else _glyphs(split)
 
 
-@functools.lru_cache(maxsize=16)
 def density_bank(source: DensitySource, split: Split) -> Bank:
     """Images that fill an object; InputError if a file is missing or damaged."""
     if isinstance(source, NpzImages):

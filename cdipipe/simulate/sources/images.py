@@ -48,6 +48,7 @@ class Bank:
         return self.get(int(rng.integers(self.length)))
 
 
+@functools.lru_cache(maxsize=16)
 def numbers_of_split(count: int, split: Split) -> np.ndarray:
     """Which of ``count`` images belong to a split; all of them where there are too few to divide."""
     numbers = np.arange(count)
@@ -94,6 +95,8 @@ def _read_images(path: Path, key: str | None, _changed_ns: int) -> np.ndarray:
         else:
             with loaded:
                 images = loaded[_find_key(path, loaded, key)]
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read as npz or npy ({error})") from error
     return _as_uint8(path, images)
@@ -105,7 +108,9 @@ def _find_key(path: Path, loaded, key: str | None) -> str:
         if key not in loaded.files:
             raise InputError(f"{path}: has no array '{key}'; there is {', '.join(loaded.files)}")
         return key
-    fitting = [name for name in loaded.files if loaded[name].ndim == 3]
+    fitting = loaded.files
+    if len(fitting) > 1:
+        fitting = [name for name in loaded.files if loaded[name].ndim == 3]
     if len(fitting) != 1:
         raise InputError(f"{path}: which array? give key; there is {', '.join(loaded.files)}")
     return fitting[0]
