@@ -10,6 +10,9 @@ import typer
 
 from cdipipe.errors import InputError
 
+SHOWN = 8
+"""Samples on the contact sheet."""
+
 
 def command(
     kind: Annotated[str, typer.Argument(help="a scene, see `cdipipe scenes`")],
@@ -176,17 +179,20 @@ def _verify(folder: Path, plan, shards) -> None:
 
 def _finish(folder: Path, plan) -> None:
     from cdipipe.figures.canvas import save_figure
-    from cdipipe.figures.contact import contact_sheet
+    from cdipipe.figures.contact import contact_sheet, middle_plane
     from cdipipe.io.corpus_card import finish
     from cdipipe.provenance import collect
 
     corpus = finish(folder, plan)
-    names = ("intensity", "object", "support", "measured")
-    arrays = corpus.read_chunk(*corpus.chunks[0], names)
-    shown = range(min(8, len(arrays["intensity"])))
-    samples = [{name: array[i] for name, array in arrays.items()} for i in shown]
-    title = f"{plan.kind}: samples 0 to {shown[-1]} of {plan.count}, seed {plan.seed}"
-    save_figure(contact_sheet(samples, list(shown), title), folder / "contact.png", collect()["command"])
+    samples = []
+    for chunk in corpus.chunks:
+        arrays = corpus.read_chunk(*chunk, ("intensity", "object", "support", "measured"))
+        count = min(SHOWN - len(samples), len(arrays["intensity"]))
+        samples += [{name: middle_plane(array[i]) for name, array in arrays.items()} for i in range(count)]
+        if len(samples) == SHOWN:
+            break
+    title = f"{plan.kind}: samples 0 to {len(samples) - 1} of {plan.count}, seed {plan.seed}"
+    save_figure(contact_sheet(samples, title), folder / "contact.png", collect()["command"])
     card = corpus.card
     print(
         f"{folder}: {card['samples']} {plan.kind} in {plan.shards} shards, {card['bytes'] / 2**20:.1f} MiB, "

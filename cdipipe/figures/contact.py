@@ -11,20 +11,17 @@ from cdipipe.figures.objects import crop_box, phase_limit, show_pattern
 PHASE_FLOOR = 0.05
 
 
-def contact_sheet(samples: list[dict[str, np.ndarray]], indices: list[int], title: str) -> Figure:
+def contact_sheet(samples: list[dict[str, np.ndarray]], title: str) -> Figure:
     """Three rows: intensity, amplitude, phase; one column per sample.
 
     Parameters
     ----------
-    samples : arrays ``intensity``, ``object``, ``support``, ``measured`` of each; of movies the middle frame is shown,
-        of volumes the plane in the middle
-    indices : number of each sample
+    samples : arrays ``intensity``, ``object``, ``support``, ``measured`` of each, (H, W)
     """
     figure, axes = new_figure(3, len(samples), width=1.55, height=1.5)
-    planes = [{name: middle_plane(array) for name, array in sample.items()} for sample in samples]
-    limit = max(phase_limit(plane["object"]) for plane in planes)
-    for column, (plane, index) in enumerate(zip(planes, indices, strict=True)):
-        show_pattern(axes[0, column], plane["intensity"], plane["measured"], f"sample {index}")
+    limit = max(phase_limit(sample["object"]) for sample in samples)
+    for column, plane in enumerate(samples):
+        show_pattern(axes[0, column], plane["intensity"], plane["measured"], f"sample {column}")
         box = crop_box(plane["support"])
         image = plane["object"][box]
         amplitude = np.abs(image)

@@ -128,7 +128,7 @@ def build_shard(
     """
     folder = corpus / shard_name(shard)
     folder.mkdir(exist_ok=True)
-    started, drawn = time.monotonic(), 0
+    started, drawn, store = time.monotonic(), 0, None
     with only_writer(folder), _scratch(folder) as scratch:
         done = corpus / f"{shard_name(shard)}.json"
         ranges = plan.chunk_ranges(shard)
@@ -144,7 +144,8 @@ def build_shard(
                 done.unlink(missing_ok=True)
                 if fault != "missing":
                     say(f"{shard_name(shard)} chunk {chunk}: {fault}; built again")
-                _build_chunk(folder, scratch, plan, code, chunk, indices, draw(indices), len(plan.shard_range(shard)))
+                store = store or _Store(scratch, plan.chunk_samples, len(plan.shard_range(shard)))
+                _build_chunk(folder, store, plan, code, chunk, indices, draw(indices))
                 drawn += len(indices)
             on_chunk(len(indices))
         _write_done(done, folder, plan, code, drawn, time.monotonic() - started)
@@ -173,59 +174,59 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _build_chunk(
-    folder: Path, scratch: Path, plan: Plan, code: str, chunk: int, indices: range, batch: Batch, samples: int
-) -> None:
+def _build_chunk(folder: Path, store: _Store, plan: Plan, code: str, chunk: int, indices: range, batch: Batch) -> None:
     """Write a chunk beside, move its files in place, then write its marker."""
     marker_path(folder, chunk).unlink(missing_ok=True)
-    names = _write_arrays(scratch / STORE, batch.arrays, plan.chunk_samples, chunk, samples)
-    records = records_path(folder, chunk)
+    scratch, records = store.folder.parent, records_path(folder, chunk)
     (scratch / records.name).write_text("".join(canonical(r) + "\n" for r in batch.records), encoding="utf-8")
     files: dict[str, str | None] = {}
-    for name in [records.name, *(f"{STORE}/{name}" for name in names)]:
+    for name in [records.name, *store.write(chunk, batch.arrays)]:
         source, target = scratch / name, folder / name
-        if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            files[name] = file_sha256(source)
-            if target.name == "zarr.json":  # the scratch store goes on using it
-                shutil.copyfile(source, target)
-            else:
-                os.replace(source, target)
-        else:  # nothing but the fill value
+        if not source.exists():  # nothing but the fill value
             target.unlink(missing_ok=True)
             files[name] = None
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files[name] = file_sha256(source)
+        os.replace(source, target)
     marker = {"plan": plan.digest, "code": code, "first": indices.start, "count": len(indices), "files": files}
     write_json(marker_path(folder, chunk), {**marker, "digest": digest_of(marker)})
 
 
-def _write_arrays(
-    store: Path, arrays: dict[str, np.ndarray], chunk_samples: int, chunk: int, samples: int
-) -> list[str]:
-    """Write one chunk of every array into a store of its own; names of the files, the first chunk's with metadata."""
-    import zarr
+class _Store:
+    """A zarr group in the scratch folder, of which one chunk at a time is written and moved away."""
 
-    group = zarr.open_group(store, mode="a", zarr_format=3)
-    names = ["zarr.json"] if chunk == 0 else []
-    for name, values in arrays.items():
-        if name not in group:
-            _create_array(group, name, values, chunk_samples, samples)
-        group[name][chunk * chunk_samples : chunk * chunk_samples + len(values)] = values
-        names += [f"{name}/zarr.json"] if chunk == 0 else []
-        names.append("/".join([name, "c", str(chunk), *["0"] * (values.ndim - 1)]))
-    return names
+    def __init__(self, folder: Path, chunk_samples: int, samples: int):
+        import zarr
 
+        self.folder, self.chunk_samples, self.samples = folder / STORE, chunk_samples, samples
+        self.group = zarr.open_group(self.folder, mode="w", zarr_format=3)
+        self.arrays: dict[str, Any] = {}
 
-def _create_array(group: Any, name: str, values: np.ndarray, chunk_samples: int, samples: int) -> None:
-    from zarr.codecs import Crc32cCodec, ZstdCodec
+    def write(self, chunk: int, arrays: dict[str, np.ndarray]) -> list[str]:
+        """Write a chunk of every array; names of its files, with the metadata for chunk 0."""
+        start = chunk * self.chunk_samples
+        names = [f"{STORE}/zarr.json"] if chunk == 0 else []
+        for name, values in arrays.items():
+            if name not in self.arrays:
+                self.arrays[name] = self._create(name, values)
+            self.arrays[name][start : start + len(values)] = values
+            names += [f"{STORE}/{name}/zarr.json"] if chunk == 0 else []
+            names.append(f"{STORE}/{name}/" + ".".join(["c", str(chunk), *["0"] * (values.ndim - 1)]))
+        return names
 
-    group.create_array(
-        name,
-        shape=(samples, *values.shape[1:]),
-        chunks=(chunk_samples, *values.shape[1:]),
-        dtype=values.dtype,
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
-        fill_value=FILL_VALUES.get(name, 0),
-    )
+    def _create(self, name: str, values: np.ndarray) -> Any:
+        from zarr.codecs import Crc32cCodec, ZstdCodec
+
+        return self.group.create_array(
+            name,
+            shape=(self.samples, *values.shape[1:]),
+            chunks=(self.chunk_samples, *values.shape[1:]),
+            dtype=values.dtype,
+            compressors=[ZstdCodec(level=1), Crc32cCodec()],
+            fill_value=FILL_VALUES.get(name, 0),
+            chunk_key_encoding={"name": "default", "separator": "."},
+        )
 
 
 def _is_stale(folder: Path, plan: Plan, code: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,14 +46,18 @@ def draw_batch(scene: Scene, parameters: SceneParameters, seed: int, indices: ra
 
 def expose_many(scene: Scene, parameters: SceneParameters, seed: int, indices: range) -> list[Exposure]:
     """As ``expose_sample`` for each index; faster where nothing but photons and a plane wave is asked for."""
-    streams = [[np.random.SeedSequence([seed, i], spawn_key=(kind,)) for kind in range(3)] for i in indices]
-    samples = scene.build_many(parameters, [np.random.default_rng(stream) for stream, _, _ in streams])
+    samples = scene.build_many(parameters, [_stream(seed, index, 0) for index in indices])
     if parameters.detector == PLAIN_DETECTOR and all(map(_is_plain, samples)):
-        return _expose_plain(samples, parameters.photons, [noise for _, noise, _ in streams])
+        return _expose_plain(samples, parameters.photons, [_stream(seed, index, 1) for index in indices])
     return [
-        expose(sample, parameters, np.random.default_rng(noise), np.random.default_rng(detector))
-        for sample, (_, noise, detector) in zip(samples, streams, strict=True)
+        expose(sample, parameters, _stream(seed, index, 1), _stream(seed, index, 2))
+        for index, sample in zip(indices, samples, strict=True)
     ]
+
+
+def _stream(seed: int, index: int, kind: int) -> np.random.Generator:
+    """What ``SeedSequence([seed, index]).spawn(3)[kind]`` gives: 0 for the object, 1 the noise, 2 the detector."""
+    return np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(kind,)))
 
 
 def _is_plain(sample: Sample) -> bool:
@@ -60,28 +65,32 @@ def _is_plain(sample: Sample) -> bool:
     return sample.stack in ("single", "volume") and not sample.photons_scaled and all(wave is None for wave in waves)
 
 
-def _expose_plain(samples: list[Sample], photons: float, noise: list[np.random.SeedSequence]) -> list[Exposure]:
+def _expose_plain(samples: list[Sample], photons: float, noise: list[np.random.Generator]) -> list[Exposure]:
     """Scale, transform and count all samples together; each number is the one that ``expose`` gives."""
-    from dataclasses import replace
-
-    from cdipipe.optics.noise import count_photons
-
     waves = np.stack([np.asarray(sample.object, np.complex128) for sample in samples])
     if photons > 0:
         energies = (np.abs(waves) ** 2).reshape(len(waves), -1).sum(1)
         if not energies.all():
             raise InputError("the scene's object is zero where the light falls; no photons to scale")
         waves *= np.sqrt(photons / energies).reshape(-1, *[1] * (waves.ndim - 1))
-    ideal = diffract(waves, waves.ndim - 1)
-    waves = waves.astype(np.complex64)
+    intensity = diffract(waves, waves.ndim - 1)
+    intensity = _counted(intensity, noise) if photons > 0 else intensity.astype(np.float32)
     exposures = []
-    for sample, wave, intensity, stream in zip(samples, waves, ideal, noise, strict=True):
-        counts = count_photons(intensity, np.random.default_rng(stream) if photons > 0 else None)
-        measured = np.ones(counts.shape, bool) if sample.unmeasured is None else ~sample.unmeasured
+    for sample, wave, counts in zip(samples, waves.astype(np.complex64), intensity, strict=True):
         if sample.unmeasured is not None:
             counts[sample.unmeasured] = 0
+        measured = np.ones(counts.shape, bool) if sample.unmeasured is None else ~sample.unmeasured
         exposures.append(Exposure(replace(sample, object=wave), counts, measured))
     return exposures
+
+
+def _counted(intensity: np.ndarray, noise: list[np.random.Generator]) -> np.ndarray:
+    """Poisson numbers, each sample's from its own generator."""
+    from cdipipe.optics.noise import GAUSSIAN_ABOVE, count_photons
+
+    if intensity.max() > GAUSSIAN_ABOVE:
+        return np.stack([count_photons(mean, rng) for mean, rng in zip(intensity, noise, strict=True)])
+    return np.stack([rng.poisson(mean) for mean, rng in zip(intensity, noise, strict=True)]).astype(np.float32)
 
 
 def _arrays(exposures: list[Exposure]) -> dict[str, list[np.ndarray]]:

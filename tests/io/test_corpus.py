@@ -121,7 +121,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(finished, tmp_path, cl
     command = [sys.executable, "-c", FIXED_CODE, *map(str, arguments(folder))]
     wanted = rng.randint(0, 40)
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    while process.poll() is None and sum(1 for p in folder.rglob("*") if p.is_file()) < wanted:
+    while process.poll() is None and sum(len(files) for _, _, files in os.walk(folder)) < wanted:
         time.sleep(0.0005)
     time.sleep(rng.uniform(0, 0.01))
     process.send_signal(signal.SIGKILL)
@@ -141,7 +141,7 @@ def damage(path: Path, offset: int = -9) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "data.zarr/intensity/c/2/0/0",
+        "data.zarr/intensity/c.2.0.0",
         "data.zarr/object/zarr.json",
         "records-00001.jsonl",
         "chunk-00002.json",
@@ -164,7 +164,7 @@ def test_a_flipped_byte_is_found_and_only_its_chunk_is_built_again(finished, cor
 def test_a_damaged_chunk_is_not_read(corpus, cli):
     from cdipipe.errors import InputError
 
-    damage(corpus / "shard-0000/data.zarr/intensity/c/0/0/0", 40)
+    damage(corpus / "shard-0000/data.zarr/intensity/c.0.0.0", 40)
     with pytest.raises(InputError, match="shard-0000 chunk 0 is damaged"):
         read_all(corpus, "intensity")
 
