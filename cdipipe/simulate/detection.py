@@ -79,15 +79,29 @@ def _irregular(shape: tuple[int, int], mask: MaskParameters, rng: np.random.Gene
 
 
 def add_chirp(sample: Sample, detector: DetectorParameters) -> Sample:
-    """The sample with the Fresnel chirp in its probe modes, and the geometry that goes with it."""
-    if detector.fresnel is None:
+    """The sample with the Fresnel chirp in its probe modes, and the geometry that goes with it.
+
+    Raises
+    ------
+    InputError   neither the detector nor the scene says where the detector is, or the chirp would alias
+    """
+    if detector.propagation != "fresnel":
         return sample
     from cdipipe.optics.propagation import detector_pixel_m, fresnel_chirp
 
-    near, shape = detector.fresnel, sample.object.shape[-2:]
+    if sample.stack == "volume":
+        raise InputError("detector.propagation 'fresnel' is for two dimensions; this scene makes a volume")
+    shape = sample.object.shape[-2:]
+    geometry, object_pixel_m = sample.geometry, sample.geometry.object_pixel_m(shape[-1])
+    if (near := detector.fresnel) is not None:
+        geometry, object_pixel_m = Geometry(near.energy_ev, near.distance_m), near.object_pixel_m
+    if object_pixel_m is None:
+        raise InputError(
+            "detector.propagation 'fresnel' needs detector.fresnel (energy_ev, distance_m, object_pixel_m): "
+            "this scene has no geometry of its own"
+        )
+    optics = (geometry.wavelength_m, geometry.distance_m, object_pixel_m)
     probes = np.ones((1, *shape)) if sample.probe_modes is None else sample.probe_modes
-    geometry = Geometry(near.energy_ev, near.distance_m)
-    optics = (geometry.wavelength_m, near.distance_m, near.object_pixel_m)
     pixels = {detector_pixel_m(size, *optics) for size in shape}
     return replace(
         sample,

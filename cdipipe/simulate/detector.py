@@ -94,13 +94,15 @@ class DetectorParameters(BaseModel):
     )
     saturation_photons: float | None = Field(None, gt=0, description="counts stop here; such pixels are unmeasured")
     mask: MaskParameters = Field(MaskParameters(), description="pixels not measured; keys such as detector.mask.gap_px")
-    propagation: Literal["far_field", "fresnel"] = Field("far_field", description="fresnel needs detector.fresnel")
+    propagation: Literal["far_field", "fresnel"] = Field(
+        "far_field", description="fresnel: with detector.fresnel, or with the geometry of a scene that has one"
+    )
     fresnel: FresnelParameters | None = Field(None, description="energy_ev, distance_m, object_pixel_m")
 
     @model_validator(mode="after")
     def _possible(self):
-        if (self.propagation == "fresnel") != (self.fresnel is not None):
-            raise ValueError("propagation 'fresnel' and the group fresnel (energy_ev, ...) go together")
+        if self.fresnel is not None and self.propagation != "fresnel":
+            raise ValueError("the group fresnel (energy_ev, ...) needs propagation 'fresnel'")
         if self.coherence_spread and self.coherence_px is None:
             raise ValueError("coherence_spread needs coherence_px")
         return self

@@ -153,7 +153,8 @@ def test_saturation_masks_and_background_adds():
         ({"detector": {"coherence": "none"}}, "gaussian_schell"),
         ({"detector": {"coherence_spread": 0.1}}, "coherence_spread needs coherence_px"),
         ({"detector": {"saturation_photons": 0}}, "saturation_photons"),
-        ({"detector": {"propagation": "fresnel"}}, "fresnel"),
+        ({"detector": {"fresnel": {"energy_ev": 1, "distance_m": 1, "object_pixel_m": 1}}}, "needs propagation"),
+        ({"detector": {"propagation": "fresnel", "fresnel": {"energy_ev": 9000}}}, "distance_m"),
         ({"detector": {"mask": {"gap_px": [0, 4]}}}, "gap_px needs module_px"),
         ({"detector": {"mask": {"dead_share": 1.5}}}, "dead_share"),
         ({"detector": {"masks": {}}}, "did you mean 'mask'"),
@@ -168,3 +169,18 @@ def test_impossible_detectors_are_named_in_one_line(settings, words):
 def test_an_object_in_the_dark_is_refused():
     with pytest.raises(InputError, match="zero where the light falls"):
         expose(lambda rng: Sample(np.zeros((SIZE, SIZE), complex), np.ones((SIZE, SIZE), bool)))
+
+
+def test_the_near_field_takes_the_scene_s_geometry_or_says_that_there_is_none():
+    def at(geometry):
+        return lambda rng: Sample(disc(rng), disc(rng) != 0, geometry=geometry)
+
+    near = Geometry(9000.0, 1e-4, 1.3e-7)
+    measurement, _ = expose(at(near), photons=0, detector={"propagation": "fresnel"})
+    assert measurement.probe_modes.shape == (1, SIZE, SIZE)
+    assert measurement.geometry.pixel_m == pytest.approx(near.pixel_m)
+    phase = np.unwrap(np.angle(measurement.probe_modes[0, SIZE // 2, SIZE // 2 :]))
+    dx, x = near.object_pixel_m(SIZE), np.arange(SIZE // 2)
+    np.testing.assert_allclose(phase, np.pi * (x * dx) ** 2 / (near.wavelength_m * near.distance_m), atol=1e-5)
+    with pytest.raises(InputError, match="no geometry of its own"):
+        expose(at(Geometry()), detector={"propagation": "fresnel"})
