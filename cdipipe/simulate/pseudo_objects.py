@@ -83,11 +83,11 @@ def build(parameters: PseudoObjectParameters, rng: np.random.Generator) -> Sampl
         exit_wave *= np.sqrt(total / np.sum(np.abs(exit_wave) ** 2))
     if parameters.phase_range_rad > 0:
         exit_wave *= np.exp(1j * _phase(densities.draw(rng), support, parameters.phase_range_rad, rng))
-    whole = np.zeros((2, parameters.size, parameters.size), np.complex128)
-    start = parameters.size // 2 - box // 2
+    size, start = parameters.size, parameters.size // 2 - box // 2
     inside = slice(start, start + box)
-    whole[0, inside, inside], whole[1, inside, inside] = exit_wave, support
-    return Sample(whole[0], whole[1].real > 0, photons_scaled=parameters.photons_max is not None)
+    whole, whole_support = np.zeros((size, size), np.complex128), np.zeros((size, size), bool)
+    whole[inside, inside], whole_support[inside, inside] = exit_wave, support
+    return Sample(whole, whole_support, photons_scaled=parameters.photons_max is not None)
 
 
 def _draw_support(parameters: PseudoObjectParameters, rng: np.random.Generator) -> np.ndarray:
