@@ -46,7 +46,7 @@ def _parse_roi(roi: str) -> tuple[int, int]:
 def _parse_centre(centre: str, no_centre: bool) -> str | tuple[int, ...]:
     if no_centre:
         return "middle"
-    return "peak" if centre == "peak" else parse_integers(centre, "--centre")
+    return centre if centre in ("peak", "file") else parse_integers(centre, "--centre")
 
 
 def command(
@@ -76,7 +76,9 @@ def command(
     crop: Annotated[
         str | None, typer.Option(help="size of the result, after --bin, around the peak: 256, 128,128 or 96,128,128")
     ] = None,
-    centre: Annotated[str, typer.Option(help="pixel to crop around, after --bin: peak, or row,column")] = "peak",
+    centre: Annotated[
+        str, typer.Option(help="pixel to crop around: peak, file (CXI), or row,column after --bin")
+    ] = "peak",
     no_centre: Annotated[bool, typer.Option("--no-centre", help="crop around the middle of the array")] = False,
     friedel: Annotated[
         bool, typer.Option("--friedel", help="fill unmeasured pixels by I(q) = I(-q); for real objects")

@@ -33,12 +33,16 @@ MASK_NAMES = ("mask", "mask_shared")
 
 @dataclass(frozen=True)
 class RawPatterns:
-    """Numbers of a CXI file before they are judged; ``stack`` is None where the file does not say."""
+    """Numbers of a CXI file before they are judged; None where the file does not say.
+
+    ``centre`` is the index (..., row, column) of the zero frequency of an assembled image.
+    """
 
     values: np.ndarray
     measured: np.ndarray | None
     stack: Stack | None
     is_signed: bool
+    centre: tuple[int, ...] | None = None
 
 
 def _check_kind(source: Source, wanted: str) -> None:
@@ -97,7 +101,17 @@ def read_patterns(source: Source) -> RawPatterns:
         raise InputError(f"{source.where(name)} has shape {values.shape}; allowed: (H, W) or (N, H, W)")
     measured = _read_mask(source, name, values.shape)
     values, measured = _to_centre(source, name, values, measured)
-    return RawPatterns(values, measured, stack, bool(read_attribute(source.dataset(name), "signed")))
+    is_signed = bool(read_attribute(source.dataset(name), "signed"))
+    return RawPatterns(values, measured, stack, is_signed, _read_centre(source, name))
+
+
+def _read_centre(source: Source, name: str) -> tuple[int, ...] | None:
+    """``image_center`` (x, y, z) of the data's group as an index; None where it is absent or not a place."""
+    place = source.array(f"{name.rpartition('/')[0]}/image_center", dtype=np.float64)
+    if place is None or place.ndim != 1 or len(place) not in (2, 3) or not (np.abs(place) < 2**31).all():
+        return None
+    x, y, *z = np.rint(place).astype(int).tolist()
+    return (*z, y, x)
 
 
 def _finish_mask(raw: RawPatterns, stack: Stack) -> np.ndarray:

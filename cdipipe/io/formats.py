@@ -28,13 +28,14 @@ FORMATS = (*READERS, "cxi")
 
 @dataclass(frozen=True)
 class LoadedPatterns:
-    """What one file says: numbers as stored, and where the format knows them, mask, stack and geometry."""
+    """What one file says: numbers as stored, and where the format knows them, mask, stack, geometry and centre."""
 
     values: np.ndarray
     measured: np.ndarray | None = None
     stack: Stack | None = None
     geometry: Geometry = field(default_factory=Geometry)
     keep_negative: bool = False
+    centre: tuple[int, ...] | None = None
 
 
 def split_key(name: str | Path) -> tuple[Path, str | None]:
@@ -152,7 +153,8 @@ def load_patterns(name: str | Path, key: str | None = None) -> LoadedPatterns:
             if (kind := read_kind(source)) not in ("measurement", None):
                 raise InputError(f"{path}: holds a {kind}; a measurement is needed here")
             raw = read_patterns(source)
-            return LoadedPatterns(raw.values, raw.measured, raw.stack, read_geometry(source), raw.is_signed)
+            geometry = read_geometry(source)
+            return LoadedPatterns(raw.values, raw.measured, raw.stack, geometry, raw.is_signed, raw.centre)
 
 
 def read_mask(name: str | Path, nonzero_is_bad: bool = False) -> np.ndarray:

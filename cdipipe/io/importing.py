@@ -14,7 +14,7 @@ from cdipipe.io import detector, window
 from cdipipe.io.counts import check_usable
 from cdipipe.io.detector import Frames
 from cdipipe.io.formats import LoadedPatterns, load_patterns, read_array, read_mask
-from cdipipe.io.probes import read_probe_modes
+from cdipipe.io.probes import fit_probe_modes
 from cdipipe.measurement import Geometry, Measurement, Stack
 
 
@@ -34,7 +34,8 @@ class ImportOptions:
     dark, whitefield, roi : correction files, and row and column of the frames on them
     bin : block sizes (one for both detector axes, or one per axis)
     crop : size of the result (one number for both detector axes, or one per axis)
-    centre : ``peak``, ``middle`` or the indices (after binning) that go to ``N // 2`` when cropping
+    centre : ``peak``, ``middle``, ``file`` (where a CXI file says it is) or the indices (after binning) that go to
+        ``N // 2`` when cropping
     friedel : give unmeasured pixels the counts of their centrosymmetric mates, last of all
     probe : file (``FILE::KEY``) of the probe modes, on the grid of the result
     exposure_s : exposure of one frame, if the probe is given per second
@@ -124,7 +125,9 @@ def _fit_mask(mask: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...] | 
     return mask
 
 
-def _load_frames(files: Sequence[str | Path], options: ImportOptions) -> tuple[Frames, Stack, Geometry, bool]:
+def _load_frames(
+    files: Sequence[str | Path], options: ImportOptions
+) -> tuple[Frames, Stack, Geometry, bool, tuple[int, ...] | None]:
     loaded = _join(files, options.dataset)
     rank = loaded.values.ndim
     values = _arrange(loaded.values, options.axes)
@@ -139,7 +142,7 @@ def _load_frames(files: Sequence[str | Path], options: ImportOptions) -> tuple[F
         frames.mask(~_fit_mask(mask, counts.shape, options.axes, rank), reason)
     if counts.ndim == 2 and stack != "single":
         frames = Frames(frames.counts[None], frames.measured[None], frames.masked)
-    return frames, stack, loaded.geometry, loaded.keep_negative
+    return frames, stack, loaded.geometry, loaded.keep_negative, loaded.centre
 
 
 def _correct(frames: Frames, options: ImportOptions, keep_negative: bool) -> np.ndarray | None:
@@ -184,6 +187,16 @@ def _centre(frames: Frames, saturated: np.ndarray | None, rank: int, wanted: str
     return window.find_centre(pattern, saturated.any(0) if stacked and saturated is not None else saturated)
 
 
+def _centre_of_file(centre: tuple[int, ...] | None, options: ImportOptions, where: str) -> tuple[int, ...]:
+    """The stored centre's row and column after binning."""
+    if centre is None or options.corner or options.axes is not None:
+        raise InputError(
+            f"{where}: --centre file needs an 'image_center' beside the data, and neither --corner nor --axis"
+        )
+    bins = (options.bin or (1,))[-2:]
+    return tuple(place // size for place, size in zip(centre[-2:], bins * 2 if len(bins) == 1 else bins, strict=True))
+
+
 def _bin_all(frames: Frames, saturated: np.ndarray | None, geometry: Geometry, factors: tuple[int, ...]) -> tuple:
     if factors[-1] != factors[-2]:
         raise InputError(f"--bin {','.join(map(str, factors))}: the two detector axes must be binned alike")
@@ -217,7 +230,10 @@ def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[M
     InputError
         The files, a correction or an option do not fit; nothing usable is left.
     """
-    frames, stack, in_file, keep_negative = _load_frames(files, options)
+    frames, stack, in_file, keep_negative, centre_in_file = _load_frames(files, options)
+    wanted = options.centre
+    if wanted == "file":
+        wanted = _centre_of_file(centre_in_file, options, str(files[0]))
     geometry = Geometry(**{name: getattr(options.geometry, name) or known for name, known in vars(in_file).items()})
     rank = 3 if stack == "volume" else 2
     account: dict[str, Any] = {"photons_read": _photons_read(frames.counts, options.amplitude)}
@@ -230,7 +246,7 @@ def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[M
         factors = per_axis(options.bin, rank, (1,), "--bin")
         frames, saturated, geometry = _bin_all(frames, saturated, geometry, factors)
     check_usable(frames.counts, frames.measured, str(files[0]))
-    account["centre"] = centre = _centre(frames, saturated, rank, options.centre)
+    account["centre"] = centre = _centre(frames, saturated, rank, wanted)
     if options.crop is not None:
         size = per_axis(options.crop, rank, frames.counts.shape[-rank:], "--crop")
         frames = window.crop_frames(frames, centre, size)
@@ -245,23 +261,9 @@ def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[M
         _shared_mask(frames.measured, stack),
         stack,
         geometry,
-        probe_modes=_probe_modes(options, frames.counts.shape[-rank:]),
+        probe_modes=fit_probe_modes(options.probe, options.exposure_s, frames.counts.shape[-rank:]),
         frame_times_s=_frame_times_s(options.frame_interval_s, stack, frames.counts.shape[0]),
     ), account
-
-
-def _probe_modes(options: ImportOptions, shape: tuple[int, ...]) -> np.ndarray | None:
-    if options.probe is None:
-        if options.exposure_s is not None:
-            raise InputError("--exposure-s scales the probe; give --probe too")
-        return None
-    modes = read_probe_modes(options.probe, options.exposure_s)
-    if modes.shape[1:] != shape:
-        raise InputError(
-            f"--probe {options.probe}: modes of shape {modes.shape[1:]} do not fit patterns of shape {shape}; both "
-            "are on one grid (see --crop)"
-        )
-    return modes
 
 
 def _frame_times_s(interval_s: float | None, stack: Stack, count: int) -> np.ndarray | None:

@@ -120,3 +120,18 @@ def read_probe_modes(name: str | Path, exposure_s: float | None = None) -> np.nd
     if not np.isfinite(modes).all() or not modes.any():
         raise InputError(f"--probe {path}: the modes must be finite and not all zero")
     return modes if exposure_s is None else modes * np.float32(np.sqrt(exposure_s))
+
+
+def fit_probe_modes(name: str | None, exposure_s: float | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Probe modes for patterns of ``shape``, or None without a file; raises InputError where they do not fit."""
+    if name is None:
+        if exposure_s is not None:
+            raise InputError("--exposure-s scales the probe; give --probe too")
+        return None
+    modes = read_probe_modes(name, exposure_s)
+    if modes.shape[1:] != shape:
+        raise InputError(
+            f"--probe {name}: modes of shape {modes.shape[1:]} do not fit patterns of shape {shape}; both are on one "
+            "grid (see --crop)"
+        )
+    return modes

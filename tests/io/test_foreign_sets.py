@@ -180,6 +180,20 @@ def test_an_assembled_single_particle_image_of_the_cxidb(tmp_path):
     np.testing.assert_array_equal(measurement.intensity[mask == 0], counts[mask == 0])
 
 
+def test_the_centre_that_an_assembled_image_states_is_taken_when_asked_for(tmp_path):
+    counts = np.random.default_rng(3).poisson(3, (20, 24)).astype(np.float32)
+    counts[13, 9] = 77
+    mask = np.zeros(counts.shape, np.uint16)
+    path = cxidb(tmp_path / "image.cxi", counts, mask, image_center=np.array([9.0, 13.2, 0.0]), is_fft_shifted=0)
+    measurement, account = import_files([path], ImportOptions(centre="file", crop=(8,)))
+    assert account["centre"] == (13, 9) and measurement.intensity[4, 4] == 77
+    binned, account = import_files([path], ImportOptions(centre="file", crop=(8,), bin=(2,)))
+    assert account["centre"] == (6, 4) and binned.intensity[4, 4] >= 77
+    np.save(tmp_path / "a.npy", counts)
+    with pytest.raises(InputError, match="needs an 'image_center'"):
+        import_files([tmp_path / "a.npy"], ImportOptions(centre="file", crop=(8,)))
+
+
 def test_a_bragg_set_of_the_cxidb_is_a_volume_when_told_so(tmp_path):
     counts = np.random.default_rng(2).poisson(1, (7, 10, 12)).astype(np.uint16)
     counts[3, 4, 6] = 500
