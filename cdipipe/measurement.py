@@ -161,7 +161,7 @@ class Reconstruction:
         R-factor of the iterate of each restart, per iteration.
     runs : (R, ...) complex64, optional
         The independent runs, aligned to ``object``; only of single patterns and volumes.
-    run_scores : dict of name -> (R,) float arrays, for all runs in the order of their seeds
+    run_scores : dict of name -> (R,) float arrays, best run first like ``runs``; ``seed`` is the number of the start
     free_pixels : bool, optional
         Measured pixels that were withheld from the reconstruction.
     forward : dict
