@@ -61,12 +61,13 @@ def _devices() -> dict[str, Any]:
 
 
 def _folders() -> dict[str, Any]:
+    from cdipipe.io.archives import IMAGE_ARCHIVES, images_folder
     from cdipipe.io.datasets import DATASETS, cache_folder, dataset_folder
 
     facts: dict[str, Any] = {"cache (CDIPIPE_CACHE)": str(cache_folder())}
     facts["measured data (CDIPIPE_DATA_DIR)"] = os.environ.get("CDIPIPE_DATA_DIR") or "not set"
-    for name in DATASETS:
-        folder = dataset_folder(name)
+    for name in (*DATASETS, *IMAGE_ARCHIVES):
+        folder = dataset_folder(name) if name in DATASETS else images_folder(name)
         facts[name] = str(folder) if folder.is_dir() else f"not here; cdipipe fetch {name}"
     return facts
 

@@ -97,7 +97,7 @@ def _known_scene(measurement: Measurement) -> dict[str, Any]:
         support = region != 0 if measurement.static_support is None else measurement.static_support
         regions = len(region) if region.ndim > len(measurement.pattern_shape) else 1
         facts["static_region"] = {
-            "support_px": int(support.sum()) // regions,
+            "support_px": int(support.sum()) // (len(support) if support.ndim > len(measurement.pattern_shape) else 1),
             "photons": float((np.abs(region) ** 2).sum(dtype=np.float64) / regions),
         }
     if (times := measurement.frame_times_s) is not None:

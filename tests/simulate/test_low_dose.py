@@ -183,3 +183,8 @@ def test_bad_phantoms_are_named(tmp_path):
     for name, word in (cases | {"array.npz.npy": "cannot be read"}).items():
         with pytest.raises(InputError, match=word):
             draw("cell", phantom=str(tmp_path / name))
+
+
+def test_info_counts_a_shared_static_support_once(tmp_path, cli):
+    assert cli("simulate", "static_region", "-o", tmp_path / "m.cxi", "--set", "count=3").code == 0
+    assert "support px: 1225" in cli("info", tmp_path / "m.cxi").out
