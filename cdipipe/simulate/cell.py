@@ -23,6 +23,9 @@ class CellParameters(LowDoseParameters):
         None, description="npz file with a thickness map 'cell' and perhaps a film 'lacey'; not given: made by code"
     )
 
+    def input_files(self) -> list[Path]:
+        return [] if self.phantom is None else [Path(self.phantom).expanduser()]
+
 
 def build(parameters: CellParameters, rng: np.random.Generator) -> Sample:
     """One cell and one film; of a phantom's maps, a random part of each."""

@@ -7,13 +7,15 @@ authors' data generator (github.com/sungyun98/DPR), nearest-neighbour turning in
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
 from cdipipe.simulate.registry import Sample, Scene, SceneParameters
 from cdipipe.simulate.sources.banks import DensitySource, ShapeSource, density_bank, shape_bank
-from cdipipe.simulate.sources.images import Split
+from cdipipe.simulate.sources.images import Split, files_of
 
 BOX_PX, CHARACTER_PX = 64, 28
 """Side of DPR's object box, and of the characters drawn into it at scale 1."""
@@ -62,6 +64,9 @@ class PseudoObjectParameters(SceneParameters):
         if self.photons_max is not None and not 0 < self.photons <= self.photons_max:
             raise ValueError(f"photons_max {self.photons_max:g} needs photons between 0 and it; got {self.photons:g}")
         return self
+
+    def input_files(self) -> list[Path]:
+        return files_of(self.shapes, self.densities)
 
     @property
     def box_px(self) -> int:

@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,10 @@ class SceneParameters(BaseModel):
     detector: DetectorParameters = Field(
         DetectorParameters(), description="coherence, noise, saturation and mask; keys such as detector.coherence_px"
     )
+
+    def input_files(self) -> list[Path]:
+        """Files that the scene reads, for the provenance."""
+        return []
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field
 from cdipipe.errors import InputError
 from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair
 from cdipipe.simulate.registry import Sample, Scene
-from cdipipe.simulate.sources.images import NpzImages
+from cdipipe.simulate.sources.images import NpzImages, files_of
 
 LEAST_MEAN = 0.2
 """Least mean of an image over its largest value; the photons on a pixel would be far off the common scale."""
@@ -24,6 +25,9 @@ class StaticRegionParameters(LowDoseParameters):
     static: Literal["image", "lacey"] = Field(
         "image", description="static structure: image (as images), or lacey: gold film"
     )
+
+    def input_files(self) -> list[Path]:
+        return files_of(self.images)
 
 
 def build(parameters: StaticRegionParameters, rng: np.random.Generator) -> Sample:

@@ -3,6 +3,7 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_truth
+from cdipipe.provenance import file_sha256
 from cdipipe.settings import validate
 from cdipipe.simulate import pseudo_objects
 from cdipipe.simulate.exposure import simulate
@@ -123,7 +124,9 @@ def test_arrays_of_the_user(tmp_path, cli):
     arguments = [word for setting in settings for word in ("--set", setting)]
     out = ("-o", tmp_path / "m.cxi", "--truth", tmp_path / "t.cxi")
     assert cli("simulate", "pseudo_objects", *out, *arguments).code == 0
-    assert read_truth(tmp_path / "t.cxi").object.shape == (3, 96, 96)
+    truth = read_truth(tmp_path / "t.cxi")
+    assert truth.object.shape == (3, 96, 96)
+    assert "shapes.npz" in str(truth.provenance) and file_sha256(tmp_path / "shapes.npz") in str(truth.provenance)
     complaint = cli("simulate", "pseudo_objects", *out, *arguments, "--set", "shapes.key=digits").complaint
     assert "no array 'digits'; there is letters, other" in complaint
 

@@ -7,8 +7,6 @@ costs nothing until it is used. Image ``i`` never depends on what was asked for 
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +31,15 @@ class NpzImages(BaseModel):
 
     npz: str = Field(description="file with an array (N, H, W) of grey images, uint8 or real; .npz or .npy")
     key: str | None = Field(None, description="name of the array in it; needed where there are several")
+
+    @property
+    def path(self) -> Path:
+        return Path(self.npz).expanduser()
+
+
+def files_of(*sources: object) -> list[Path]:
+    """The files among the sources of a scene."""
+    return [source.path for source in sources if isinstance(source, NpzImages)]
 
 
 @dataclass(frozen=True)
@@ -74,16 +81,10 @@ def of_archive(name: str, split: Split) -> Bank:
 
 def of_npz(source: NpzImages, split: Split) -> Bank:
     """Bank of a file's images; real values are stretched from 0 ... max to 0 ... 255."""
-    path = Path(source.npz).expanduser()
+    path = source.path
     if not path.is_file():
         raise InputError(f"{source.npz}: no such file; a .npz or .npy file of images (N, H, W) is needed")
     return of_array(path.name, _read_images(path, source.key, path.stat().st_mtime_ns), split)
-
-
-def file_sha256(source: NpzImages) -> str:
-    """SHA-256 of the file, for the provenance."""
-    with open(os.path.expanduser(source.npz), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.lru_cache(maxsize=4)
