@@ -33,7 +33,9 @@ def _measurement(values: np.ndarray):
     measured = np.ones(values.shape, dtype=bool)
     measured[0, :3] = False
     geometry = Geometry(9000.0, 0.5, 55e-6)
-    return Measurement(values.astype(np.float32), measured, "single", geometry, None, {"made": "here"})
+    wave = np.exp(1j * values).astype(np.complex64)
+    known = {"probe_modes": np.stack([wave, wave]), "static_region": wave * (values > 50)}
+    return Measurement(values.astype(np.float32), measured, "single", geometry, provenance={"made": "here"}, **known)
 
 
 def _reconstruction(values: np.ndarray):

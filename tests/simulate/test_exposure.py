@@ -144,6 +144,33 @@ def test_saturation_masks_and_background_adds():
     assert lifted.intensity.sum() == pytest.approx(1e4 + 7 * SIZE**2, rel=0.03)
 
 
+def test_frames_of_a_movie_saturate_one_by_one_and_share_a_drawn_mask():
+    detector = {"saturation_photons": 900.0, "mask": {"dead_share": 0.05, "gap_px": [0, 2], "module_px": [12, 12]}}
+    measurement, _ = expose(movie, photons=1e5, detector=detector)
+    assert measurement.measured.shape == (3, SIZE, SIZE)
+    hidden = ~measurement.measured
+    assert hidden.all(0).sum() > 2 * SIZE
+    assert (hidden[0] != hidden[2]).any()
+    assert measurement.intensity.max() < 900
+    unsaturated, _ = expose(movie, photons=1e5, detector={"mask": detector["mask"]})
+    np.testing.assert_array_equal(unsaturated.measured[None] & (unsaturated.intensity < 900), measurement.measured)
+
+
+def test_partial_coherence_acts_on_each_frame_and_on_all_modes_together():
+    from cdipipe.optics.coherence import blur_by_coherence
+
+    modes = np.stack([np.ones((SIZE, SIZE)), np.roll(np.eye(SIZE), 3, 0)])
+
+    def build(rng):
+        return Sample(**{**vars(movie(rng)), "probe_modes": modes})
+
+    sharp, blurred = (
+        expose(build, photons=0, detector=detector)[0].intensity for detector in ({}, {"coherence_px": 4.0})
+    )
+    for frame, expected in zip(blurred, sharp.astype(float), strict=True):
+        np.testing.assert_allclose(frame, blur_by_coherence(expected, 4.0), rtol=1e-3, atol=1e-4 * frame.max())
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
