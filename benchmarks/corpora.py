@@ -32,8 +32,9 @@ SMALL = {
     "cell": {},
     "particles": {"frames": 50},
     "test_chart": {"frames": 50},
+    "crystal": {},
 }
-"""Kinds whose peak memory is measured, 40 samples each (movies: 4)."""
+"""Kinds whose peak memory is measured, 40 samples each (movies and crystals: 4)."""
 
 WORKER = """
 import json, sys, time
@@ -55,7 +56,8 @@ PEAK = """
 import resource, sys
 from cdipipe.cli.main import run
 code = run(sys.argv[1:])
-print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+usage = [resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(code, sum(usage))
 """
 
 
@@ -143,7 +145,7 @@ def memory() -> dict:
             continue
         options = [f"--set={key}={value}" for key, value in SMALL[kind].items()]
         with tempfile.TemporaryDirectory() as folder:
-            count = 4 if "frames" in SMALL[kind] else 40
+            count = 4 if "frames" in SMALL[kind] or kind == "crystal" else 40
             arguments = ["corpus", kind, "-o", f"{folder}/c", f"--count={count}", *options]
             result = subprocess.run(
                 [sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=False

@@ -66,7 +66,7 @@ class Plan:
 
 def canonical(content: Any) -> str:
     """JSON text that is the same for the same content."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest_of(content: Any) -> str:

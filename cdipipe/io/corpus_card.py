@@ -111,7 +111,7 @@ def _in_words(card: dict[str, Any]) -> str:
         "![contact sheet](contact.png)",
         "",
         f"Made by cdipipe {card['versions']['cdipipe']}, finished {card['time_utc']}, {card['build_seconds']:g} s of "
-        f"building in {card['shards']} shards of {card['chunk_samples']} samples per chunk; "
+        f"building (last run of each shard) in {card['shards']} shards of {card['chunk_samples']} samples per chunk; "
         f"{card['bytes'] / 2**20:.1f} MiB. Sample i depends on the parameters, the seed {card['seed']} and i only: it "
         f"is sample i of `cdipipe simulate {name}`. Digest of all data: `{card['digest']}`.",
         "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -115,12 +116,19 @@ def _is_large(value: Any) -> bool:
 
 def _plain_extra(extra: dict[str, Any]) -> dict[str, Any]:
     """Further truth as plain data, nested under ``extra``."""
-    plain = {
-        name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-        for name, value in extra.items()
-        if not _is_large(value)
-    }
+    plain = {name: _plain(value) for name, value in extra.items() if not _is_large(value)}
     return {"extra": plain} if plain else {}
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as nested lists; NaN and infinity, which JSON does not know, as None."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _phase_ranges(arrays: dict[str, np.ndarray]) -> list[float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cdipipe.settings import validate
-from cdipipe.simulate.batches import draw_batch, expose_many, sample_bytes
+from cdipipe.simulate.batches import _plain_extra, draw_batch, expose_many, sample_bytes
 from cdipipe.simulate.exposure import expose_sample
 from cdipipe.simulate.registry import get_scene
 
@@ -58,6 +58,13 @@ def test_records_measure_phase_and_support():
     for record, support in zip(batch.records, batch.arrays["support"], strict=True):
         assert record["phase_range_rad"] == pytest.approx(2.0, abs=1e-5)
         assert record["support_px"] == support.sum()
+
+
+def test_records_are_json():
+    assert _plain_extra({"a": np.array([[1.0, np.nan]]), "b": np.float32(2), "c": {"d": (np.inf, "x")}}) == {
+        "extra": {"a": [[1.0, None]], "b": 2.0, "c": {"d": [None, "x"]}}
+    }
+    assert _plain_extra({}) == {}
 
 
 def test_size_of_a_sample_is_that_of_its_arrays():
