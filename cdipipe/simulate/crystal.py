@@ -131,7 +131,7 @@ class Crystal:
     relaxed, strained : (N, 3) float64, after the first and after the second minimisation
     displacement : (N, 3) float64, from relaxed to strained, mean zero
     iterations, energy_ev : of both minimisations
-    converged : the first minimisation ended by its tolerance
+    converged : both minimisations ended before the limit of 10,000 iterations
     lammps_version : as LAMMPS writes it, yyyymmdd
     """
 

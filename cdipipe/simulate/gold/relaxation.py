@@ -151,7 +151,7 @@ def relax_crystal(
     -------
     dict
         ``relaxed`` and ``strained``, (N, 3) float64 angstrom; ``iterations`` and ``energy_ev`` of both
-        minimisations; ``converged``, whether the first one ended before its limit of iterations; ``lammps_version``.
+        minimisations; ``converged``, whether both ended before the limit of 10,000 iterations; ``lammps_version``.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def relax(lmp, potential, job):
         "relaxed": relaxed,
         "strained": _positions(lmp),
         "iterations": (first["iterations"], second["iterations"]),
-        "converged": first["iterations"] < MOST_ITERATIONS,
+        "converged": max(first["iterations"], second["iterations"]) < MOST_ITERATIONS,
         "energy_ev": (first["energy_ev"], second["energy_ev"]),
     }
 
