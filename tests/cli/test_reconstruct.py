@@ -71,6 +71,22 @@ def test_a_stack_streams_and_tells_its_rate(cli, tmp_path):
     assert read_reconstruction(out).object.shape == (5, 32, 32)
 
 
+def test_a_shot_without_photons_is_left_blank_and_the_others_are_kept(cli, tmp_path):
+    counts = np.random.default_rng(1).poisson(5.0, (3, 32, 32)).astype(np.float32)
+    counts[1] = 0
+    with h5py.File(tmp_path / "M.cxi", "w") as file:
+        file["entry_1/data_1/data"] = counts
+    out = tmp_path / "R.cxi"
+    result = cli("reconstruct", tmp_path / "M.cxi", "-m", "er", "-o", out, "--set", "iterations=5")
+    assert result.code == 0 and "1 without photons left blank" in result.out
+    found = read_reconstruction(out)
+    assert not found.object[1].any() and found.object[0].any() and found.object[2].any()
+    assert cli("evaluate", out, "--measurement", tmp_path / "M.cxi", "-o", tmp_path / "m.json").code == 0
+    assert np.isfinite(
+        [v for v in json.loads((tmp_path / "m.json").read_text()).values() if not isinstance(v, str)]
+    ).all()
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

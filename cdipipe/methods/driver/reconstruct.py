@@ -100,6 +100,8 @@ def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, previ
 
         def run_pattern(index):
             pattern = measurement.pattern(index)
+            if measurement.pattern_count > 1 and not has_photons(pattern):
+                return blank_runs(pattern.intensity.shape, recipe)
             problem = Problem(pattern, recipe.constraint, recipe.phase_range_rad, device, free_pixels)
             shown = None if preview is None or index else lambda state, done: preview(problem, state, done)
             watch = Watch(advance, shown, recipe.preview_every, stop)
@@ -110,9 +112,23 @@ def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, previ
         return run_jobs(run_pattern, range(measurement.pattern_count), device, stop)
 
 
+def has_photons(pattern: Measurement) -> bool:
+    """Is there light on any measured pixel?"""
+    return bool((pattern.intensity[pattern.measured] > 0).any())
+
+
+def blank_runs(shape, recipe) -> Runs:
+    """What stands for a shot without photons in a stack: nothing, and scores that are not numbers."""
+    scores = {name: np.array([np.nan]) for name in ("r_factor", "poisson_nll", "seed")}
+    trace = np.full((1, count_iterations(recipe)), np.nan, np.float32)
+    return Runs(np.zeros((1, *shape), np.complex64), np.zeros((1, *shape), bool), trace, scores)
+
+
 def _check(measurement: Measurement, start: Start) -> None:
     if not measurement.measured.any():
         raise InputError("every pixel of the measurement is masked; nothing can be reconstructed")
+    if not any(has_photons(measurement.pattern(index)) for index in range(measurement.pattern_count)):
+        raise InputError("no photons on any measured pixel; nothing can be reconstructed")
     shape = measurement.pattern_shape
     if start.object is not None and start.object.shape[-len(shape) :] != shape:
         raise InputError(f"start object of shape {start.object.shape} does not fit a pattern of shape {shape}")
@@ -167,7 +183,8 @@ def _many(results: list[Runs], recipe) -> Reconstruction:
     objects, supports = zip(*(_result(runs, recipe) for runs in results), strict=True)
     longest = max(runs.error_trace.shape[1] for runs in results)
     traces = [np.pad(r.error_trace[0], (0, longest - r.error_trace.shape[1]), constant_values=np.nan) for r in results]
-    scores = {name: np.array([runs.scores[name][0] for runs in results]) for name in results[0].scores}
+    names = max((runs.scores for runs in results), key=len)
+    scores = {name: np.array([runs.scores.get(name, [np.nan])[0] for runs in results]) for name in names}
     return Reconstruction(
         object=np.stack(objects), support=np.stack(supports), error_trace=np.stack(traces), run_scores=scores
     )
