@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from cdipipe.errors import InputError
 from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair
 from cdipipe.simulate.registry import Sample, Scene
-from cdipipe.simulate.sources.images import NpzImages, files_of
+from cdipipe.simulate.sources.images import NpzImages, files_of, kind_of_source
 
 LEAST_MEAN = 0.2
 """Least mean of an image over its largest value; the photons on a pixel would be far off the common scale."""
-ImageSource = Literal["photographs"] | NpzImages
+ImageSource = Annotated[
+    Annotated[Literal["photographs"], Tag("name")] | Annotated[NpzImages, Tag("NpzImages")],
+    Discriminator(kind_of_source),
+]
 
 
 class StaticRegionParameters(LowDoseParameters):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from cdipipe.simulate.sources.images import Bank, NpzImages, Split, of_archive, of_npz
+from pydantic import Discriminator, Tag
 
-ShapeSource = Literal["glyphs", "emnist"] | NpzImages
-DensitySource = Literal["textures", "photographs", "cifar100"] | NpzImages
+from cdipipe.simulate.sources.images import Bank, NpzImages, Split, kind_of_source, of_archive, of_npz
+
+_File = Annotated[NpzImages, Tag("NpzImages")]
+ShapeSource = Annotated[Annotated[Literal["glyphs", "emnist"], Tag("name")] | _File, Discriminator(kind_of_source)]
+DensitySource = Annotated[
+    Annotated[Literal["textures", "photographs", "cifar100"], Tag("name")] | _File, Discriminator(kind_of_source)
+]
 ENDLESS = 2**31
 """Length of a bank whose images are made by code."""
 

@@ -37,6 +37,11 @@ class NpzImages(BaseModel):
         return Path(self.npz).expanduser()
 
 
+def kind_of_source(value: object) -> str:
+    """Which of a union of names and NpzImages the user meant, so that a message is about that one."""
+    return "name" if isinstance(value, str) else "NpzImages"
+
+
 def files_of(*sources: object) -> list[Path]:
     """The files among the sources of a scene."""
     return [source.path for source in sources if isinstance(source, NpzImages)]
