@@ -99,6 +99,16 @@ def only_writer(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def _errors_name(folder: Path) -> Iterator[None]:
+    """Let an ``OSError`` without a file, such as that of a full disk, name the shard."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(folder)
+        raise
+
+
 def build_shard(
     corpus: Path,
     plan: Plan,
@@ -129,7 +139,7 @@ def build_shard(
     folder = corpus / shard_name(shard)
     folder.mkdir(exist_ok=True)
     started, drawn, store = time.monotonic(), 0, None
-    with only_writer(folder), _scratch(folder) as scratch:
+    with _errors_name(folder), only_writer(folder), _scratch(folder) as scratch:
         done = corpus / f"{shard_name(shard)}.json"
         ranges = plan.chunk_ranges(shard)
         if _is_stale(folder, plan, code):

@@ -79,8 +79,8 @@ def build(parameters: ParticleParameters, rng: np.random.Generator) -> Sample:
     diameters = p.particle_diameter_m * (1 + p.diameter_spread * spread)
     diffusion = diffusion_m2_per_s(p.temperature_k, p.viscosity_pa_s, diameters)
     positions, steps, jumped = _tracks(p, diameters, diffusion, rng)
-    log_transmission = phase_per_metre(p, GOLD)
-    scattered = np.stack([np.expm1(log_transmission * _thickness(p, place, diameters)) for place in positions])
+    frames = _scattered_waves(p, positions, diameters)
+    shape, times = frames.shape, p.frame_times_s()
     extra = {
         "positions_m": positions,
         "steps_m": steps,
@@ -90,20 +90,30 @@ def build(parameters: ParticleParameters, rng: np.random.Generator) -> Sample:
         "box_m": p.box_m,
         "boundary": p.boundary,
     }
-    times, shape = p.frame_times_s(), scattered.shape
     if p.illumination == "probe":
+        frames += 1
         modes = probe_modes(p.size, p.field, p.probe_modes, p.second_mode_weight, p.probe_curvature_rad)
         support = np.broadcast_to(field_support(p.size, p.field), shape)
-        transmission = (1 + scattered).astype(np.complex64)
-        return Sample(transmission, support, "movie", None, modes, extra, geometry=p.geometry, frame_times_s=times)
+        return Sample(frames, support, "movie", None, modes, extra, geometry=p.geometry, frame_times_s=times)
     window = _window(p)
-    exit_wave = scattered * window
-    energy = np.sum(np.abs(exit_wave) ** 2) / p.frames
+    energy = 0.0
+    for frame in frames:
+        frame *= window
+        energy += np.sum(np.abs(frame.astype(np.complex128)) ** 2) / p.frames
     incident = p.photons / energy if p.photons > 0 and energy > 0 else 1.0
     extra["incident_photons_per_pixel"] = float(incident)
-    exit_wave = (exit_wave * np.sqrt(incident)).astype(np.complex64)
+    frames *= np.float32(np.sqrt(incident))
     support = np.broadcast_to(window > 0, shape)
-    return Sample(exit_wave, support, "movie", None, None, extra, True, geometry=p.geometry, frame_times_s=times)
+    return Sample(frames, support, "movie", None, None, extra, True, geometry=p.geometry, frame_times_s=times)
+
+
+def _scattered_waves(p: ParticleParameters, positions: np.ndarray, diameters: np.ndarray) -> np.ndarray:
+    """T - 1 of every frame, (T, size, size) complex64."""
+    log_transmission = phase_per_metre(p, GOLD)
+    frames = np.empty((p.frames, p.size, p.size), np.complex64)
+    for frame, places in zip(frames, positions, strict=True):
+        frame[:] = np.expm1(log_transmission * _thickness(p, places, diameters))
+    return frames
 
 
 def _tracks(

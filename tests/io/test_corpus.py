@@ -239,7 +239,7 @@ def test_a_full_disk_ends_in_one_line_and_the_next_call_goes_on(finished, tmp_pa
         outcome = cli(*arguments(folder, "--shard", 1))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "File too large" in outcome.complaint
+    assert "shard-0001: File too large" in outcome.complaint
     assert digests(folder).items() >= whole.items()
     assert not (folder / "shard-0001.json").exists()
     assert cli(*arguments(folder)).code == 0
