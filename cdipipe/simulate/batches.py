@@ -12,7 +12,7 @@ from cdipipe.errors import InputError
 from cdipipe.io.corpus_shard import Batch
 from cdipipe.io.memory import memory_limit_bytes
 from cdipipe.simulate.detector import DetectorParameters
-from cdipipe.simulate.exposure import WORKING_BYTES_PER_PIXEL, Exposure, diffract, expose
+from cdipipe.simulate.exposure import BYTES_PER_PIXEL, WORKING_BYTES_PER_PIXEL, Exposure, diffract, expose
 from cdipipe.simulate.registry import Sample, Scene, SceneParameters
 
 LARGEST_RECORD_ARRAY = 4096
@@ -147,8 +147,9 @@ def sample_bytes(scene: Scene, parameters: SceneParameters) -> int:
     ------
     InputError   one sample does not fit into memory
     """
-    pixels = parameters.size ** getattr(parameters, "dimensions", 2) * getattr(parameters, "frames", 1)
-    need, limit = pixels * WORKING_BYTES_PER_PIXEL, memory_limit_bytes()
+    pattern = parameters.size ** getattr(parameters, "dimensions", 2)
+    pixels = pattern * getattr(parameters, "frames", 1)
+    need, limit = pixels * 2 * BYTES_PER_PIXEL + pattern * WORKING_BYTES_PER_PIXEL, memory_limit_bytes()
     if need > limit:
         raise InputError(
             f"scene {scene.name}: a sample of {pixels} pixels needs {need / 2**30:.3g} GiB, the limit is "

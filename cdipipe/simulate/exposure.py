@@ -108,8 +108,9 @@ def _joined_extra(extras: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _check_memory(scene: Scene, parameters: SceneParameters, count: int) -> None:
-    pixels = parameters.size ** getattr(parameters, "dimensions", 2) * getattr(parameters, "frames", 1)
-    need, limit = pixels * (count * BYTES_PER_PIXEL + WORKING_BYTES_PER_PIXEL), memory_limit_bytes()
+    pattern = parameters.size ** getattr(parameters, "dimensions", 2)
+    pixels = pattern * getattr(parameters, "frames", 1)
+    need, limit = pixels * count * BYTES_PER_PIXEL + pattern * WORKING_BYTES_PER_PIXEL, memory_limit_bytes()
     if need > limit:
         raise InputError(
             f"scene {scene.name}: {count} x {pixels} pixels need {need / 2**30:.3g} GiB, the limit is "
