@@ -69,7 +69,8 @@ def reconstruct(
     free_pixels = _choose_free_pixels(measurement, free_fraction, seed)
     _check(measurement, start)
     began = time.perf_counter()
-    patterns = _phase_patterns(measurement, recipe, seed, torch.device(device), start, free_pixels, preview)
+    keep = recipe.restarts if keep_runs else recipe.average_best
+    patterns = _phase_patterns(measurement, recipe, seed, torch.device(device), start, free_pixels, preview, keep)
     seconds = time.perf_counter() - began
     one_pattern = measurement.stack in ("single", "volume")
     result = _one(patterns[0], recipe, keep_runs) if one_pattern else _many(patterns, recipe)
@@ -88,7 +89,7 @@ def reconstruct(
     )
 
 
-def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, preview) -> list[Runs]:
+def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, preview, keep) -> list[Runs]:
     """All restarts of every pattern, several at a time, with one progress bar over all."""
     stop, lock = threading.Event(), threading.Lock()
     batches = -(-recipe.restarts // batch_size(recipe, measurement.pattern_shape, device))
@@ -107,7 +108,7 @@ def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, previ
             watch = Watch(advance, shown, recipe.preview_every, stop)
             first = _item(start.object, index, pattern), _item(start.support, index, pattern)
             pattern_seed = seed if measurement.pattern_count == 1 else _pattern_seed(seed, index)
-            return run_restarts(problem, recipe, pattern_seed, *first, watch)
+            return run_restarts(problem, recipe, pattern_seed, *first, watch, keep)
 
         return run_jobs(run_pattern, range(measurement.pattern_count), device, stop)
 
@@ -121,7 +122,7 @@ def blank_runs(shape, recipe) -> Runs:
     """What stands for a shot without photons in a stack: nothing, and scores that are not numbers."""
     scores = {name: np.array([np.nan]) for name in ("r_factor", "poisson_nll", "seed")}
     trace = np.full((1, count_iterations(recipe)), np.nan, np.float32)
-    return Runs(np.zeros((1, *shape), np.complex64), np.zeros((1, *shape), bool), trace, scores)
+    return Runs(np.zeros((1, *shape), np.complex64), np.zeros(shape, bool), trace, scores)
 
 
 def _check(measurement: Measurement, start: Start) -> None:
@@ -165,7 +166,7 @@ def _device_name(device: str) -> str:
 
 def _result(runs: Runs, recipe) -> tuple[np.ndarray, np.ndarray]:
     best = runs.objects[: recipe.average_best]
-    return best.mean(0, dtype=np.complex128).astype(np.complex64), runs.supports[0]
+    return best.mean(0, dtype=np.complex128).astype(np.complex64), runs.support
 
 
 def _one(runs: Runs, recipe, keep_runs: bool) -> Reconstruction:

@@ -19,12 +19,12 @@ CPU_BATCH_BYTES = 2**19
 
 @dataclass
 class Runs:
-    """All restarts of one pattern, best first; arrays centred."""
+    """The restarts of one pattern, best first; arrays centred."""
 
     objects: np.ndarray
-    """(R, *grid) complex64, aligned to the first"""
-    supports: np.ndarray
-    """(R, *grid) bool, moved along"""
+    """(K, *grid) complex64, the best K of R, aligned to the first"""
+    support: np.ndarray
+    """(*grid) bool, of the best"""
     error_trace: np.ndarray
     """(R, iterations) float32"""
     scores: dict[str, np.ndarray]
@@ -70,7 +70,7 @@ def batch_size(recipe, shape, device) -> int:
     return int(max(1, min(recipe.restarts, CPU_BATCH_BYTES // item, 8)))
 
 
-def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None) -> Runs:
+def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None, keep=1) -> Runs:
     """Run all restarts of a recipe on one pattern.
 
     Parameters
@@ -82,6 +82,8 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
     initial, support : (*grid) complex64 and bool, centred, optional
         A start object (of the right scale or not) and support; default random inside ``recipe.start_support``.
     watch : Watch, optional
+    keep : int
+        Objects to return, of the best runs.
 
     Returns
     -------
@@ -103,10 +105,19 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
         seen = watch if 0 in indices else replace(watch, preview=None)
         return _run_batch(problem, recipe, seed, indices, initial, first_support, seen)
 
-    runs = _sorted(_collect(run_jobs(run_batch, batches, device, watch.stop)), recipe)
-    if problem.model.probe_modes is not None:  # the illumination fixes the position: only a phase is free
-        return replace(runs, objects=np.stack([match_phase(runs.objects[0], run) for run in runs.objects]))
-    return _aligned(runs, ndim, centre=support is None)
+    runs = _best(run_jobs(run_batch, batches, device, watch.stop), recipe, keep)
+    if support is None and problem.model.probe_modes is None:
+        runs.objects[0], runs.support = centre_on_support(runs.objects[0], runs.support)
+
+    def lay_over_best(index):
+        if problem.model.probe_modes is not None:  # the illumination fixes the position: only a phase is free
+            return match_phase(runs.objects[0], runs.objects[index])
+        return align_to(runs.objects[0], runs.objects[index], ndim=ndim).object
+
+    others = range(1, len(runs.objects))
+    for index, aligned in zip(others, run_jobs(lay_over_best, others, torch.device("cpu"), watch.stop), strict=True):
+        runs.objects[index] = aligned
+    return runs
 
 
 def _run_batch(problem, recipe, seed, indices, initial, support, watch):
@@ -127,34 +138,20 @@ def _run_batch(problem, recipe, seed, indices, initial, support, watch):
     )
 
 
-def _collect(parts) -> Runs:
-    traces = np.concatenate([part[2] for part in parts])
+def _best(parts, recipe, keep) -> Runs:
+    """Rank all runs by the recipe's score and copy the objects of the best."""
+    scores = {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]}
+    order = np.argsort(scores.get(recipe.select, scores["poisson_nll"]), kind="stable")
+    traces = np.concatenate([part[2] for part in parts])[order]
     reached = np.isfinite(traces).any(axis=0)  # an early stop leaves the rest of the plan empty
+    objects = [object_ for part in parts for object_ in part[0]]
+    supports = [support for part in parts for support in part[1]]
     return Runs(
-        np.concatenate([part[0] for part in parts]),
-        np.concatenate([part[1] for part in parts]),
+        np.stack([objects[index] for index in order[:keep]]),
+        supports[order[0]],
         traces[:, reached],
-        {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]},
+        {name: values[order] for name, values in scores.items()},
     )
-
-
-def _sorted(runs: Runs, recipe) -> Runs:
-    score = runs.scores.get(recipe.select, runs.scores["poisson_nll"])
-    order = np.argsort(score, kind="stable")
-    scores = {name: values[order] for name, values in runs.scores.items()}
-    return Runs(runs.objects[order], runs.supports[order], runs.error_trace[order], scores)
-
-
-def _aligned(runs: Runs, ndim, centre: bool) -> Runs:
-    """Centre the best run on its support and align the others to it (twin, sub-pixel shift, phase)."""
-    objects, supports = runs.objects, runs.supports
-    if centre:
-        objects[0], supports[0] = centre_on_support(objects[0], supports[0])
-    for index in range(1, len(objects)):
-        aligned = align_to(objects[0], objects[index], ndim=ndim)
-        objects[index] = aligned.object
-        supports[index] = move_support(supports[index], aligned)
-    return runs
 
 
 def match_phase(reference, moving):
@@ -174,11 +171,3 @@ def centre_on_support(object_, support):
         shifts.append(size // 2 - round(angle / (2 * np.pi) * size))
     axes = tuple(range(support.ndim))
     return np.roll(object_, shifts, axes), np.roll(support, shifts, axes)
-
-
-def move_support(support, aligned):
-    """Apply an alignment's twin and (rounded) shift to a support."""
-    axes = tuple(range(support.ndim))
-    if aligned.twin:
-        support = np.roll(np.flip(support), [1 - size % 2 for size in support.shape], axes)
-    return np.roll(support, [round(float(s)) for s in aligned.shift_px], axes)
