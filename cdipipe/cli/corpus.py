@@ -66,6 +66,7 @@ def make_plan(kind: str, folder: Path, wanted: dict, settings: list[str] | None)
     InputError   an option is missing or impossible
     """
     from cdipipe.io.corpus import Plan, read_plan, samples_per_chunk
+    from cdipipe.provenance import file_sha256
     from cdipipe.settings import parse_settings, validate
     from cdipipe.simulate.batches import sample_bytes
     from cdipipe.simulate.registry import get_scene
@@ -91,6 +92,7 @@ def make_plan(kind: str, folder: Path, wanted: dict, settings: list[str] | None)
         count=given["count"],
         shards=given["shards"],
         chunk_samples=given.get("chunk_samples") or samples_per_chunk(size),
+        inputs={path.name: file_sha256(path) for path in parameters.all_files()},
     )
 
 

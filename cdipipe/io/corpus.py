@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Plan:
     kind, parameters, seed : scene, all its parameters as plain data, and the seed; sample ``i`` depends on nothing else
     count, shards : samples in all, and over how many shards they are spread, in order
     chunk_samples : samples per chunk
+    inputs : name -> SHA-256 of the files that the samples are drawn from
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Plan:
     count: int
     shards: int
     chunk_samples: int
+    inputs: dict[str, str] = field(default_factory=dict)
 
     def shard_range(self, shard: int) -> range:
         """Global indices of the samples of a shard."""

@@ -5,6 +5,7 @@ Everything is off by default. No torch here: a configuration is validated before
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -61,6 +62,13 @@ class MaskParameters(BaseModel):
                 floor = "" if least is None else f", the lower at least {least}"
                 raise ValueError(f"{name} {(low, high)}: expected a range low, high{floor}")
         return self
+
+    def files(self) -> list[Path]:
+        """Files of irregular masks: the one given, or all in the folder given."""
+        if self.irregular in (None, "strokes"):
+            return []
+        place = Path(self.irregular).expanduser()
+        return sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
 
 
 class FresnelParameters(BaseModel):

@@ -37,8 +37,12 @@ class SceneParameters(BaseModel):
     )
 
     def input_files(self) -> list[Path]:
-        """Files that the scene reads, for the provenance."""
+        """Files that the scene itself reads."""
         return []
+
+    def all_files(self) -> list[Path]:
+        """Every file that a sample depends on, those of the detector's masks among them, for the provenance."""
+        return [*self.input_files(), *self.detector.mask.files()]
 
 
 @dataclass(frozen=True)

@@ -200,3 +200,17 @@ def test_splits_of_arrays():
     drawn = {split: {int(b.get(i)[0, 0]) for i in range(b.length)} for split, b in bank.items()}
     assert drawn["train"] | drawn["test"] == drawn["all"] == set(range(70)) and not drawn["train"] & drawn["test"]
     assert bank["test"].length == 10
+
+
+def test_a_corpus_notices_that_the_images_behind_it_changed(cli, tmp_path):
+    images = tmp_path / "images.npz"
+    rng = np.random.default_rng(1)
+    letters = np.zeros((4, 28, 28), np.uint8)
+    letters[:, 6:22, 8:20] = 255
+    np.savez(images, shapes=letters, densities=rng.integers(0, 255, (4, 32, 32), np.uint8))
+    sources = [f"shapes.npz={images}", "shapes.key=shapes", f"densities.npz={images}", "densities.key=densities"]
+    options = [word for setting in ["size=64", *sources] for word in ("--set", setting)]
+    command = ("corpus", "pseudo_objects", "-o", tmp_path / "C", "--count", 2, *options)
+    assert cli(*command).code == 0 and cli(*command).code == 0
+    np.savez(images, shapes=letters, densities=rng.integers(0, 255, (4, 32, 32), np.uint8))
+    assert "other settings" in cli(*command).complaint
