@@ -206,7 +206,8 @@ def test_collect_makes_one_row_per_file(cli, tmp_path):
 
 
 def test_export_vti_keeps_axes_values_and_metres(cli, tmp_path):
-    pyvista = pytest.importorskip("pyvista", reason="extra 'paraview' is not installed")
+    import pyvista
+
     _, result, _ = make_records((8, 24, 32))
     write_reconstruction(tmp_path / "R.cxi", result)
     assert cli("export", tmp_path / "R.cxi", "-o", tmp_path / "o.vti").code == 0

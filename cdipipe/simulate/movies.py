@@ -24,7 +24,7 @@ class Material:
 
     Parameters
     ----------
-    electrons_per_m3 : gives delta as of free electrons, within 10 % of tabulated values between the edges
+    electrons_per_m3 : gives delta as of free electrons, an approximation away from the edges
     beta, beta_energy_ev : absorption at one energy; it falls with the fourth power of the energy
     lowest_ev, highest_ev : edges between which this holds
     """
