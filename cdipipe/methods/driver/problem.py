@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
+from cdipipe.metrics.fourier import misfits
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier
 from cdipipe.optics.forward import ForwardModel
@@ -36,7 +38,7 @@ class Problem:
         self._corner_model = self.model.corner()
         self.intensity = fourier.to_corner(intensity, self.ndim).contiguous()
         self.measured = fourier.to_corner(measured, self.ndim).contiguous()
-        self.free = None
+        self.seen, self.free = self.measured, None
         if free_pixels is not None:
             self.free = fourier.to_corner(torch.from_numpy(free_pixels).to(device), self.ndim) & self.measured
             self.measured = self.measured & ~self.free
@@ -74,23 +76,15 @@ class Problem:
         """Adjoint of :meth:`propagate`."""
         return self._corner_model.backpropagate(wavefront)
 
-    def scores(self, exit_wave) -> dict[str, torch.Tensor]:
-        """Misfits of a batch of objects, (B,) float64 each, intensities scaled to the measured total.
+    def scores(self, exit_wave) -> dict[str, np.ndarray]:
+        """Misfits of a batch of objects, (B,) float64 each, as ``evaluate`` defines them; NaN where there is none.
 
-        ``r_factor`` and ``poisson_nll`` on the measured pixels as ``evaluate`` defines them, ``r_factor_free`` on the
-        withheld ones when there are any.
+        ``r_factor`` and ``poisson_nll`` on the measured pixels, ``r_factor_free`` on the withheld ones, if any.
         """
-        rows = [self._score(item) for item in exit_wave]
-        return {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in rows[0]}
-
-    def _score(self, object_) -> dict[str, float]:
-        predicted = self.predict_intensity(object_[None])[0].double()
-        measured, counts = self.measured, self.intensity.clamp(min=0).double()
-        predicted *= counts[measured].sum() / predicted[measured].sum().clamp(min=1e-30)
-        model, seen = predicted[measured], counts[measured]
-        scores = {"r_factor": float((model.sqrt() - seen.sqrt()).abs().sum() / seen.sqrt().sum())}
-        scores["poisson_nll"] = float((model - seen + torch.xlogy(seen, seen / model.clamp(min=1e-12))).mean())
-        if self.free is not None and bool(self.free.any()):
-            model, seen = predicted[self.free].sqrt(), counts[self.free].sqrt()
-            scores["r_factor_free"] = float((model - seen).abs().sum() / seen.sum().clamp(min=1e-30))
-        return scores
+        names = ["r_factor", "poisson_nll"] + ["r_factor_free"] * (self.free is not None)
+        counts, seen, free = (None if a is None else a.cpu().numpy() for a in (self.intensity, self.seen, self.free))
+        rows = [
+            misfits(self.predict_intensity(item[None])[0].cpu().numpy().astype(np.float64), counts, seen, free)
+            for item in exit_wave
+        ]
+        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}

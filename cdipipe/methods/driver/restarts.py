@@ -128,7 +128,7 @@ def _run_batch(problem, recipe, seed, indices, initial, support, watch):
     supports = support.expand(len(waves), *problem.shape).contiguous()
     trace = torch.full((len(waves), count_iterations(recipe)), torch.nan, device=problem.device)
     estimate, state = run_recipe(State(torch.stack(waves), supports, trace), problem, recipe, watch)
-    scores = {name: values.numpy() for name, values in problem.scores(estimate).items()}
+    scores = problem.scores(estimate)
     scores["seed"] = np.array(list(indices))
     return (
         fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
