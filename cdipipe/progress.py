@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from cdipipe import interrupt
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -41,6 +43,7 @@ class Progress:
 
     def update(self, steps: int = 1, note: str = "") -> None:
         """Count ``steps`` more; ``note`` (such as an error value) stands behind the count."""
+        interrupt.check()
         self.count += steps
         self.note = note or self.note
         if self.bar is not None:

@@ -16,6 +16,7 @@ import sys
 import typer
 
 import cdipipe.cli
+from cdipipe import interrupt
 from cdipipe.errors import InputError
 
 INPUT_ERRNOS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR}
@@ -70,6 +71,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the ``cdipipe`` script."""
+    interrupt.install()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     code = run()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done or undone; leave with its code

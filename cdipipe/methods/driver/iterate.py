@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from cdipipe import interrupt
 from cdipipe.methods.driver.support import shrink_wrap
 from cdipipe.methods.driver.workers import Stopped
 from cdipipe.methods.registry import get_method
@@ -51,6 +52,7 @@ class Watch:
         """One iteration is done."""
         if self.stop.is_set():
             raise Stopped
+        interrupt.check()
         if self.advance:
             self.advance(1)
         if self.preview and state.done % self.preview_every == 0:
