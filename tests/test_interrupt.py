@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 
-
 SWALLOWED = """
 import os, signal, time
 from cdipipe import interrupt
@@ -39,6 +38,6 @@ def test_an_ignored_interrupt_stays_ignored():
 
 
 def test_progress_asks_for_it():
-    code = "from cdipipe import interrupt; from cdipipe.progress import Progress; interrupt._pressed.set(); Progress(None, 1, 'x').update()"
+    code = "from cdipipe import interrupt, progress; interrupt._pressed.set(); progress.Progress(None, 1, '').update()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "KeyboardInterrupt" in done.stderr and done.returncode != 0
