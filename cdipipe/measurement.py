@@ -70,6 +70,9 @@ class Measurement:
     static_region : (H, W) complex64, optional; (N, H, W) where it differs between shots
         Known structure beside the sample, on the scale of the photons; the patterns are of both together.
     static_support : bool, shape of ``static_region``; None: where that is not zero
+        May be given without ``static_region``: a structure of known place and unknown content.
+    object_support : (H, W) bool, optional; (N, H, W) where it differs between shots
+        Support of the object (of the sample alone beside a static region) that was known before the experiment.
     frame_times_s : (T,) float64, optional
         When each frame of a movie was taken.
     provenance : dict
@@ -85,6 +88,7 @@ class Measurement:
     static_region: np.ndarray | None = None
     static_support: np.ndarray | None = None
     frame_times_s: np.ndarray | None = None
+    object_support: np.ndarray | None = None
 
     def __post_init__(self):
         rank = 2 if self.stack == "single" else 3
@@ -99,15 +103,29 @@ class Measurement:
 
     def _check_extras(self):
         shapes = (self.pattern_shape, self.intensity.shape)
-        for name in ("static_region", "static_support"):
+        for name in ("static_region", "static_support", "object_support"):
             array = getattr(self, name)
             if array is not None and array.shape not in shapes:
                 raise InputError(f"{name} of shape {array.shape} does not fit patterns of shape {self.intensity.shape}")
+        if self.object_support is not None and self.known_static_support is not None:
+            self._check_apart()
         if self.probe_modes is not None and self.probe_modes.shape[1:] != self.pattern_shape:
             raise InputError(f"probe_modes {self.probe_modes.shape} do not fit patterns of shape {self.pattern_shape}")
         times = self.frame_times_s
         if times is not None and times.shape != (self.pattern_count,):
             raise InputError(f"frame_times_s has shape {times.shape}; there are {self.pattern_count} frames")
+
+    def _check_apart(self):
+        shared = int((self.object_support & self.known_static_support).sum())
+        if shared:
+            raise InputError(f"the static region overlaps the object's support in {shared} pixels; they must be apart")
+
+    @property
+    def known_static_support(self) -> np.ndarray | None:
+        """Where the static structure is: as given, or where the static region is not zero; None without one."""
+        if self.static_support is not None or self.static_region is None:
+            return self.static_support
+        return self.static_region != 0
 
     @property
     def pattern_shape(self) -> tuple[int, ...]:
@@ -122,7 +140,7 @@ class Measurement:
         """One pattern of a stack as a measurement of its own (``single``); others return themselves."""
         if self.stack not in ("shots", "movie"):
             return self
-        own = ("measured", "static_region", "static_support")
+        own = ("measured", "static_region", "static_support", "object_support")
         arrays = {name: getattr(self, name) for name in own}
         arrays = {name: a[index] if a is not None and a.ndim == 3 else a for name, a in arrays.items()}
         times = None if self.frame_times_s is None else self.frame_times_s[index : index + 1]

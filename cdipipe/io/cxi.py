@@ -2,7 +2,8 @@
 
 =====================  ==========================================================================================
 measurement            ``/entry_1/data_1/{data,mask}``, soft links into ``instrument_1/detector_1``
-                       ``/entry_1/illumination_1/probe_modes``, ``static_region_1/{object,support}``, ``frame_times``
+                       ``/entry_1/illumination_1/probe_modes``, ``static_region_1/{object,support}``, ``frame_times``,
+                       ``object_support``
 truth, reconstruction  ``/entry_1/image_1/{data,mask,support,...}``, ``image_1/process_1``: method, recipe, error trace
                        ``/entry_1/{runs,run_scores,free_pixels,modes,mode_weights}``; truth: ``extra_1``
 all                    ``/entry_1/process_1/provenance`` (JSON), ``instrument_1/{source_1,detector_1}``

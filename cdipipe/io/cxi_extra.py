@@ -1,4 +1,4 @@
-"""What a scene adds to CXI files: probe modes, static region and frame times; and further truth."""
+"""What a scene adds to CXI files: probe modes, static region, known support and frame times; and further truth."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from cdipipe.measurement import Measurement
 
 MODES_PATH = "/entry_1/illumination_1/probe_modes"
 STATIC_GROUP = "/entry_1/static_region_1"
+SUPPORT_PATH = "/entry_1/object_support"
 TIMES_PATH = "/entry_1/frame_times"
 EXTRA_GROUP = "/entry_1/extra_1"
 PLAIN = "plain"
 
 
 def write_scene(entry: h5py.Group, measurement: Measurement) -> None:
-    """Write the probe modes, static region and frame times that a measurement has."""
+    """Write the probe modes, static region, known support and frame times that a measurement has."""
     if measurement.probe_modes is not None:
         modes = np.asarray(measurement.probe_modes, dtype=np.complex64)
         layout.write_array(layout.make_group(entry, "illumination_1", "NXcollection"), "probe_modes", modes)
-    if measurement.static_region is not None:
-        region, support = measurement.static_region, measurement.static_support
-        support = region != 0 if support is None else support
+    if (support := measurement.known_static_support) is not None:
         group = layout.make_group(entry, "static_region_1", "NXcollection")
-        layout.write_array(group, "object", np.asarray(region, dtype=np.complex64))
         layout.write_array(group, "support", np.asarray(support, dtype=np.uint8))
+        if measurement.static_region is not None:
+            layout.write_array(group, "object", np.asarray(measurement.static_region, dtype=np.complex64))
+    if measurement.object_support is not None:
+        layout.write_array(entry, "object_support", np.asarray(measurement.object_support, dtype=np.uint8))
     if measurement.frame_times_s is not None:
         times = layout.write_array(entry, "frame_times", np.asarray(measurement.frame_times_s, dtype=np.float64))
         layout.write_attributes(times, units="s")
@@ -45,6 +47,7 @@ def _finite(source: Source, name: str, axes: tuple[int, ...], what: str) -> np.n
 def read_scene(source: Source) -> dict[str, Any]:
     """Arguments of Measurement that :func:`write_scene` stored; None for what is absent."""
     support = source.array(f"{STATIC_GROUP}/support", "bool")
+    of_object = source.array(SUPPORT_PATH, "bool")
     times = source.array(TIMES_PATH, dtype=np.float64)
     if times is not None and (times.ndim != 1 or not np.isfinite(times).all()):
         raise InputError(f"{source.where(TIMES_PATH)}: should be finite, (T,); got shape {times.shape}")
@@ -53,6 +56,7 @@ def read_scene(source: Source) -> dict[str, Any]:
         "static_region": _finite(source, f"{STATIC_GROUP}/object", (2, 3), "(H, W) or (N, H, W)"),
         "static_support": None if support is None else support > 0,
         "frame_times_s": times,
+        "object_support": None if of_object is None else of_object > 0,
     }
 
 

@@ -93,8 +93,12 @@ def describe_measurement(measurement: Measurement) -> dict[str, Any]:
 def _known_scene(measurement: Measurement) -> dict[str, Any]:
     """Static region and frame times, where there are any."""
     facts: dict[str, Any] = {}
+    if (known := measurement.object_support) is not None:
+        facts["object_support_px"] = int(known.sum()) // (
+            len(known) if known.ndim > len(measurement.pattern_shape) else 1
+        )
     if (region := measurement.static_region) is not None:
-        support = region != 0 if measurement.static_support is None else measurement.static_support
+        support = measurement.known_static_support
         regions = len(region) if region.ndim > len(measurement.pattern_shape) else 1
         facts["static_region"] = {
             "support_px": int(support.sum()) // (len(support) if support.ndim > len(measurement.pattern_shape) else 1),

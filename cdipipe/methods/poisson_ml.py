@@ -25,7 +25,7 @@ class PoissonMlParameters(IterativeParameters):
 def run(state, problem, parameters, recipe, watch):
     """Lower the Poisson negative log-likelihood inside the support; one trace entry per step."""
     u = problem.project_object(state.exit_wave, state.support)
-    wave = problem.propagate(u)
+    wave = problem.wavefront(u)
     gradient = direction = None
     for _ in range(parameters.iterations):
         new_gradient = _gradient(problem, u, wave, state.support, parameters.background)
@@ -35,8 +35,9 @@ def run(state, problem, parameters, recipe, watch):
         moved = problem.project_object(u + step * direction, state.support)
         if recipe.constraint != "support":
             direction = None  # a projected step breaks conjugacy: start afresh
-        u, wave = moved, problem.propagate(moved)
-        misfit = ((wave.abs() - problem.modulus).abs() * problem.measured).flatten(1).sum(1, dtype=gradient.real.dtype)
+        u, wave = moved, problem.wavefront(moved)
+        modulus = problem.sum_modes(wave.abs().square()).sqrt_()
+        misfit = ((modulus - problem.modulus).abs() * problem.measured).flatten(1).sum(1, dtype=gradient.real.dtype)
         state.record(misfit / problem.modulus_sum)
         watch.tell(state)
     state.exit_wave = u
@@ -45,7 +46,9 @@ def run(state, problem, parameters, recipe, watch):
 
 def _gradient(problem, u, wave, support, background):
     counts = problem.intensity.clamp(min=0) + background
-    weight = (1 - counts / (wave.abs().square() + background)) * problem.measured
+    weight = (1 - counts / (problem.sum_modes(wave.abs().square()) + background)) * problem.measured
+    if wave.ndim > weight.ndim:
+        weight = weight.unsqueeze(1)
     return problem.backpropagate(weight * wave) * support
 
 
@@ -61,12 +64,13 @@ def _conjugate(gradient, previous, direction):
 
 def _line_search(problem, wave, change, background, rounds=4):
     """Newton steps on t of L(|z + t D|^2), from the quadratic model; (B, 1, ...) real, never negative."""
-    axes = tuple(range(1, wave.ndim))
     counts = problem.intensity.clamp(min=0) + background
-    linear, square = 2 * (wave.conj() * change).real, change.abs().square()
-    step = square.new_zeros((wave.shape[0],) + (1,) * (wave.ndim - 1))
+    start = problem.sum_modes(wave.abs().square())
+    linear, square = problem.sum_modes(2 * (wave.conj() * change).real), problem.sum_modes(change.abs().square())
+    axes = tuple(range(1, square.ndim))
+    step = square.new_zeros((square.shape[0],) + (1,) * (square.ndim - 1))
     for _ in range(rounds):
-        intensity = wave.abs().square() + step * linear + step**2 * square + background
+        intensity = start + step * linear + step**2 * square + background
         slope_in = linear + 2 * step * square
         ratio = counts / intensity
         slope = (problem.measured * (1 - ratio) * slope_in).sum(axes, keepdim=True)

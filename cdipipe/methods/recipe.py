@@ -28,7 +28,12 @@ MAX_STEPS = 10_000
 class ShrinkWrap(Parameters):
     """Support from the blurred modulus of the iterate (Marchesini et al. 2003)."""
 
-    every: int = Field(5, ge=0, description="iterations between updates; 0: the start support stays")
+    every: int | None = Field(
+        None,
+        ge=0,
+        description="iterations between updates; 0: the start support stays; not given: 5, or 0 where the measurement "
+        "tells its support",
+    )
     sigma_start_px: float = Field(3.0, ge=0, description="Gaussian blur of the first update")
     sigma_end_px: float = Field(1.0, ge=0, description="blur never goes below this")
     decay: float = Field(0.98, gt=0, le=1, description="factor on the blur from one update to the next")
@@ -63,6 +68,9 @@ class Recipe(Parameters):
     constraint: Constraint = Field("support", description="what the object must satisfy inside its support")
     phase_range_rad: tuple[float, float] = Field(
         (-math.pi / 2, math.pi / 2), description="allowed phases of the constraint 'phase_range'"
+    )
+    use_static_region: bool = Field(
+        True, description="take a known static region as known; False: reconstruct it as part of the object"
     )
     start_support: StartSupport = StartSupport()
     shrink_wrap: ShrinkWrap = ShrinkWrap()

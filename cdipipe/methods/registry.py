@@ -47,6 +47,11 @@ class Method:
         The object that an iterate stands for; P_S P_M u unless given.
     run : ``(state, problem, parameters, recipe, report) -> state``, optional
         A whole step, for methods that are not one update after another (then ``update`` is None).
+    run_stack : ``(problems, start, parameters, recipe, seed, watch) -> StackResult``, optional
+        A whole step on all frames of a movie together, see ``cdipipe.methods.driver.stack``.
+    needs : what a measurement must have: ``static_region``, ``static_support``, ``object_support``, ``probe_modes``,
+        ``movie``
+    uses_static_region : False for a method that reconstructs the static region as part of the object
     shrinks_support : whether shrink-wrap may run during this step
     converged_estimate : whether the iterate itself is an estimate, so that no closing ER block is wanted
     """
@@ -58,6 +63,9 @@ class Method:
     update: Callable[..., Any] | None = None
     estimate: Callable[..., Any] | None = None
     run: Callable[..., Any] | None = None
+    run_stack: Callable[..., Any] | None = None
+    needs: tuple[str, ...] = ()
+    uses_static_region: bool = True
     shrinks_support: bool = True
     converged_estimate: bool = False
 

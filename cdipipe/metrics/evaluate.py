@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,21 +80,34 @@ def _evaluate_pattern(reconstruction, measurement, truth, index, model):
     is_stack = measurement.stack in ("shots", "movie")
     object_ = reconstruction.object[index] if is_stack else reconstruction.object
     free = _pattern_of(reconstruction.free_pixels, index, pattern.intensity.ndim)
+    model = _model_of(model, index)
     predicted = _predict(model, object_)
     metrics = fourier.misfits(predicted, pattern.intensity, pattern.measured, free)
     curves = _radial(predicted, pattern, free)
     if truth is not None:
         true_object = truth.object[index] if is_stack else truth.object
         support = truth.support[index] if is_stack else truth.support
-        more, more_curves = _judge_by_truth(object_, true_object, support)
-        of_truth = fourier.misfits(_predict(model, true_object), pattern.intensity, pattern.measured, free)
+        whole = true_object
+        if pattern.static_region is not None and model.static_region is None:
+            whole = true_object + pattern.static_region  # it was reconstructed as part of the object
+        aligned = _aligned(whole, object_, model)
+        if whole is not true_object:
+            aligned = np.where(pattern.known_static_support, 0, aligned)
+        more, more_curves = _judge_by_truth(aligned, true_object, support)
+        of_truth = fourier.misfits(_predict(model, whole), pattern.intensity, pattern.measured, free)
         metrics |= more | {f"{name}_truth": of_truth[name] for name in ("r_factor", "poisson_nll") if name in of_truth}
         curves |= more_curves
     return metrics, curves
 
 
-def _judge_by_truth(object_, truth, support):
-    aligned = align_to(truth, object_, scale=True).object
+def _aligned(truth, object_, model):
+    """The object laid over the truth as far as the pattern leaves it open: beside a known static region not at all."""
+    if model.freedom == "none":
+        return object_
+    return align_to(truth, object_, scale=True).object
+
+
+def _judge_by_truth(aligned, truth, support):
     metrics = image_metrics(truth, support, aligned)
     frequencies = fourier.ring_frequencies(truth.shape)
     frc = fourier.fourier_ring_correlation(truth, aligned)
@@ -143,7 +156,7 @@ def _propagate(model, object_: np.ndarray, intensity: np.ndarray, used: np.ndarr
     from cdipipe.optics import fourier as transform
 
     exit_wave = transform.to_corner(_tensor(object_), model.ndim)
-    wave = transform.to_centre(model.corner().propagate(exit_wave), model.ndim).numpy()
+    wave = transform.to_centre(model.corner().wavefront(exit_wave), model.ndim).numpy()
     power = np.abs(wave) ** 2
     scale = fourier.intensity_scale(power.sum(axis=0) if wave.ndim > intensity.ndim else power, intensity, used)
     return wave if scale is None else wave * np.sqrt(scale)
@@ -178,6 +191,14 @@ def _forward_model(reconstruction: Reconstruction, rank: int):
     if model.ndim != rank:
         raise InputError(f"the reconstruction's forward model has {model.ndim} axes, the patterns have {rank}")
     return model
+
+
+def _model_of(model, index: int):
+    """The forward model of one pattern, where the static regions of a stack differ."""
+    static = model.static_region
+    if static is None or static.ndim == model.ndim:
+        return model
+    return replace(model, static_region=static[index])
 
 
 def _predict(model, object_: np.ndarray) -> np.ndarray:

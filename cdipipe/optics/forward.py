@@ -1,14 +1,16 @@
 """The forward model: what the detector would see of an object, and the object nearest to what it saw.
 
-    psi_m = P_m O             exit wave of probe mode m; a plane wave (P = 1) when there are no probe modes
+    psi_m = P_m (O + U)        exit wave of probe mode m; a plane wave (P = 1) when there are no probe modes
     I     = sum_m |F psi_m|^2  photons, orthonormal F, incoherent sum over modes
+
+U is a known static region beside the object, if there is one; the object O is then that of the sample alone.
 
 Every method and ``evaluate`` use this one record; a reconstruction's file stores it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,12 @@ from cdipipe.errors import InputError
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier
 
+ARRAYS = ("probe_modes", "static_region")
+
 
 @dataclass(frozen=True)
 class ForwardModel:
-    """Far field, with or without incoherent probe modes.
+    """Far field, with or without incoherent probe modes and a known static region.
 
     Parameters
     ----------
@@ -29,16 +33,32 @@ class ForwardModel:
         Axes of one pattern.
     probe_modes : (M, *grid) complex64, optional
         Illumination at the object, centred.
+    static_region : (*grid) complex64, optional
+        Known structure U beside the object, centred, on the scale of the photons.
     """
 
     ndim: int = 2
     kind: str = "far_field"
     probe_modes: torch.Tensor | None = None
+    static_region: torch.Tensor | None = None
+
+    @property
+    def freedom(self) -> str:
+        """What one pattern leaves open: ``shift`` (and twin and phase), only a ``phase``, or ``none``.
+
+        The illumination fixes the place; a known static region fixes the phase as well.
+        """
+        if self.static_region is not None:
+            return "none"
+        return "shift" if self.probe_modes is None else "phase"
 
     def to(self, device) -> ForwardModel:
         """The same model with its arrays on ``device``."""
-        probe_modes = None if self.probe_modes is None else self.probe_modes.to(device)
-        return ForwardModel(self.ndim, self.kind, probe_modes)
+        return replace(self, **{name: array.to(device) for name, array in self._arrays().items()})
+
+    def _arrays(self) -> dict[str, torch.Tensor]:
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     def predict_intensity(self, object_: torch.Tensor) -> torch.Tensor:
         """Photons on the detector.
@@ -51,9 +71,10 @@ class ForwardModel:
         -------
         (..., *grid) real, zero frequency centred
         """
+        whole = object_ if self.static_region is None else object_ + self.static_region
         if self.probe_modes is None:
-            return fourier.forward(object_, self.ndim).abs().square()
-        waves = self.probe_modes * object_.unsqueeze(-self.ndim - 1)
+            return fourier.forward(whole, self.ndim).abs().square()
+        waves = self.probe_modes * whole.unsqueeze(-self.ndim - 1)
         return fourier.forward(waves, self.ndim).abs().square().sum(-self.ndim - 1)
 
     def project_modulus(self, object_: torch.Tensor, intensity: torch.Tensor, measured=None) -> torch.Tensor:
@@ -76,14 +97,17 @@ class ForwardModel:
     def corner(self) -> CornerModel:
         """The same model for loops that keep arrays in FFT order."""
         probes = None if self.probe_modes is None else fourier.to_corner(self.probe_modes, self.ndim)
-        return CornerModel(self.ndim, probes)
+        model = CornerModel(self.ndim, probes)
+        if self.static_region is None:
+            return model
+        # in double precision: the static region may be thousands of times stronger than the object
+        static = fourier.to_corner(self.static_region.to(torch.complex128), self.ndim)
+        return replace(model, reference=model.propagate(static).to(torch.complex64))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a file."""
         data: dict[str, Any] = {"kind": self.kind, "ndim": self.ndim}
-        if self.probe_modes is not None:
-            data["probe_modes"] = self.probe_modes.cpu().numpy()
-        return data
+        return data | {name: array.cpu().numpy() for name, array in self._arrays().items()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ForwardModel:
@@ -97,9 +121,12 @@ class ForwardModel:
             raise InputError(
                 f"forward model {data.get('kind')!r} of rank {data.get('ndim')!r}; known: far_field, 2 or 3"
             )
-        probes = data.get("probe_modes")
-        probes = None if probes is None else torch.from_numpy(np.ascontiguousarray(probes, dtype=np.complex64))
-        return cls(data.get("ndim", 2), "far_field", probes)
+        arrays = {name: data.get(name) for name in ARRAYS}
+        arrays = {
+            name: None if array is None else torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex64))
+            for name, array in arrays.items()
+        }
+        return cls(data.get("ndim", 2), "far_field", **arrays)
 
 
 @dataclass(frozen=True)
@@ -108,12 +135,19 @@ class CornerModel:
 
     ndim: int
     probe_modes: torch.Tensor | None = None
+    reference: torch.Tensor | None = None
+    """(*grid), or (M, *grid) with probe modes: wavefront of the static region alone"""
 
     def propagate(self, object_: torch.Tensor) -> torch.Tensor:
-        """Wavefronts (..., *grid), or (..., M, *grid) with probe modes."""
+        """Wavefronts of the object alone, (..., *grid), or (..., M, *grid) with probe modes; linear."""
         if self.probe_modes is None:
             return fourier.forward_corner(object_, self.ndim)
         return fourier.forward_corner(self.probe_modes * object_.unsqueeze(-self.ndim - 1), self.ndim)
+
+    def wavefront(self, object_: torch.Tensor) -> torch.Tensor:
+        """Wavefronts of all that stands in the beam: :meth:`propagate` and that of the static region."""
+        alone = self.propagate(object_)
+        return alone if self.reference is None else alone.add_(self.reference)
 
     def backpropagate(self, wavefront: torch.Tensor) -> torch.Tensor:
         """Adjoint of :meth:`propagate`."""
@@ -122,14 +156,16 @@ class CornerModel:
 
     def predict_intensity(self, object_: torch.Tensor) -> torch.Tensor:
         """As :meth:`ForwardModel.predict_intensity`."""
-        intensity = self.propagate(object_).abs().square_()
+        intensity = self.wavefront(object_).abs().square_()
         return intensity if self.probe_modes is None else intensity.sum(-self.ndim - 1)
 
     def project_modulus(self, object_, modulus, measured) -> tuple[torch.Tensor, torch.Tensor]:
         """P_M of a batch (B, *grid) and its misfit sum_measured |A - modulus| per item, (B,) float64."""
-        wavefront = self.propagate(object_)
+        wavefront = self.wavefront(object_)
         misfit = torch.empty(object_.shape[: -self.ndim], dtype=torch.float64, device=object_.device)
         ops.project_modulus_(wavefront, modulus, measured, misfit, self.probe_modes is not None, ndim=self.ndim)
+        if self.reference is not None:
+            wavefront -= self.reference
         waves = fourier.inverse_corner(wavefront, self.ndim)
         if self.probe_modes is None:
             return waves, misfit

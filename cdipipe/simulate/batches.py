@@ -27,7 +27,8 @@ def draw_batch(scene: Scene, parameters: SceneParameters, seed: int, indices: ra
     -------
     Batch
         Arrays ``intensity`` float32, ``object`` complex64, ``support`` and ``measured`` bool, (n, ...) each; where the
-        scene has them ``probe_modes``, ``static_region``, ``static_support``, ``frame_times_s`` and ``extra_NAME``.
+        scene has them ``probe_modes``, ``static_region``, ``static_support``, ``object_support``, ``frame_times_s`` and
+        ``extra_NAME``.
     """
     exposures = expose_many(scene, parameters, seed, indices)
     arrays = {name: np.stack(values) for name, values in _arrays(exposures).items()}
@@ -101,7 +102,7 @@ def _arrays(exposures: list[Exposure]) -> dict[str, list[np.ndarray]]:
         "support": [e.sample.support for e in exposures],
         "measured": [e.measured for e in exposures],
     }
-    for name in ("probe_modes", "static_region", "static_support", "frame_times_s"):
+    for name in ("probe_modes", "static_region", "static_support", "object_support", "frame_times_s"):
         if getattr(exposures[0].sample, name) is not None:
             arrays[name] = [getattr(e.sample, name) for e in exposures]
     for name, value in (exposures[0].sample.extra or {}).items():

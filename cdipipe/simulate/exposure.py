@@ -79,6 +79,7 @@ def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=
         _joined([e.sample.static_region for e in exposures], share=True),
         _joined([e.sample.static_support for e in exposures], share=True),
         first.frame_times_s if count == 1 else None,
+        _joined([e.sample.object_support for e in exposures], share=True),
     )
     objects, supports = ([getattr(e.sample, name) for e in exposures] for name in ("object", "support"))
     return measurement, Truth(_joined(objects), _joined(supports), stack, first.geometry, provenance, extra)

@@ -73,6 +73,13 @@ class LowDoseParameters(SceneParameters):
         description="rows, columns from the sample's centre (the array's) to the static structure's; not given: to the "
         "right, 12 pixels between them at size 256",
     )
+    support_area: float = Field(
+        1.0,
+        ge=0,
+        le=16,
+        description="area of the known support, as a multiple of the sample's own: above 1 it is too large, but "
+        "without the pixels of the static structure; 0: none is known",
+    )
     phase_range_rad: float = Field(
         0.0, description="phase of the sample, peak to peak, 0 to 2 pi; 0: real, non-negative"
     )
@@ -100,6 +107,8 @@ class LowDoseParameters(SceneParameters):
             raise ValueError("probe_sigma_px needs probe 'gaussian'")
         if self.sample_px > self.size:
             raise ValueError(f"object_size {self.sample_px} is larger than the array (size {self.size})")
+        if 0 < self.support_area < 1:
+            raise ValueError(f"support_area {self.support_area} would cut the sample: 0 (none known), or 1 and more")
         self._check_static()
         return self
 
@@ -146,6 +155,13 @@ class LowDoseParameters(SceneParameters):
             _window(self.size, self.sample_px, (0, 0), self.window),
             _window(self.size, self.static_px, self.static_offset, self.window),
         )
+
+    def known_support(self) -> np.ndarray | None:
+        """The support that is told to whoever reconstructs, (size, size) bool."""
+        if not self.support_area:
+            return None
+        side = min(round(self.sample_px * np.sqrt(self.support_area)), self.size)
+        return _window(self.size, side, (0, 0), self.window) & ~self.windows()[1]
 
     def geometry(self) -> Geometry:
         """Far-field geometry in which the object has its pixel."""
@@ -200,6 +216,7 @@ def expose_pair(parameters: LowDoseParameters, pair: Pair, more: dict[str, Any] 
         photons_scaled=True,
         static_region=static,
         static_support=windows[1],
+        object_support=parameters.known_support(),
         geometry=parameters.geometry(),
     )
 

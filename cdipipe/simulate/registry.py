@@ -65,6 +65,7 @@ class Sample:
     static_region : (H, W) complex, optional
         Known structure beside the object, on the object's scale. The pattern is of both together.
     static_support : bool, (H, W); None: where ``static_region`` is not zero
+    object_support : bool, (H, W), optional; what an experimenter would know of the support, perhaps too large
     geometry : energy, distance, pixel, where the scene has them; passed on to the files
     frame_times_s : (T,) float64, optional; of a movie
     """
@@ -78,6 +79,7 @@ class Sample:
     photons_scaled: bool = False
     static_region: np.ndarray | None = None
     static_support: np.ndarray | None = None
+    object_support: np.ndarray | None = None
     geometry: Geometry = field(default_factory=Geometry)
     frame_times_s: np.ndarray | None = None
 

@@ -14,6 +14,8 @@ from cdipipe.methods.driver.workers import Stopped
 from cdipipe.methods.registry import get_method
 
 EARLY_STOP_WINDOW = 20
+SHRINK_EVERY = 5
+"""Iterations between support updates unless the recipe says otherwise or the support is known beforehand."""
 
 
 @dataclass
@@ -110,13 +112,14 @@ def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tenso
 
 def _iterate(state, problem, method, parameters, recipe, shrinks, tail, watch):
     wrap = recipe.shrink_wrap
+    every = SHRINK_EVERY if wrap.every is None and problem.object_support is None else wrap.every
     total = count_iterations(recipe)
     for iteration in range(parameters.iterations):
         state.exit_wave, projected, r_factor = method.update(
             state.exit_wave, problem, state.support, parameters, iteration
         )
         state.record(r_factor)
-        if shrinks and wrap.every and state.done % wrap.every == 0:
+        if shrinks and every and state.done % every == 0:
             share = state.done / total
             state.support = shrink_wrap(projected, state.support, wrap, state.shrink_count, share, problem.ndim)
             state.shrink_count += 1

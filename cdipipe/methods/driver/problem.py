@@ -23,9 +23,27 @@ class Problem:
     device : torch device
     free_pixels : (*grid) bool, optional, centred
         Measured pixels that the reconstruction must not see.
+    use_static_region : bool
+        Whether a static region that the measurement knows is part of the forward model; the object is then that of the
+        sample alone.
+
+    Attributes
+    ----------
+    static_region, static_support : (*grid) complex64 and bool in FFT order, or None
+        The structure beside the object as far as it is known; the region only where the model uses it.
+    object_support : (*grid) bool in FFT order, or None
+        What is known beforehand of the support of the object in this model.
     """
 
-    def __init__(self, pattern: Measurement, constraint, phase_range_rad, device="cpu", free_pixels=None):
+    def __init__(
+        self,
+        pattern: Measurement,
+        constraint,
+        phase_range_rad,
+        device="cpu",
+        free_pixels=None,
+        use_static_region=True,
+    ):
         intensity = torch.from_numpy(pattern.intensity).to(device, torch.float32)
         measured = torch.from_numpy(pattern.measured).to(device)
         self.ndim = intensity.ndim
@@ -33,9 +51,11 @@ class Problem:
         self.device = torch.device(device)
         self.constraint = constraint
         self.phase_range_rad = tuple(phase_range_rad)
-        probes = None if pattern.probe_modes is None else torch.from_numpy(pattern.probe_modes).to(device)
-        self.model = ForwardModel(self.ndim, probe_modes=probes)
+        self.model = forward_model(pattern, use_static_region).to(device)
         self._corner_model = self.model.corner()
+        self.static_region = self._corner(pattern.static_region) if self.model.static_region is not None else None
+        self.static_support = self._corner(pattern.known_static_support)
+        self.object_support = self._corner(known_support(pattern, use_static_region))
         self.intensity = fourier.to_corner(intensity, self.ndim).contiguous()
         self.measured = fourier.to_corner(measured, self.ndim).contiguous()
         self.seen, self.free = self.measured, None
@@ -47,6 +67,21 @@ class Problem:
         self.photons = float((self.intensity.clamp(min=0) * self.measured).sum(dtype=torch.float64))
         if not self.modulus_sum > 0:
             raise InputError("no photons on any measured pixel; nothing can be reconstructed")
+        self.object_photons = self._photons_of_object()
+
+    def _corner(self, array):
+        if array is None:
+            return None
+        return fourier.to_corner(torch.from_numpy(array).to(self.device), self.ndim).contiguous()
+
+    def _photons_of_object(self) -> float:
+        """Photons that the object sends onto the measured pixels; beside a static region what that leaves, roughly."""
+        reference = self._corner_model.reference
+        if reference is None:
+            return self.photons
+        power = reference.abs().square() if reference.ndim == self.ndim else reference.abs().square().sum(0)
+        static = float((power * self.measured).sum(dtype=torch.float64))
+        return max(self.photons - static, self.photons**0.5)
 
     def project_modulus(self, exit_wave):
         """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
@@ -68,9 +103,17 @@ class Problem:
         """Photons of a batch (B, *grid) in FFT order."""
         return self._corner_model.predict_intensity(exit_wave)
 
+    def wavefront(self, exit_wave):
+        """Wavefronts of a batch and of the static region, FFT order."""
+        return self._corner_model.wavefront(exit_wave)
+
     def propagate(self, exit_wave):
-        """Wavefronts of a batch, FFT order."""
+        """Wavefronts of a batch alone, FFT order; linear."""
         return self._corner_model.propagate(exit_wave)
+
+    def sum_modes(self, per_mode):
+        """A real array of wavefronts, summed over the probe modes if there are any: (B, *grid)."""
+        return per_mode if self.model.probe_modes is None else per_mode.sum(-self.ndim - 1)
 
     def backpropagate(self, wavefront):
         """Adjoint of :meth:`propagate`."""
@@ -88,3 +131,19 @@ class Problem:
             for item in exit_wave
         ]
         return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
+def forward_model(pattern: Measurement, use_static_region: bool = True) -> ForwardModel:
+    """The forward model of a measurement; of a stack whose static regions differ, with all of them in front."""
+    arrays = {"probe_modes": pattern.probe_modes, "static_region": pattern.static_region if use_static_region else None}
+    tensors = {n: None if a is None else torch.from_numpy(np.asarray(a, np.complex64)) for n, a in arrays.items()}
+    return ForwardModel(len(pattern.pattern_shape), **tensors)
+
+
+def known_support(pattern: Measurement, use_static_region: bool = True) -> np.ndarray | None:
+    """The support known beforehand; with the static structure where that is reconstructed as part of the object."""
+    support, static = pattern.object_support, pattern.known_static_support
+    apart = use_static_region and pattern.static_region is not None
+    if support is None or static is None or apart:
+        return support
+    return support | static

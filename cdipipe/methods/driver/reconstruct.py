@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,22 +13,15 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.methods.driver.iterate import Watch, count_iterations
-from cdipipe.methods.driver.problem import Problem
+from cdipipe.methods.driver.problem import Problem, forward_model
 from cdipipe.methods.driver.restarts import Runs, batch_size, run_restarts
+from cdipipe.methods.driver.stack import Start, check_needs, run_joint, split_recipe
 from cdipipe.methods.driver.support import check_support
 from cdipipe.methods.driver.workers import run_jobs
 from cdipipe.methods.recipe import Recipe
+from cdipipe.methods.registry import get_method
 from cdipipe.ops import backend
-from cdipipe.optics.forward import ForwardModel
 from cdipipe.progress import progress
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a reconstruction may begin with instead of a random object; arrays centred, shape of the measurement."""
-
-    object: np.ndarray | None = None
-    support: np.ndarray | None = None
 
 
 def reconstruct(
@@ -63,18 +56,19 @@ def reconstruct(
 
     Raises
     ------
-    InputError   no photons, nothing measured, or a start that does not fit
+    InputError   no photons, nothing measured, a start that does not fit, or a method that needs more than there is
     """
     start = start or Start()
+    check_needs(measurement, recipe)
+    recipe = _settle_static_region(recipe)
     free_pixels = _choose_free_pixels(measurement, free_fraction, seed)
     _check(measurement, start)
     began = time.perf_counter()
     keep = recipe.restarts if keep_runs else recipe.average_best
-    patterns = _phase_patterns(measurement, recipe, seed, torch.device(device), start, free_pixels, preview, keep)
+    patterns = _phase_parts(measurement, recipe, seed, torch.device(device), start, free_pixels, preview, keep)
     seconds = time.perf_counter() - began
     one_pattern = measurement.stack in ("single", "volume")
     result = _one(patterns[0], recipe, keep_runs) if one_pattern else _many(patterns, recipe)
-    probes = None if measurement.probe_modes is None else torch.from_numpy(measurement.probe_modes)
     return replace(
         result,
         stack=measurement.stack,
@@ -82,11 +76,41 @@ def reconstruct(
         recipe={**recipe.to_mapping(), "seed": seed, "free_fraction": free_fraction},
         geometry=measurement.geometry,
         free_pixels=free_pixels,
-        forward=ForwardModel(len(measurement.pattern_shape), probe_modes=probes).to_dict(),
+        forward=forward_model(measurement, recipe.use_static_region).to_dict(),
         seconds=seconds,
         device=_device_name(device),
         backend=backend.name(torch.device(device)),
     )
+
+
+def _settle_static_region(recipe):
+    """A method that reconstructs the static region itself decides for the whole recipe."""
+    own = any(not get_method(name).uses_static_region for name, _ in recipe.steps)
+    return recipe.model_copy(update={"use_static_region": False}) if own else recipe
+
+
+def _phase_parts(measurement, recipe, seed, device, start, free_pixels, preview, keep) -> list[Runs]:
+    """Part after part of a recipe, joint steps on all frames together, see ``driver.stack``."""
+    parts = split_recipe(recipe, measurement.stack)
+    if len(parts) == 1 and not parts[0][0]:
+        return _phase_patterns(measurement, recipe, seed, device, start, free_pixels, preview, keep)
+    for is_joint, part in parts:
+        phase = _phase_jointly if is_joint else _phase_patterns
+        patterns = phase(measurement, part, seed, device, start, free_pixels, preview, 1)
+        start = Start(np.stack([runs.objects[0] for runs in patterns]), np.stack([runs.support for runs in patterns]))
+    return patterns
+
+
+def _phase_jointly(measurement, recipe, seed, device, start, free_pixels, _preview, _keep) -> list[Runs]:
+    problems = [
+        _problem(measurement.pattern(index), recipe, device, free_pixels) for index in range(measurement.pattern_count)
+    ]
+    with progress(count_iterations(recipe), recipe.name) as bar:
+        return run_joint(problems, start, recipe, seed, Watch(bar.update))
+
+
+def _problem(pattern, recipe, device, free_pixels) -> Problem:
+    return Problem(pattern, recipe.constraint, recipe.phase_range_rad, device, free_pixels, recipe.use_static_region)
 
 
 def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, preview, keep) -> list[Runs]:
@@ -103,7 +127,7 @@ def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, previ
             pattern = measurement.pattern(index)
             if measurement.pattern_count > 1 and not has_photons(pattern):
                 return blank_runs(pattern.intensity.shape, recipe)
-            problem = Problem(pattern, recipe.constraint, recipe.phase_range_rad, device, free_pixels)
+            problem = _problem(pattern, recipe, device, free_pixels)
             shown = None if preview is None or index else lambda state, done: preview(problem, state, done)
             watch = Watch(advance, shown, recipe.preview_every, stop)
             first = _item(start.object, index, pattern), _item(start.support, index, pattern)
@@ -134,7 +158,11 @@ def _check(measurement: Measurement, start: Start) -> None:
     if start.object is not None and start.object.shape[-len(shape) :] != shape:
         raise InputError(f"start object of shape {start.object.shape} does not fit a pattern of shape {shape}")
     if start.support is not None:
-        check_support(_item(start.support, 0, measurement.pattern(0)), shape)
+        first = measurement.pattern(0)
+        support, static = _item(start.support, 0, first), first.known_static_support
+        check_support(support, shape)
+        if first.static_region is not None and (shared := int((support & static).sum())):
+            raise InputError(f"the support overlaps the static region in {shared} pixels; they must be apart")
 
 
 def _item(array, index, pattern):

@@ -48,7 +48,7 @@ def random_start(problem, support, seed, index):
     else:
         wave = problem.project_object(torch.complex(modulus, torch.zeros_like(modulus)), support)
     norm = wave.abs().square().sum().sqrt().clamp(min=1e-20)
-    return wave * (problem.photons**0.5 / norm)
+    return wave * (problem.object_photons**0.5 / norm)
 
 
 def warm_start(problem, initial, seed, index):
@@ -93,11 +93,14 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
     watch = watch or Watch()
     if support is None:
         first_support = start_support(problem, recipe.start_support)
+        floats = problem.object_support is None and problem.model.freedom == "shift"
     else:
+        floats = False
         first_support = fourier.to_corner(torch.from_numpy(support).to(device), ndim)
     if initial is not None:
         initial = fourier.to_corner(torch.from_numpy(initial).to(device, torch.complex64), ndim)
-        initial = initial * (problem.photons**0.5 / initial.abs().square().sum().sqrt().clamp(min=1e-20))
+        if problem.model.freedom != "none":  # beside a static region the scale is known
+            initial = initial * (problem.photons**0.5 / initial.abs().square().sum().sqrt().clamp(min=1e-20))
     size = batch_size(recipe, problem.shape, device)
     batches = [range(first, min(first + size, recipe.restarts)) for first in range(0, recipe.restarts, size)]
 
@@ -106,11 +109,13 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
         return _run_batch(problem, recipe, seed, indices, initial, first_support, seen)
 
     runs = _best(run_jobs(run_batch, batches, device, watch.stop), recipe, keep)
-    if support is None and problem.model.probe_modes is None:
+    if floats:
         runs.objects[0], runs.support = centre_on_support(runs.objects[0], runs.support)
 
     def lay_over_best(index):
-        if problem.model.probe_modes is not None:  # the illumination fixes the position: only a phase is free
+        if problem.model.freedom == "none":
+            return runs.objects[index]
+        if problem.model.freedom == "phase":
             return match_phase(runs.objects[0], runs.objects[index])
         return align_to(runs.objects[0], runs.objects[index], ndim=ndim).object
 

@@ -26,13 +26,22 @@ def start_support(problem, settings):
 
     Returns
     -------
-    (*grid) bool, FFT order
+    (*grid) bool, FFT order; what the measurement tells of its object's support comes first
+
+    Raises
+    ------
+    InputError   beside a known static region, whose pattern tells nothing of the sample's extent, none is known
 
     References
     ----------
     Marchesini et al., Phys. Rev. B 68, 140101 (2003), doi:10.1103/PhysRevB.68.140101
     """
     shape = problem.shape
+    if problem.object_support is not None:
+        check_support(problem.object_support, shape)
+        return problem.object_support
+    if problem.static_region is not None:
+        raise InputError("the measurement has a static region but does not tell the sample's support: give --support")
     if settings.kind == "full":
         return box_support_corner([max(size // 4, 1) for size in shape], shape, problem.device)
     correlation = autocorrelation_corner(problem.intensity, problem.measured, problem.ndim)

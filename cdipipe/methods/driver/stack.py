@@ -1,0 +1,88 @@
+"""Movies and stacks: patterns one by one, or a step that takes all frames together.
+
+A recipe is cut into parts at its joint steps (methods with ``run_stack``). Each part begins with the objects and
+supports of the part before.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.methods.driver.restarts import Runs
+from cdipipe.methods.registry import get_method
+from cdipipe.optics import fourier
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a reconstruction may begin with instead of a random object; arrays centred, shape of the measurement."""
+
+    object: np.ndarray | None = None
+    support: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """What a joint step makes of a movie of T frames; arrays centred."""
+
+    objects: np.ndarray
+    """(T, *grid) complex64, on the scale of the photons"""
+    supports: np.ndarray
+    """(T, *grid) bool"""
+    error_trace: np.ndarray
+    """(iterations,) float32: R-factor of all frames, or what the method minimises"""
+
+
+def split_recipe(recipe, stack: str):
+    """Parts of a recipe: (True, recipe of one joint step) or (False, recipe of steps for one pattern at a time)."""
+
+    def joint(step):
+        return stack == "movie" and get_method(step[0]).run_stack is not None
+
+    parts = []
+    for is_joint, steps in itertools.groupby(recipe.steps, joint):
+        together = tuple(steps)
+        groups = [(step,) for step in together] if is_joint else [together]
+        parts += [(is_joint, recipe.model_copy(update={"steps": group})) for group in groups]
+    return parts
+
+
+def check_needs(measurement, recipe) -> None:
+    """Raise InputError if a measurement lacks what a method of the recipe needs.
+
+    ``static_region`` is a known structure, ``static_support`` at least its place, ``movie`` frames in time.
+    """
+    has = {
+        "static_region": measurement.static_region is not None,
+        "static_support": measurement.known_static_support is not None,
+        "object_support": measurement.object_support is not None,
+        "probe_modes": measurement.probe_modes is not None,
+        "movie": measurement.stack == "movie",
+    }
+    for name, _ in recipe.steps:
+        for need in get_method(name).needs:
+            if not has[need]:
+                what = "frames of a movie" if need == "movie" else need.replace("_", " ")
+                raise InputError(f"{name} needs a measurement with {what}; this one has none")
+
+
+def run_joint(problems, start: Start, recipe, seed, watch) -> list[Runs]:
+    """One joint step; every frame's result as its only run."""
+    name, parameters = recipe.steps[0]
+    result = get_method(name).run_stack(problems, start, parameters, recipe, seed, watch)
+    trace = np.asarray(result.error_trace, np.float32)[None]
+    return [
+        Runs(object_[None], support, trace, _scores(problem, object_))
+        for problem, object_, support in zip(problems, result.objects, result.supports, strict=True)
+    ]
+
+
+def _scores(problem, object_):
+    import torch
+
+    corner = fourier.to_corner(torch.from_numpy(object_).to(problem.device), problem.ndim)
+    return problem.scores(corner[None]) | {"seed": np.zeros(1)}
