@@ -24,6 +24,11 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @property
+    def planned(self) -> int:
+        """Iterations that a step will tell and record, or fewer: room in the error trace, length of progress bars."""
+        return getattr(self, "iterations", 1)
+
 
 class IterativeParameters(Parameters):
     """Parameters that every iterative method has."""

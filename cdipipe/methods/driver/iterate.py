@@ -34,6 +34,8 @@ class State:
     shrink_count: int = 0
     tail_sum: torch.Tensor | None = None
     tail_count: int = 0
+    seeds: tuple[int, ...] = ()
+    """one for each start, for methods that draw more than their starts"""
 
     def record(self, r_factor: torch.Tensor) -> None:
         """Note the (B,) R-factor of one more iteration."""
@@ -82,7 +84,7 @@ def plan_steps(recipe):
 
 def count_iterations(recipe) -> int:
     """Iterations that a recipe plans, for progress bars."""
-    return sum(getattr(parameters, "iterations", 1) for _, parameters, _ in plan_steps(recipe))
+    return sum(parameters.planned for _, parameters, _ in plan_steps(recipe))
 
 
 def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tensor, State]:

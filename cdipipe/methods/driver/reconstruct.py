@@ -14,7 +14,7 @@ from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.methods.driver.iterate import Watch, count_iterations
 from cdipipe.methods.driver.problem import Problem, forward_model
-from cdipipe.methods.driver.restarts import Runs, batch_size, run_restarts
+from cdipipe.methods.driver.restarts import Runs, batch_size, derive_seed, run_restarts
 from cdipipe.methods.driver.stack import Start, check_needs, run_joint, split_recipe
 from cdipipe.methods.driver.support import check_support
 from cdipipe.methods.driver.workers import run_jobs
@@ -131,7 +131,7 @@ def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, previ
             shown = None if preview is None or index else lambda state, done: preview(problem, state, done)
             watch = Watch(advance, shown, recipe.preview_every, stop)
             first = _item(start.object, index, pattern), _item(start.support, index, pattern)
-            pattern_seed = seed if measurement.pattern_count == 1 else _pattern_seed(seed, index)
+            pattern_seed = seed if measurement.pattern_count == 1 else derive_seed(seed, index)
             return run_restarts(problem, recipe, pattern_seed, *first, watch, keep)
 
         return run_jobs(run_pattern, range(measurement.pattern_count), device, stop)
@@ -172,10 +172,6 @@ def _item(array, index, pattern):
     if array.ndim == pattern.intensity.ndim + 1 and index < len(array):
         return array[index]
     raise InputError(f"a start of shape {array.shape} does not fit patterns of shape {pattern.intensity.shape}")
-
-
-def _pattern_seed(seed: int, index: int) -> int:
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0])
 
 
 def _choose_free_pixels(measurement, fraction, seed):

@@ -31,6 +31,11 @@ class Runs:
     """name -> (R,), among them ``seed``: the index of the start"""
 
 
+def derive_seed(seed: int, index: int) -> int:
+    """A seed of its own for part ``index`` of what ``seed`` decides."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0])
+
+
 def restart_generator(seed: int, index: int, device="cpu") -> torch.Generator:
     """The generator of start ``index``: depends on nothing else, so batches and their order do not matter."""
     state = np.random.SeedSequence([seed, index]).generate_state(2, np.uint32)
@@ -132,7 +137,9 @@ def _run_batch(problem, recipe, seed, indices, initial, support, watch):
         waves = [warm_start(problem, initial, seed, index) for index in indices]
     supports = support.expand(len(waves), *problem.shape).contiguous()
     trace = torch.full((len(waves), count_iterations(recipe)), torch.nan, device=problem.device)
-    estimate, state = run_recipe(State(torch.stack(waves), supports, trace), problem, recipe, watch)
+    seeds = tuple(derive_seed(seed, index) for index in indices)
+    state = State(torch.stack(waves), supports, trace, seeds=seeds)
+    estimate, state = run_recipe(state, problem, recipe, watch)
     scores = problem.scores(estimate)
     scores["seed"] = np.array(list(indices))
     return (
