@@ -6,128 +6,29 @@ here imports torch: the Snakefile itself reads its file through :func:`load_conf
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from cdipipe.config_entries import (
+    AverageOptions,
+    CorpusEntry,
+    Count,
+    GalleryEntry,
+    MeasurementEntry,
+    Name,
+    Pairing,
+    Section,
+    Size,
+    TableEntry,
+    as_options,
+    set_options,
+)
 from cdipipe.errors import InputError
-from cdipipe.settings import load_yaml, unknown_name, validate
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Size = Annotated[int, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A level of the tree: frozen, and a key it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class ImportOptions(Section):
-    """How counts in files become a Measurement; the options of ``cdipipe import``.
-
-    ``files``, ``mask``, ``dark`` and ``whitefield`` are FILE or FILE::KEY, relative to where the workflow runs or, in
-    an entry with ``fetch``, to the folder of that data set.
-    """
-
-    files: list[str] = Field(min_length=1)
-    mask: str | None = None
-    mask_bad: bool = False
-    dark: str | None = None
-    whitefield: str | None = None
-    roi: tuple[Count, Count] | None = None
-    stack: Literal["shots", "movie", "volume"] | None = None
-    dataset: str | None = None
-    axis: list[Count] | None = None
-    corner: bool = False
-    amplitude: bool = False
-    saturation: Positive | None = None
-    threshold: Annotated[float, Field(ge=0)] | None = None
-    bin: list[Size] | None = None
-    crop: list[Size] | None = None
-    centre: list[Count] | None = None
-    no_centre: bool = False
-    energy_ev: Positive | None = None
-    distance_m: Positive | None = None
-    pixel_m: Positive | None = None
-    rocking_step_rad: float | None = None
-
-
-class MeasurementEntry(Section):
-    """One named measurement: simulated (``scene``) or read from files (``import``, perhaps of a public set)."""
-
-    scene: str | None = None
-    seed: Count | None = None
-    set: dict[str, Any] = {}
-    fetch: Name | None = None
-    import_: ImportOptions | None = Field(None, alias="import")
-    export: list[Literal["vti", "npz", "tif"]] = []
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> MeasurementEntry:
-        if (self.scene is None) == (self.import_ is None):
-            raise ValueError("needs exactly one of 'scene' (simulate) and 'import' (read files)")
-        if self.scene is None and (self.set or self.seed is not None):
-            raise ValueError("'set' and 'seed' belong to a 'scene'; an import takes its options under 'import'")
-        if self.fetch and self.import_ is None:
-            raise ValueError("'fetch' names the data set that 'import' reads; a 'scene' takes none")
-        return self
-
-    def located(self) -> ImportOptions:
-        """The import's options with its files where they are, or will be once the data set is fetched."""
-        if self.fetch is None:
-            return self.import_
-        from cdipipe.io.datasets import dataset_folder
-
-        folder = dataset_folder(self.fetch)
-        changed = {"files": [str(folder / name) for name in self.import_.files]}
-        for key in ("mask", "dark", "whitefield"):
-            if name := getattr(self.import_, key):
-                changed[key] = str(folder / name)
-        return self.import_.model_copy(update=changed)
-
-
-class CorpusEntry(Section):
-    """One named corpus: many samples of a scene, made in shards; the options of ``cdipipe corpus``."""
-
-    scene: str
-    count: Size
-    shards: Size = 1
-    seed: Count = 0
-    chunk: Size | None = None
-    set: dict[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _filled(self) -> CorpusEntry:
-        if self.shards > self.count:
-            raise ValueError(f"shards {self.shards}: more than there are samples (count {self.count})")
-        return self
-
-    def options(self) -> list[str]:
-        """Command-line options of ``cdipipe corpus``; folder and shard not included."""
-        numbers = {"count": self.count, "shards": self.shards, "seed": self.seed, "chunk": self.chunk}
-        return [self.scene, *as_options(numbers), *set_options(self.set)]
-
-
-class Pairing(Section):
-    """These methods on these measurements; a list left out means all of them."""
-
-    measurements: list[Name] | None = None
-    methods: list[Name] | None = None
-
-
-class AverageOptions(Section):
-    """The mean of the best aligned runs takes the place of the single best run."""
-
-    keep_best: Size = 5
-    drop: list[Count] = []
-    modes: Size = 3
+from cdipipe.settings import load_yaml, merge, unknown_name, validate
 
 
 class Config(Section):
@@ -141,8 +42,8 @@ class Config(Section):
     output: str = Field(min_length=1)
     measurements: dict[Name, MeasurementEntry] = Field(min_length=1)
     methods: dict[Name, dict[str, Any]] = Field(min_length=1)
-    corpora: dict[Name, CorpusEntry] = {}
-    reconstructions: list[Pairing] = [Pairing()]
+    corpora: dict[Name, CorpusEntry] = Field({})
+    reconstructions: list[Pairing] = Field([Pairing()])
     seed: Count = 0
     restarts: Size = 1
     threads: Size = 1
@@ -150,17 +51,55 @@ class Config(Section):
     keep_runs: bool = True
     free_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     average: AverageOptions | None = None
+    tables: dict[Name, TableEntry] = Field({})
+    galleries: dict[Name, GalleryEntry] = Field({})
+    scale: Name | None = None
+    """which of ``scales`` is laid over the rest"""
+    scales: dict[Name, dict[str, Any]] = Field({})
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:
-        for index, pairing in enumerate(self.reconstructions):
-            for kind, known in (("measurements", self.measurements), ("methods", self.methods)):
-                for name in getattr(pairing, kind) or []:
-                    if name not in known:
-                        raise unknown_name(kind[:-1], name, known, f"reconstructions[{index}].{kind}")
+        for where, kind, names in self._references():
+            known = getattr(self, kind)
+            for name in names:
+                if name not in known:
+                    raise unknown_name(kind[:-1], name, known, where)
         if self.average and not self.keep_runs:
             raise ValueError("average: needs the runs, which keep_runs: false throws away")
         return self
+
+    def _references(self) -> list[tuple[str, str, list[str]]]:
+        """Where entries name others: place, kind of the others, names."""
+        found = []
+        for index, pairing in enumerate(self.reconstructions):
+            place = f"reconstructions[{index}]"
+            found += [(f"{place}.{kind}", kind, getattr(pairing, kind) or []) for kind in ("measurements", "methods")]
+        for name, table in self.tables.items():
+            members = [member for heading in table.columns for member in table.members(heading)]
+            found += [(f"tables.{name}.columns", "measurements", members)]
+            found += [(f"tables.{name}.methods", "methods", table.methods or [])]
+        for name, gallery in self.galleries.items():
+            found += [(f"galleries.{name}.rows", "measurements", list(gallery.rows.values()))]
+            found += [(f"galleries.{name}.methods", "methods", gallery.methods or [])]
+        return found
+
+    def rows_of(self, entry: TableEntry | GalleryEntry) -> list[str]:
+        """Methods of a table or gallery that run on at least one of its measurements, in the order of the file."""
+        if isinstance(entry, GalleryEntry):
+            members = set(entry.rows.values())
+        else:
+            members = {member for heading in entry.columns for member in entry.members(heading)}
+        used = {method for measurement, method in self.pairs() if measurement in members}
+        return [method for method in entry.methods or self.methods if method in used]
+
+    def pairs_of(self, entry: TableEntry | GalleryEntry) -> list[tuple[str, str]]:
+        """(measurement, method) of every reconstruction that a table or gallery shows."""
+        if isinstance(entry, GalleryEntry):
+            members = list(entry.rows.values())
+        else:
+            members = [member for heading in entry.columns for member in entry.members(heading)]
+        rows = self.rows_of(entry)
+        return [pair for pair in self.pairs() if pair[0] in members and pair[1] in rows]
 
     def pairs(self) -> list[tuple[str, str]]:
         """(measurement, method) of every reconstruction, each once, in the order of the file."""
@@ -222,24 +161,26 @@ class Config(Section):
         return as_options(shared | {"free_fraction": self.free_fraction or None})
 
 
-def set_options(settings: Mapping[str, Any]) -> list[str]:
-    """``--set=key=value`` for every parameter of a scene."""
-    return [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
+def at_scale(mapping: Any, where: str, scale: str | None = None) -> Any:
+    """A study's plain data with one of its ``scales`` laid over the rest.
 
+    Parameters
+    ----------
+    scale : which one; None takes what ``scale`` in the mapping says, and without that nothing is laid over
 
-def as_options(settings: Mapping[str, Any] | Section) -> list[str]:
-    """``--key=value`` for every setting: lists joined by commas, flags without value, None and False left out."""
-    settings = settings.model_dump() if isinstance(settings, Section) else settings
-    options = []
-    for key, value in settings.items():
-        flag = "--" + key.replace("_", "-")
-        if value is True:
-            options.append(flag)
-        elif isinstance(value, (list, tuple)):
-            options += [f"{flag}={','.join(map(str, value))}"] if value else []
-        elif value is not None and value is not False:
-            options.append(f"{flag}={value}")
-    return options
+    Raises
+    ------
+    InputError   there is no such scale
+    """
+    if not isinstance(mapping, Mapping):
+        return mapping
+    scale = scale or mapping.get("scale")
+    if scale is None:
+        return mapping
+    scales = mapping.get("scales") or {}
+    if not isinstance(scales, Mapping) or scale not in scales:
+        raise unknown_name("scale", str(scale), scales if isinstance(scales, Mapping) else (), where)
+    return merge(mapping, scales[scale] or {}) | {"scale": scale}
 
 
 def load_config(path: str | Path) -> Config:
@@ -249,11 +190,21 @@ def load_config(path: str | Path) -> Config:
     ------
     InputError   one line that names the file, the key, what was got and what is allowed
     """
+    return check_config(load_mapping(path), str(path))
+
+
+def load_mapping(path: str | Path) -> Any:
+    """The plain data of a configuration file, unchecked.
+
+    Raises
+    ------
+    InputError   not text, or not YAML
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file; expected a configuration in YAML") from error
-    return check_config(load_yaml(text, str(path)), str(path))
+    return load_yaml(text, str(path))
 
 
 def check_config(mapping: Any, where: str) -> Config:
@@ -265,6 +216,7 @@ def check_config(mapping: Any, where: str) -> Config:
     """
     from cdipipe.methods.recipe import recipe_from_mapping
 
+    mapping = at_scale(mapping, where)
     config = validate(Config, mapping, where)
     for name, recipe in config.methods.items():
         recipe_from_mapping({"restarts": config.restarts, **recipe}, where=f"{where}: methods.{name}")

@@ -47,10 +47,23 @@ def write_html(study: Config, source: Path) -> str:
         provenance=collect([source]),
         columns=[(key, *COLUMNS[key]) for key in keys],
         rows=rows,
+        tables=[
+            _table(study, folder, name, entry.title or name) for name, entry in (study.tables | study.galleries).items()
+        ],
         overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
         measurements=measurements,
         corpora=[_corpus(study, folder, name) for name in study.corpora],
     )
+
+
+def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]:
+    """A table or gallery of the study."""
+    if name in study.galleries:
+        caption = f"{title}."
+    else:
+        caption = f"{title}; mean ± standard deviation over the patterns"
+        caption += ", grey: as printed in the paper." if study.tables[name].printed else "."
+    return {"name": name, "title": title, "picture": _picture(folder / "tables" / f"{name}.png", caption)}
 
 
 def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
@@ -87,6 +100,9 @@ def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "settings": _flat(entry.set) if entry.scene else _flat(entry.import_.model_dump(exclude_defaults=True)),
         "pattern": _picture(place / "pattern.png", "Measured intensity, logarithmic; grey pixels were not measured."),
         "comparison": _picture(place / "comparison.png", f"All methods, laid over {truth}.")
+        if name in study.compared()
+        else None,
+        "resolution": _picture(place / "resolution.png", "Resolution of all methods, as far as it can be told.")
         if name in study.compared()
         else None,
         "made": {str(place / "M.cxi"): _flat(read_measurement(place / "M.cxi").provenance)},

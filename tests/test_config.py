@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cdipipe.config import as_options, check_config, load_config
+from cdipipe.config import check_config, load_config
+from cdipipe.config_entries import as_options
 from cdipipe.errors import InputError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "config").rglob("*.yaml"))

@@ -20,8 +20,13 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf")],
     measurement: Annotated[Path | None, typer.Option(help="pattern to show beside the object")] = None,
     truth: Annotated[Path | None, typer.Option(help="simulated object to show beside")] = None,
-    curves: Annotated[Path | None, typer.Option(help="curves.npz of `cdipipe evaluate`, for --diagnostics")] = None,
-    diagnostics: Annotated[Path | None, typer.Option(help="second figure: error traces, resolution, runs")] = None,
+    curves: Annotated[
+        list[Path] | None, typer.Option(help="curves.npz of `cdipipe evaluate`, for --diagnostics; one per object")
+    ] = None,
+    diagnostics: Annotated[
+        Path | None,
+        typer.Option(help="second figure: error traces, resolution, runs; of several objects their resolution"),
+    ] = None,
 ) -> None:
     """Draw a pattern, an object, several objects side by side, or a table of metrics."""
     from cdipipe.figures import canvas
@@ -32,7 +37,7 @@ def command(
     figures = {output: _main_figure(files, measurement, truth)}
     if diagnostics is not None:
         figures[diagnostics] = _diagnostics(files, curves)
-    elif curves is not None:
+    elif curves:
         raise InputError("--curves: belongs to --diagnostics FIG.png, which is not given")
     for path, figure in figures.items():
         canvas.save_figure(figure, path, collect()["command"])
@@ -59,13 +64,17 @@ def _main_figure(files: list[Path], measurement: Path | None, truth: Path | None
     return figures.object_figure(results[0], beside, true_object)
 
 
-def _diagnostics(files: list[Path], curves: Path | None):
+def _diagnostics(files: list[Path], curves: list[Path] | None):
     from cdipipe.figures import diagnostics_figure
+    from cdipipe.figures.study import resolution_figure
     from cdipipe.io.cxi import read_reconstruction
 
-    if len(files) != 1:
-        raise InputError(f"--diagnostics: shows one reconstruction; got {len(files)} files")
-    return diagnostics_figure(read_reconstruction(files[0]), None if curves is None else read_curves(curves))
+    known = [read_curves(path) for path in curves or []]
+    if len(files) == 1 and len(known) < 2:
+        return diagnostics_figure(read_reconstruction(files[0]), known[0] if known else None)
+    if len(files) != len(known):
+        raise InputError(f"--diagnostics: {len(files)} objects need as many --curves; got {len(known)}")
+    return resolution_figure([(label_of(path), one) for path, one in zip(files, known, strict=True)])
 
 
 def _kind(path: Path) -> str | None:

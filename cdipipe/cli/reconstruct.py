@@ -83,6 +83,7 @@ def load_recipe(reference: str) -> dict:
     ------
     InputError   no such file or key, or not YAML
     """
+    from cdipipe.config import at_scale
     from cdipipe.settings import load_yaml
 
     file, _, dotted = reference.partition("::")
@@ -90,7 +91,7 @@ def load_recipe(reference: str) -> dict:
         text = Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not a text file") from error
-    mapping = load_yaml(text, file)
+    mapping = at_scale(load_yaml(text, file), file) if dotted else load_yaml(text, file)
     for key in dotted.split(".") if dotted else []:
         if not isinstance(mapping, dict) or key not in mapping:
             known = ", ".join(map(str, mapping)) if isinstance(mapping, dict) else "nothing"

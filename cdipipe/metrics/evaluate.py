@@ -67,7 +67,7 @@ def evaluate(
         rows.append(row)
         curves.append(curve)
     is_stack = measurement.stack in ("shots", "movie")
-    metrics = statistics.summarise(rows) if is_stack else rows[0]
+    metrics = statistics.summarise(rows) | {"patterns": len(rows)} if is_stack else rows[0]
     joined = {name: _mean_of_valid([curve[name] for curve in curves]) for name in curves[0]}
     if reconstruction.runs is not None and not is_stack and len(reconstruction.runs) > 1:
         more, more_curves = _judge_runs(reconstruction, measurement, model)

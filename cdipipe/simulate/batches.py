@@ -12,7 +12,17 @@ from cdipipe.errors import InputError
 from cdipipe.io.corpus_shard import Batch
 from cdipipe.io.memory import memory_limit_bytes
 from cdipipe.simulate.detector import DetectorParameters
-from cdipipe.simulate.exposure import BYTES_PER_PIXEL, WORKING_BYTES_PER_PIXEL, Exposure, diffract, expose
+from cdipipe.simulate.exposure import (
+    BYTES_PER_PIXEL,
+    DETECTOR,
+    NOISE,
+    OBJECT,
+    WORKING_BYTES_PER_PIXEL,
+    Exposure,
+    diffract,
+    expose,
+    stream,
+)
 from cdipipe.simulate.registry import Sample, Scene, SceneParameters
 
 LARGEST_RECORD_ARRAY = 4096
@@ -48,18 +58,14 @@ def draw_batch(scene: Scene, parameters: SceneParameters, seed: int, indices: ra
 
 def expose_many(scene: Scene, parameters: SceneParameters, seed: int, indices: range) -> list[Exposure]:
     """As ``expose_sample`` for each index; faster where nothing but photons and a plane wave is asked for."""
-    samples = scene.build_many(parameters, [_stream(seed, index, 0) for index in indices])
+    samples = scene.build_many(parameters, [stream(seed, index, OBJECT) for index in indices])
+    noise = [stream(seed, index, NOISE, parameters.noise_draw) for index in indices]
     if parameters.detector == PLAIN_DETECTOR and all(map(_is_plain, samples)):
-        return _expose_plain(samples, parameters.photons, [_stream(seed, index, 1) for index in indices])
+        return _expose_plain(samples, parameters.photons, noise)
     return [
-        expose(sample, parameters, _stream(seed, index, 1), _stream(seed, index, 2))
-        for index, sample in zip(indices, samples, strict=True)
+        expose(sample, parameters, noise_rng, stream(seed, index, DETECTOR))
+        for index, sample, noise_rng in zip(indices, samples, noise, strict=True)
     ]
-
-
-def _stream(seed: int, index: int, kind: int) -> np.random.Generator:
-    """What ``SeedSequence([seed, index]).spawn(3)[kind]`` gives: 0 for the object, 1 the noise, 2 the detector."""
-    return np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(kind,)))
 
 
 def _is_plain(sample: Sample) -> bool:

@@ -125,9 +125,17 @@ def _rank(sample: Sample) -> int:
 
 def expose_sample(scene: Scene, parameters: SceneParameters, seed: int, index: int) -> Exposure:
     """Sample ``index`` of a scene and its counts; depends on nothing but the arguments."""
-    object_stream, noise_stream, detector_stream = np.random.SeedSequence([seed, index]).spawn(3)
-    sample = scene.build(parameters, np.random.default_rng(object_stream))
-    return expose(sample, parameters, np.random.default_rng(noise_stream), np.random.default_rng(detector_stream))
+    sample = scene.build(parameters, stream(seed, index, OBJECT))
+    return expose(sample, parameters, stream(seed, index, NOISE, parameters.noise_draw), stream(seed, index, DETECTOR))
+
+
+OBJECT, NOISE, DETECTOR = range(3)
+
+
+def stream(seed: int, index: int, kind: int, draw: int = 0) -> np.random.Generator:
+    """The generator of sample ``index`` for its ``OBJECT``, its ``NOISE`` or what differs in its ``DETECTOR``."""
+    key = (kind, draw) if draw else (kind,)
+    return np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=key))
 
 
 def expose(

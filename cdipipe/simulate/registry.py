@@ -32,6 +32,9 @@ class SceneParameters(BaseModel):
     photons: float = Field(
         1e6, ge=0, le=1e15, description="mean total detected per pattern, beam stop not counted off; 0: noise-free"
     )
+    noise_draw: int = Field(
+        0, ge=0, description="number of the noise draw: other counts of the same objects on the same detector"
+    )
     detector: DetectorParameters = Field(
         DetectorParameters(), description="coherence, noise, saturation and mask; keys such as detector.coherence_px"
     )

@@ -27,6 +27,8 @@ TINY = {
     },
     "methods": {"mix": {"sequence": "2*(5*ER+10*HIO)+5*ER"}},
     "average": {"keep_best": 2, "modes": 2},
+    "tables": {"both": {"metric": "r_factor", "columns": {"simulated": "simulated", "measured": "measured"}}},
+    "galleries": {"pictures": {"rows": {"simulated": "simulated", "measured": "measured"}}},
 }
 
 
@@ -48,7 +50,10 @@ def snakemake(folder: Path, config: Path, *options: str) -> tuple[int, str]:
 
 def write_study(folder: Path, **changes) -> Path:
     path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump(TINY | changes, sort_keys=False))
+    study = TINY | changes
+    if len(study["measurements"]) < len(TINY["measurements"]):
+        study |= {"tables": {}, "galleries": {}}
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
     return path
 
 
@@ -96,6 +101,7 @@ def test_the_tiny_study_makes_every_output(tiny_study):
         made = {path.name for path in (out / name / "mix").iterdir()}
         assert made >= {"R.cxi", "mean.cxi", "metrics.json", "curves.npz", "object.png", "diagnostics.png"}
     assert (out / "simulated/mix/object.vti").is_file()
+    assert "measured" in (out / "tables/both.tsv").read_text() and (out / "tables/pictures.png").is_file()
     metrics = json.loads((out / "simulated/mix/metrics.json").read_text())
     assert {"r_factor", "complex_correlation", "prtf_runs"} <= set(metrics)
     assert "complex_correlation" not in json.loads((out / "measured/mix/metrics.json").read_text())
@@ -106,7 +112,7 @@ def test_the_tiny_study_makes_every_output(tiny_study):
 
 def test_the_report_needs_no_other_file(tiny_study):
     page = (tiny_study[0] / "out/report.html").read_text()
-    pictures = 1 + 2 * (1 + 2)  # all metrics; of each measurement its pattern and two of its object
+    pictures = 1 + 2 + 2 * (1 + 2)  # all metrics, table, gallery; of each measurement its pattern and two of its object
     assert page.count('src="data:image/png;base64,') == pictures
     assert 'src="http' not in page and "<link" not in page
     commands = ["simulate polygons", "import counts.npy", "plot out/simulated/M.cxi", "plot out/simulated/mix/mean.cxi"]

@@ -64,13 +64,24 @@ rule compare_methods:
             for measurement, method in STUDY.pairs()
             if measurement == wildcards.measurement
         ],
+        curves=lambda wildcards: [
+            f"{OUT}/{measurement}/{method}/curves.npz"
+            for measurement, method in STUDY.pairs()
+            if measurement == wildcards.measurement
+        ],
         truth=truth_of,
     output:
-        report(
+        objects=report(
             f"{MEASUREMENT}/comparison.png",
             caption="../report/comparison.rst",
             category="{measurement}",
             labels={"figure": "comparison"},
+        ),
+        resolution=report(
+            f"{MEASUREMENT}/resolution.png",
+            caption="../report/comparison.rst",
+            category="{measurement}",
+            labels={"figure": "resolution"},
         ),
     log:
         f"{LOGS}.compare.log",
@@ -82,9 +93,72 @@ rule compare_methods:
         runtime=10,
     params:
         truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
+        curves=lambda wildcards, input: shlex.join(f"--curves={path}" for path in input.curves),
         code=code_digest("figures", "io", "metrics/align"),
     shell:
-        "cdipipe plot {input.results} {params.truth} -o {output} > {log} 2>&1"
+        "cdipipe plot {input.results} {params.truth} {params.curves} --diagnostics {output.resolution} "
+        "-o {output.objects} > {log} 2>&1"
+
+
+rule draw_table:
+    input:
+        study=STUDY_FILE,
+        metrics=lambda wildcards: [
+            f"{OUT}/{measurement}/{method}/metrics.json"
+            for measurement, method in STUDY.pairs_of(STUDY.tables[wildcards.table])
+        ],
+    output:
+        figure=report(
+            f"{OUT}/tables/{{table}}.png",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"figure": "{table}"},
+        ),
+        values=f"{OUT}/tables/{{table}}.tsv",
+    log:
+        f"{OUT}/logs/table.{{table}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/table.{{table}}.tsv"
+    wildcard_constraints:
+        table=any_of(STUDY.tables),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("figures", "study_tables"),
+    shell:
+        "cdipipe table {input.study} {wildcards.table} --values {output.values} -o {output.figure} > {log} 2>&1"
+
+
+rule draw_gallery:
+    input:
+        study=STUDY_FILE,
+        results=lambda wildcards: [
+            RESULT.format(measurement=measurement, method=method)
+            for measurement, method in STUDY.pairs_of(STUDY.galleries[wildcards.gallery])
+        ],
+    output:
+        report(
+            f"{OUT}/tables/{{gallery}}.png",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"figure": "{gallery}"},
+        ),
+    log:
+        f"{OUT}/logs/gallery.{{gallery}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/gallery.{{gallery}}.tsv"
+    wildcard_constraints:
+        gallery=any_of(STUDY.galleries),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        code=code_digest("figures", "io", "metrics/align"),
+    shell:
+        "cdipipe table {input.study} {wildcards.gallery} -o {output} > {log} 2>&1"
 
 
 rule plot_metrics:
@@ -138,7 +212,12 @@ rule write_report:
         summary=f"{OUT}/summary.tsv",
         metrics=f"{OUT}/metrics.png",
         patterns=[f"{OUT}/{measurement}/pattern.png" for measurement in STUDY.used()],
-        comparisons=[f"{OUT}/{measurement}/comparison.png" for measurement in STUDY.compared()],
+        comparisons=[
+            f"{OUT}/{measurement}/{figure}.png"
+            for measurement in STUDY.compared()
+            for figure in ("comparison", "resolution")
+        ],
+        tables=[f"{OUT}/tables/{name}.png" for name in [*STUDY.tables, *STUDY.galleries]],
         reconstructions=results("object.png", "diagnostics.png"),
         corpora=[f"{OUT}/{corpus}/{name}" for corpus in STUDY.corpora for name in ("corpus.json", "contact.png")],
         exports=[

@@ -1,0 +1,92 @@
+"""Tables of a study: one metric of some methods over some measurements, with what a paper prints beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cdipipe.config import Config
+from cdipipe.config_entries import TableEntry
+from cdipipe.errors import InputError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Mean, spread and number of patterns of every cell; NaN (and 0 patterns) where nothing was run or printed.
+
+    Parameters
+    ----------
+    rows, columns : names and headings; rows of printed values come last
+    mean, spread, count : (rows, columns) float; spread is the standard deviation over all patterns of a cell
+    printed : number of rows at the end that a paper printed
+    """
+
+    metric: str
+    title: str
+    rows: list[str]
+    columns: list[str | float]
+    mean: np.ndarray
+    spread: np.ndarray
+    count: np.ndarray
+    printed: int
+    axis: str | None = None
+
+
+def fill_table(study: Config, name: str) -> Table:
+    """A table of the study from the metrics.json files in its output folder.
+
+    Raises
+    ------
+    InputError   no such table, or a metrics.json is missing
+    """
+    entry = study.tables[name]
+    methods, columns = study.rows_of(entry), list(entry.columns)
+    cells = [[_cell(study, entry, method, heading) for heading in columns] for method in methods]
+    for values in entry.printed.values():
+        cells.append([(values.get(heading, np.nan), np.nan, 0) for heading in columns])
+    mean, spread, count = np.moveaxis(np.array(cells, np.float64).reshape(len(cells), len(columns), 3), -1, 0)
+    rows = [*methods, *(f"{row} (printed)" for row in entry.printed)]
+    return Table(entry.metric, entry.title or name, rows, columns, mean, spread, count, len(entry.printed), entry.axis)
+
+
+def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float, float, float]:
+    """Mean, standard deviation and number of patterns of one method over the measurements of one column."""
+    pairs = set(study.pairs())
+    parts = []
+    for measurement in entry.members(heading):
+        if (measurement, method) not in pairs:
+            continue
+        metrics = _read(Path(study.output) / measurement / method / "metrics.json")
+        value = metrics.get(entry.metric)
+        if isinstance(value, (int, float)):
+            parts.append((value, metrics.get(f"{entry.metric}_std", 0.0), metrics.get("patterns", 1)))
+    if not parts:
+        return np.nan, np.nan, 0
+    means, spreads, counts = np.array(parts, np.float64).T
+    mean = np.average(means, weights=counts)
+    # of all patterns together: the mean of their squares less the square of their mean
+    square = np.average(spreads**2 + means**2, weights=counts)
+    spread = float(np.sqrt(max(square - mean**2, 0)))
+    return float(mean), spread if counts.sum() > 1 else np.nan, float(counts.sum())
+
+
+def _read(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: missing; run the workflow that makes it first") from error
+
+
+def write_tsv(table: Table) -> str:
+    """The table as tab-separated text: a line per cell that has a value."""
+    lines = ["row\tcolumn\tmetric\tmean\tspread\tpatterns"]
+    for i, row in enumerate(table.rows):
+        for j, column in enumerate(table.columns):
+            if np.isfinite(table.mean[i, j]):
+                spread = f"{table.spread[i, j]:.6g}" if np.isfinite(table.spread[i, j]) else ""
+                cell = f"{table.mean[i, j]:.6g}\t{spread}\t{table.count[i, j]:.0f}"
+                lines.append(f"{row}\t{column}\t{table.metric}\t{cell}")
+    return "\n".join(lines) + "\n"

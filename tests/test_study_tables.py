@@ -1,0 +1,85 @@
+"""Tables of a study: means over patterns and measurements, printed values, scales, and mistakes that are named."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cdipipe.config import at_scale, check_config
+from cdipipe.errors import InputError
+from cdipipe.study_tables import fill_table, write_tsv
+
+STUDY = {
+    "output": "out",
+    "measurements": {name: {"scene": "polygons"} for name in ("a", "b", "c")},
+    "methods": {"er": {"method": "er"}, "hio": {"method": "hio"}},
+    "reconstructions": [{"measurements": ["a", "b"]}, {"measurements": ["c"], "methods": ["hio"]}],
+    "tables": {"t": {"metric": "psnr_db", "columns": {"low": ["a", "b"], "high": "c"}, "printed": {"X": {"high": 40}}}},
+    "galleries": {"g": {"rows": {"first": "a"}}},
+}
+
+
+def study(**changes):
+    return check_config({**STUDY, **changes}, "study")
+
+
+def write_metrics(folder, pairs):
+    for (measurement, method), metrics in pairs.items():
+        place = folder / measurement / method
+        place.mkdir(parents=True)
+        (place / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_cells_are_means_over_all_patterns(tmp_path):
+    config = study(output=str(tmp_path))
+    stack = {"psnr_db": 10.0, "psnr_db_std": 2.0, "patterns": 3}
+    single = {"psnr_db": 20.0}
+    write_metrics(tmp_path, {("a", "er"): stack, ("b", "er"): single, ("a", "hio"): single, ("b", "hio"): {}})
+    write_metrics(tmp_path, {("c", "hio"): single})
+    table = fill_table(config, "t")
+    assert table.rows == ["er", "hio", "X (printed)"] and table.printed == 1
+    values = np.array([10 - np.sqrt(6), 10, 10 + np.sqrt(6), 20.0])  # mean 10, standard deviation 2 of the first three
+    assert table.mean[0, 0] == pytest.approx(values.mean()) and table.spread[0, 0] == pytest.approx(values.std())
+    assert table.count[0, 0] == 4 and table.mean[1, 0] == 20 and np.isnan(table.spread[1, 0])
+    assert np.isnan(table.mean[0, 1]) and table.mean[2].tolist()[1] == 40
+    assert "X (printed)\thigh\tpsnr_db\t40\t\t0" in write_tsv(table)
+
+
+def test_a_missing_result_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"metrics\.json: missing"):
+        fill_table(study(output=str(tmp_path)), "t")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"metric": "r_factor", "columns": {"x": "d"}}, "unknown measurement 'd'"),
+        ({"metric": "r_factor", "columns": {"x": "a"}, "methods": ["oi"]}, "unknown method 'oi'"),
+        ({"metric": "r_factor", "columns": {"x": "a"}, "axis": "photons"}, "columns must be numbers"),
+        ({"metric": "r_factor", "columns": {"x": "a"}, "printed": {"X": {"y": 1}}}, "no column 'y'"),
+    ],
+)
+def test_mistakes_are_named(entry, said):
+    with pytest.raises(InputError, match=said):
+        study(tables={"t": entry})
+
+
+def test_a_scale_is_laid_over_the_rest():
+    scales = {"tiny": {"measurements": {"a": {"set": {"size": 32}}}, "restarts": 2}, "paper": {}}
+    config = study(scales=scales, scale="tiny")
+    assert config.measurements["a"].set == {"size": 32} and config.restarts == 2
+    assert study(scales=scales).measurements["a"].set == {}
+    assert at_scale({**STUDY, "scales": scales}, "study", "tiny")["measurements"]["a"]["set"] == {"size": 32}
+    with pytest.raises(InputError, match="unknown scale 'tny' .did you mean 'tiny'"):
+        study(scales=scales, scale="tny")
+
+
+def test_a_configuration_at_a_scale_can_be_written_and_read_again(tmp_path, cli):
+    import yaml
+
+    source, written = tmp_path / "study.yaml", tmp_path / "tiny.yaml"
+    source.write_text(yaml.safe_dump({**STUDY, "scales": {"tiny": {"restarts": 3}}}))
+    assert cli("config", source, "--scale", "tiny", "-o", written).code == 0
+    assert cli("config", written, "--get", "restarts").out.strip() == "3"
+    assert "unknown table or gallery 'u'" in cli("table", source, "u", "-o", tmp_path / "x.png").complaint
+    assert "has none" in cli("table", source, "g", "-o", tmp_path / "x.png", "--values", tmp_path / "x.tsv").complaint
