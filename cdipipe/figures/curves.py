@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from cdipipe.figures.canvas import LINES, new_figure
+from cdipipe.figures.canvas import LINES, new_figure, show_image
+from cdipipe.figures.objects import crop_box
 from cdipipe.measurement import Reconstruction
 
 FAINT = "#8a8a8a"
@@ -30,6 +31,8 @@ def diagnostics_figure(reconstruction: Reconstruction, curves: Mapping[str, np.n
         draw.append(lambda ax: show_error_traces(ax, reconstruction))
     if _shown_scores(reconstruction):
         draw.append(lambda ax: show_runs(ax, reconstruction))
+    if reconstruction.runs is not None and len(reconstruction.runs) > 2:
+        draw.append(lambda ax: show_spread(ax, reconstruction))
     if reconstruction.mode_weights is not None:
         draw.append(lambda ax: show_modes(ax, reconstruction.mode_weights))
     if any(name in curves for name in CURVES):
@@ -87,6 +90,16 @@ def show_runs(axes: Axes, reconstruction: Reconstruction) -> None:
     axes.set_ylabel(SCORE_NAMES[names[1]] if len(names) > 1 else "rank")
     axes.set_title(f"{len(first)} runs, numbered by rank")
     axes.margins(0.12)
+
+
+def show_spread(axes: Axes, reconstruction: Reconstruction) -> None:
+    """Standard deviation of the amplitude over the stored runs, over its largest mean; a volume's middle plane."""
+    amplitudes = np.abs(reconstruction.runs)
+    mean, spread = amplitudes.mean(0), amplitudes.std(0)
+    box = crop_box(reconstruction.support)
+    plane = spread[box] if spread.ndim == 2 else spread[box][(box[0].stop - box[0].start) // 2]
+    show_image(axes, plane / max(float(mean.max()), 1e-30), cmap="magma", vmin=0)
+    axes.set_title(f"spread of {len(amplitudes)} runs' amplitude")
 
 
 def show_resolution(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
