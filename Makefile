@@ -1,5 +1,6 @@
 # Everything runs in .venv, which the first command sets up; nothing outside this folder is changed.
 CONFIG ?= config/quickstart.yaml
+SCALE ?=
 CORES ?= all
 PYTHON ?= python3
 BENCH ?= kernels speed restarts quality
@@ -25,9 +26,12 @@ $(STAMP): $(BUILD)
 
 install: $(STAMP) ## set up .venv, pinned by constraints.txt
 
-run: $(STAMP) ## run the workflow on CONFIG and print where the report is
-	snakemake --cores $(CORES) --workflow-profile workflow/profiles/local --configfile $(CONFIG)
-	@cdipipe config $(CONFIG) --get output | sed 's|.*|Report: $(CURDIR)/&/report.html|'
+STUDY := $(if $(SCALE),results/$(basename $(notdir $(CONFIG)))-$(SCALE).yaml,$(CONFIG))
+
+run: $(STAMP) ## run the workflow on CONFIG, perhaps at another SCALE of it, and print where the report is
+	$(if $(SCALE),mkdir -p results && cdipipe config $(CONFIG) --scale $(SCALE) -o $(STUDY))
+	snakemake --cores $(CORES) --workflow-profile workflow/profiles/local --configfile $(STUDY)
+	@cdipipe config $(STUDY) --get output | sed 's|.*|Report: $(CURDIR)/&/report.html|'
 
 test: $(STAMP) ## run the tests
 	python -m pytest

@@ -94,10 +94,12 @@ def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
     entry = study.measurements[name]
     truth = "the truth" if entry.scene else "the first object"
     place = folder / name
+    provenance = read_measurement(place / "M.cxi").provenance
     return {
         "name": name,
         "origin": f"simulated, scene {entry.scene}" if entry.scene else "read from " + ", ".join(entry.import_.files),
         "settings": _flat(entry.set) if entry.scene else _flat(entry.import_.model_dump(exclude_defaults=True)),
+        "light": _light(provenance),
         "pattern": _picture(place / "pattern.png", "Measured intensity, logarithmic; grey pixels were not measured."),
         "comparison": _picture(place / "comparison.png", f"All methods, laid over {truth}.")
         if name in study.compared()
@@ -105,9 +107,14 @@ def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "resolution": _picture(place / "resolution.png", "Resolution of all methods, as far as it can be told.")
         if name in study.compared()
         else None,
-        "made": {str(place / "M.cxi"): _flat(read_measurement(place / "M.cxi").provenance)},
+        "made": {str(place / "M.cxi"): _flat(provenance)},
         "results": [_result(study, name, method) for m, method in study.pairs() if m == name],
     }
+
+
+def _light(provenance: dict[str, Any]) -> dict[str, str]:
+    """What a scene tells of its light (photons per pixel in each sense, dose in gray), means over its samples."""
+    return {name.replace("_", " "): f"{np.mean(value):.4g}" for name, value in provenance.get("light", {}).items()}
 
 
 def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
