@@ -9,7 +9,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction, Truth
-from cdipipe.metrics import fourier, statistics
+from cdipipe.metrics import dynamics, fourier, statistics
 from cdipipe.metrics.align import align_to
 from cdipipe.metrics.image import image_metrics
 
@@ -72,6 +72,9 @@ def evaluate(
     if reconstruction.runs is not None and not is_stack and len(reconstruction.runs) > 1:
         more, more_curves = _judge_runs(reconstruction, measurement, model)
         metrics, joined = metrics | more, joined | more_curves
+    if measurement.stack == "movie" and measurement.probe_modes is not None:
+        more, more_curves = _judge_movie(reconstruction, measurement, truth)
+        metrics, joined = metrics | more, joined | more_curves
     return Evaluation(metrics | _circumstances(reconstruction), joined)
 
 
@@ -104,6 +107,10 @@ def _aligned(truth, object_, model):
     """The object laid over the truth as far as the pattern leaves it open: beside a known static region not at all."""
     if model.freedom == "none":
         return object_
+    if model.freedom == "phase":
+        overlap = np.vdot(object_, truth)
+        scale = abs(overlap) / max(float(np.vdot(object_, object_).real), 1e-30)
+        return (object_ * (scale * np.exp(1j * np.angle(overlap)))).astype(object_.dtype)
     return align_to(truth, object_, scale=True).object
 
 
@@ -123,6 +130,12 @@ def _judge_by_truth(aligned, truth, support):
         f"{name}_threshold": np.array(FRC_THRESHOLD),
     }
     return metrics, curves
+
+
+def _judge_movie(reconstruction, measurement, truth):
+    times, pixel = measurement.frame_times_s, measurement.geometry.object_pixel_m(measurement.pattern_shape[-1])
+    true_object = None if truth is None else truth.object
+    return dynamics.judge_movie(reconstruction.object, measurement.probe_modes, true_object, times, pixel)
 
 
 def _judge_runs(reconstruction, measurement, model):
