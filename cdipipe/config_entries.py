@@ -70,6 +70,13 @@ class MeasurementEntry(Section):
             raise ValueError("'fetch' names the data set that 'import' reads; a 'scene' takes none")
         return self
 
+    @property
+    def is_movie(self) -> bool:
+        """Whether the measurement has frames in time, as far as the configuration tells."""
+        if self.import_ is not None:
+            return self.import_.stack == "movie"
+        return self.scene in ("particles", "test_chart") or self.set.get("frames", 1) > 1
+
     def located(self) -> ImportOptions:
         """The import's options with its files where they are, or will be once the data set is fetched."""
         if self.fetch is None:

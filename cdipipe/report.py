@@ -133,6 +133,9 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
             place / "object.png",
             "Amplitude, phase (hidden where the amplitude is below a tenth of its maximum) and support.",
         ),
+        "movie": _picture(place / "movie.gif", "Amplitude and phase of the frames.")
+        if study.measurements[measurement].is_movie
+        else None,
         "diagnostics": _picture(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
         "runs": _runs(result, source),
         "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
@@ -185,9 +188,10 @@ def _picture(path: Path, caption: str) -> dict[str, str]:
 
     content = _bytes(path)
     with Image.open(io.BytesIO(content)) as image:
-        command = image.info.get("Description", "")
+        command = image.info.get("Description") or image.info.get("comment", b"").decode()
+        kind = image.format.lower()
     return {
-        "url": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
+        "url": f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii"),
         "caption": caption,
         "command": command,
     }

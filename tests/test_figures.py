@@ -232,3 +232,21 @@ def test_export_npz_and_tif_hold_the_same_fields(cli, files):
     for page, name in zip(pages, ("amplitude", "phase_rad", "support"), strict=True):
         np.testing.assert_array_equal(page, fields[name].astype(np.float32))
     assert "export writes .vti, .npz, .tif" in cli("export", files / "R.cxi", "-o", files / "o.stl").complaint
+
+
+def test_a_movie_moves_and_only_a_movie(tmp_path, cli):
+    from PIL import Image
+
+    from cdipipe.io.cxi import write_reconstruction
+
+    frames = np.zeros((4, 32, 32), np.complex64)
+    for index, frame in enumerate(frames):
+        frame[8:24, 8 + index : 20 + index] = 1j
+    moving, still = (Reconstruction(o, o != 0, s) for o, s in ((frames, "movie"), (frames[0], "single")))
+    for name, result in (("moving", moving), ("still", still)):
+        write_reconstruction(tmp_path / f"{name}.cxi", result)
+    assert cli("plot", tmp_path / "moving.cxi", "-o", tmp_path / "m.gif").code == 0
+    with Image.open(tmp_path / "m.gif") as picture:
+        assert picture.n_frames == 4 and picture.size == (440, 220)  # two of 21 columns and a gap, 22 rows, enlarged
+        assert b"plot" in picture.info["comment"]
+    assert "only a movie moves" in cli("plot", tmp_path / "still.cxi", "-o", tmp_path / "s.gif").complaint

@@ -17,7 +17,9 @@ def command(
     files: Annotated[
         list[Path], typer.Argument(help="one measurement, one or more reconstructions, or metrics.json files")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf; of a movie also .gif or .webp")
+    ],
     measurement: Annotated[Path | None, typer.Option(help="pattern to show beside the object")] = None,
     truth: Annotated[Path | None, typer.Option(help="simulated object to show beside")] = None,
     curves: Annotated[
@@ -29,9 +31,11 @@ def command(
     ] = None,
 ) -> None:
     """Draw a pattern, an object, several objects side by side, or a table of metrics."""
-    from cdipipe.figures import canvas
+    from cdipipe.figures import canvas, movie
     from cdipipe.provenance import collect
 
+    if output.suffix.lstrip(".").lower() in movie.FORMATS:
+        return _movie(files, output)
     for path in filter(None, (output, diagnostics)):
         canvas.check_figure_path(path)
     figures = {output: _main_figure(files, measurement, truth)}
@@ -41,6 +45,16 @@ def command(
         raise InputError("--curves: belongs to --diagnostics FIG.png, which is not given")
     for path, figure in figures.items():
         canvas.save_figure(figure, path, collect()["command"])
+
+
+def _movie(files: list[Path], output: Path) -> None:
+    from cdipipe.figures.movie import write_movie
+    from cdipipe.io.cxi import read_reconstruction
+    from cdipipe.provenance import collect
+
+    if len(files) != 1:
+        raise InputError(f"{output}: a moving picture shows one reconstruction; got {len(files)} files")
+    write_movie(read_reconstruction(files[0]), output, collect()["command"])
 
 
 def _main_figure(files: list[Path], measurement: Path | None, truth: Path | None):

@@ -33,6 +33,10 @@ def diagnostics_figure(reconstruction: Reconstruction, curves: Mapping[str, np.n
         draw.append(lambda ax: show_runs(ax, reconstruction))
     if reconstruction.runs is not None and len(reconstruction.runs) > 2:
         draw.append(lambda ax: show_spread(ax, reconstruction))
+    if "movie_separation" in curves:
+        draw.append(lambda ax: show_frames(ax, curves))
+    if "movie_speed_lag1" in curves:
+        draw.append(lambda ax: show_speeds(ax, curves))
     if reconstruction.mode_weights is not None:
         draw.append(lambda ax: show_modes(ax, reconstruction.mode_weights))
     if any(name in curves for name in CURVES):
@@ -100,6 +104,28 @@ def show_spread(axes: Axes, reconstruction: Reconstruction) -> None:
     plane = spread[box] if spread.ndim == 2 else spread[box][(box[0].stop - box[0].start) // 2]
     show_image(axes, plane / max(float(mean.max()), 1e-30), cmap="magma", vmin=0)
     axes.set_title(f"spread of {len(amplitudes)} runs' amplitude")
+
+
+def show_frames(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
+    """What the phase of every frame is worth: correlation with the truth where it is known, Otsu separation."""
+    separation = curves["movie_separation"]
+    if "movie_correlation" in curves:
+        axes.plot(curves["movie_correlation"], color=LINES[0])
+        axes.set_ylabel("correlation with truth", color=LINES[0])
+        axes = axes.twinx()
+    axes.plot(separation, color=LINES[1], linewidth=0.9)
+    axes.set_ylabel("Otsu separation d'", color=LINES[1])
+    axes.set_xlabel("frame")
+    axes.set_title("phase of the frames")
+
+
+def show_speeds(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
+    """Box plot of the speeds between frames 1 and 10 apart."""
+    lags = [lag for lag in (1, 10) if f"movie_speed_lag{lag}" in curves]
+    values = [1e9 * curves[f"movie_speed_lag{lag}"] for lag in lags]
+    axes.boxplot(values, tick_labels=[f"{lag} frame{'s' * (lag > 1)}" for lag in lags], showmeans=True)
+    axes.set_ylabel("nm/s")
+    axes.set_title("speed of the content")
 
 
 def show_resolution(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:

@@ -57,6 +57,25 @@ rule plot_reconstruction:
         "--diagnostics {output.diagnostics} -o {output.object} > {log} 2>&1"
 
 
+rule plot_movie:
+    input:
+        RESULT,
+    output:
+        f"{METHOD}/movie.gif",
+    log:
+        f"{LOGS}.{{method}}.movie.log",
+    benchmark:
+        f"{BENCHMARKS}.{{method}}.movie.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        code=code_digest("figures", "io"),
+    shell:
+        "cdipipe plot {input} -o {output} > {log} 2>&1"
+
+
 rule compare_methods:
     input:
         results=lambda wildcards: [
@@ -219,6 +238,9 @@ rule write_report:
         ],
         tables=[f"{OUT}/tables/{name}.png" for name in [*STUDY.tables, *STUDY.galleries]],
         reconstructions=results("object.png", "diagnostics.png"),
+        movies=[
+            f"{OUT}/{pair[0]}/{pair[1]}/movie.gif" for pair in STUDY.pairs() if STUDY.measurements[pair[0]].is_movie
+        ],
         corpora=[f"{OUT}/{corpus}/{name}" for corpus in STUDY.corpora for name in ("corpus.json", "contact.png")],
         exports=[
             f"{OUT}/{measurement}/{method}/object.{kind}"
