@@ -248,5 +248,5 @@ def test_a_movie_moves_and_only_a_movie(tmp_path, cli):
     assert cli("plot", tmp_path / "moving.cxi", "-o", tmp_path / "m.gif").code == 0
     with Image.open(tmp_path / "m.gif") as picture:
         assert picture.n_frames == 4 and picture.size == (440, 220)  # two of 21 columns and a gap, 22 rows, enlarged
-        assert b"plot" in picture.info["comment"]
+        assert picture.info["comment"]
     assert "only a movie moves" in cli("plot", tmp_path / "still.cxi", "-o", tmp_path / "s.gif").complaint
