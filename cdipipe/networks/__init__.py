@@ -1,0 +1,1 @@
+"""Networks: plain modules, readable from top to bottom."""
