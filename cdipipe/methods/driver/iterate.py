@@ -36,6 +36,8 @@ class State:
     tail_count: int = 0
     seeds: tuple[int, ...] = ()
     """one for each start, for methods that draw more than their starts"""
+    given: bool = False
+    """whether the first iterates come from a given object, not from random numbers"""
 
     def record(self, r_factor: torch.Tensor) -> None:
         """Note the (B,) R-factor of one more iteration."""

@@ -138,7 +138,7 @@ def _run_batch(problem, recipe, seed, indices, initial, support, watch):
     supports = support.expand(len(waves), *problem.shape).contiguous()
     trace = torch.full((len(waves), count_iterations(recipe)), torch.nan, device=problem.device)
     seeds = tuple(derive_seed(seed, index) for index in indices)
-    state = State(torch.stack(waves), supports, trace, seeds=seeds)
+    state = State(torch.stack(waves), supports, trace, seeds=seeds, given=initial is not None)
     estimate, state = run_recipe(state, problem, recipe, watch)
     scores = problem.scores(estimate)
     scores["seed"] = np.array(list(indices))

@@ -1,0 +1,26 @@
+"""LoDIP: an untrained network as the prior of a dim sample beside a bright and known static region."""
+
+from __future__ import annotations
+
+from cdipipe.methods.prior_fit.parameters import PriorFitParameters
+from cdipipe.methods.registry import Method
+
+
+def run(state, problem, parameters, recipe, watch):
+    """Fit a U-Net whose output, within the support and beside the static region, explains the counts."""
+    from cdipipe.methods.prior_fit.fit import fit_prior
+
+    return fit_prior(state, problem, parameters, recipe, watch)
+
+
+METHOD = Method(
+    name="lodip",
+    summary="Untrained U-Net as the prior of a low-dose sample beside a known static region",
+    reference="Manekar, Negrini, Pham, Jacobs, Srivastava, Osher, Miao, LoDIP: Low light phase retrieval with deep "
+    "image prior, arXiv:2402.17745, doi:10.48550/arXiv.2402.17745",
+    parameters=PriorFitParameters,
+    run=run,
+    needs=("static_region",),
+    shrinks_support=False,
+    converged_estimate=True,
+)
