@@ -1,0 +1,179 @@
+"""3D-CDI-NN: 32 x 32 x 32 Bragg peaks to shape and phase of a crystal; its settings, labels, losses and stages."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from cdipipe.errors import InputError
+from cdipipe.networks.registry import Network, Stage
+from cdipipe.training.settings import NetworkSettings, TrainingSettings
+
+PUBLIC_WIDTHS, PAPER_WIDTHS = (32, 64, 128), (64, 128, 256)
+
+
+class CdiNn3dNetwork(NetworkSettings):
+    size: int = Field(32, ge=8, le=128, description="voxels per axis of patterns and objects")
+    widths: tuple[int, ...] = Field(
+        PUBLIC_WIDTHS,
+        min_length=1,
+        max_length=5,
+        description="channels of each level: those of the public code; the paper's figure has (64, 128, 256), and "
+        "(8, 16, 32) is the small size",
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="after the input and after each convolution")
+    input_gain: float = Field(1.0, gt=0, description="largest value of the input, whatever the photons")
+
+    @model_validator(mode="after")
+    def _halves(self):
+        if self.size % 2 ** len(self.widths):
+            raise ValueError(f"size {self.size} cannot be halved {len(self.widths)} times, once per level of widths")
+        if min(self.widths) < 1:
+            raise ValueError(f"widths {self.widths}: each level needs at least 1 channel")
+        return self
+
+
+class CdiNn3dSettings(TrainingSettings):
+    network: CdiNn3dNetwork = CdiNn3dNetwork()
+    epochs: int = Field(50, ge=1, le=100_000, description="passes over the samples, per stage")
+    stage_epochs: tuple[int, int, int, int] | None = Field(
+        None, description="epochs of the four stages, 0: without it; not given: epochs for each"
+    )
+    centre: Literal["subpixel", "pixel", "none"] = Field(
+        "pixel", description="labels with their centre of mass in the middle"
+    )
+    twin: Literal["rule", "none"] = Field(
+        "rule", description="rule: of the two twins the one with sum S (phi - mean) r^2 >= 0; none: as drawn"
+    )
+    ramp: Literal["keep", "remove"] = Field(
+        "remove",
+        description="remove: the pattern's centre of mass is brought to the middle, which takes a ramp off the phase",
+    )
+    symmetries: bool = Field(True, description="training samples turned and mirrored by one of the 48 of the cube")
+    phase_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of phase / 2 pi")
+    physics_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of the pattern's modulus")
+
+    @model_validator(mode="after")
+    def _some_stage(self):
+        if self.stage_epochs is not None and (min(self.stage_epochs) < 0 or max(self.stage_epochs) < 1):
+            raise ValueError(f"stage_epochs {self.stage_epochs}: expected four numbers, at least one above 0")
+        return self
+
+
+def build(settings: CdiNn3dNetwork):
+    """The module, with fresh weights from torch's generator."""
+    from cdipipe.networks.cdi_nn_3d_model import EncoderTwoDecoders
+
+    return EncoderTwoDecoders(settings.widths, settings.dropout)
+
+
+def prepare(arrays, settings: CdiNn3dSettings, generator):
+    """``inputs`` (B, 1, D, H, W), ``shape`` (largest 1) and ``phase`` (phi / 2 pi + 1/2, 1/2 outside), ``modulus``."""
+    import torch
+
+    from cdipipe.networks.cdi_nn_3d_model import scale_inputs
+    from cdipipe.training import labels
+    from cdipipe.training.noise import draw_noise
+
+    objects, intensity = arrays["object"], arrays["intensity"] * arrays["measured"]
+    axes = (-3, -2, -1)
+    if settings.symmetries and torch.is_grad_enabled():  # validation sees the crystals as they are
+        turn = int(torch.randint(48, (), generator=generator, device=generator.device))
+        objects, intensity = (labels.turn_cube(array, turn) for array in (objects, intensity))
+    if settings.ramp == "remove":
+        objects, intensity = labels.centre_patterns(objects, intensity, 3)
+    intensity = draw_noise(intensity, settings.photons, settings.noise_share, generator)
+    modulus = intensity.clamp(min=0).sqrt()
+    if settings.centre != "none":
+        objects = labels.centre_objects(objects, 3, subpixel=settings.centre == "subpixel")
+    supports = labels.supports_of(objects, 3)
+    if settings.twin == "rule":
+        objects = labels.choose_twins(objects, supports, 3)
+        supports = labels.supports_of(objects, 3)
+    shape = objects.abs() / objects.abs().amax(axes, keepdim=True).clamp(min=1e-12)
+    reference = (objects * objects.abs()).sum(axes, keepdim=True)
+    phase = torch.angle(objects * reference.conj()) * supports
+    inputs = scale_inputs(modulus, settings.network.input_gain)
+    return {"inputs": inputs, "shape": shape * supports, "phase": phase / (2 * math.pi) + 0.5, "modulus": modulus}
+
+
+def _terms(outputs, batch):
+    """Mean absolute errors of shape, phase and pattern."""
+    from cdipipe.networks.cdi_nn_3d_model import EncoderTwoDecoders
+    from cdipipe.training import losses
+
+    outputs = outputs.float()
+    phase, shape = outputs.unbind(1)
+    return {
+        "shape": losses.mean_absolute_error(shape, batch["shape"]),
+        "phase": losses.mean_absolute_error(phase, batch["phase"]),
+        "pattern": losses.modulus_error(EncoderTwoDecoders.to_objects(outputs), batch["modulus"], 3),
+    }
+
+
+def shape_loss(module, batch, settings: CdiNn3dSettings):
+    terms = _terms(module(batch["inputs"]), batch)
+    return terms["shape"], {name: value.detach() for name, value in terms.items()}
+
+
+def phase_loss(module, batch, settings: CdiNn3dSettings):
+    terms = _terms(module(batch["inputs"]), batch)
+    loss = settings.phase_weight * terms["phase"] + settings.physics_weight * terms["pattern"]
+    return loss, {name: value.detach() for name, value in terms.items()}
+
+
+def whole_loss(module, batch, settings: CdiNn3dSettings):
+    terms = _terms(module(batch["inputs"]), batch)
+    loss = terms["shape"] + settings.phase_weight * terms["phase"] + settings.physics_weight * terms["pattern"]
+    return loss, {name: value.detach() for name, value in terms.items()}
+
+
+def stages(settings: CdiNn3dSettings) -> tuple[Stage, ...]:
+    """The paper's four stages: shape; phase on frozen features; phase and features; everything."""
+    epochs = settings.stage_epochs or (settings.epochs,) * 4
+    plan = (
+        ("shape", shape_loss, ("encoder", "shape")),
+        ("phase", phase_loss, ("phase",)),
+        ("phase_and_encoder", phase_loss, ("encoder", "phase")),
+        ("all", whole_loss, ()),
+    )
+    return tuple(
+        Stage(name, loss, parts, count) for (name, loss, parts), count in zip(plan, epochs, strict=True) if count
+    )
+
+
+def apply(module, settings, intensity, measured):
+    """Objects of (B, ...) centred patterns of the network's size; pixels not measured count as dark."""
+    from cdipipe.networks.cdi_nn_3d_model import scale_inputs
+
+    modulus = intensity.clamp(min=0).sqrt() * measured
+    return module.to_objects(module(scale_inputs(modulus, settings.input_gain)))
+
+
+def check_corpus(plan, settings: CdiNn3dSettings) -> None:
+    """Patterns must be cubes of the network's size."""
+    size = plan.parameters.get("size")
+    solid = plan.kind == "crystal" or plan.parameters.get("dimensions") == 3
+    if not solid or size != settings.network.size:
+        what = "volumes" if solid else "planes"
+        raise InputError(
+            f"cdi_nn_3d: the corpus holds {plan.kind} ({what} of size {size}); expected volumes of size "
+            f"{settings.network.size}, from crystal or from polygons with dimensions 3"
+        )
+
+
+NETWORK = Network(
+    name="cdi_nn_3d",
+    summary="encoder and two decoders for 32^3 Bragg peaks: shape and phase of a crystal",
+    reference="Chan et al., Rapid 3D nanoscale coherent imaging via physics-aware deep learning, "
+    "Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486",
+    version=1,
+    settings=CdiNn3dSettings,
+    build=build,
+    prepare=prepare,
+    stages=stages,
+    apply=apply,
+    check_corpus=check_corpus,
+)

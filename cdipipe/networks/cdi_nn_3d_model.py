@@ -1,0 +1,59 @@
+"""The module of 3D-CDI-NN: one encoder, and a decoder each for the phase and for the shape of a crystal."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+
+def convolution(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:
+    return [nn.Conv3d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.Dropout(dropout)]
+
+
+def encoder(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
+    """Dropout on the input, then two convolutions and a halving per level."""
+    layers, channels = [nn.Dropout(dropout)], 1
+    for width in widths:
+        layers += [*convolution(channels, width, dropout), *convolution(width, width, dropout), nn.MaxPool3d(2)]
+        channels = width
+    return nn.Sequential(*layers)
+
+
+def decoder(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
+    """Two convolutions and a doubling per level, widest first; a last convolution to one channel."""
+    layers, channels = [], widths[-1]
+    for width in reversed(widths):
+        layers += [*convolution(channels, width, dropout), *convolution(width, width, dropout)]
+        layers.append(nn.Upsample(scale_factor=2))
+        channels = width
+    last = nn.Conv3d(channels, 1, 3, padding=1)
+    nn.init.constant_(last.bias, 0.1)  # outputs of a ReLU that begins below zero everywhere never learn
+    return nn.Sequential(*layers, last, nn.ReLU())
+
+
+class EncoderTwoDecoders(nn.Module):
+    """Outputs are (phase / 2 pi + 1/2, shape), in the order of the public code."""
+
+    def __init__(self, widths: tuple[int, ...], dropout: float):
+        super().__init__()
+        self.encoder = encoder(widths, dropout)
+        self.phase = decoder(widths, dropout)
+        self.shape = decoder(widths, dropout)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(B, 1, D, H, W) modulus over its maximum to (B, 2, D, H, W)."""
+        features = self.encoder(inputs)
+        return torch.cat([self.phase(features), self.shape(features)], 1)
+
+    @staticmethod
+    def to_objects(outputs: torch.Tensor) -> torch.Tensor:
+        """(B, D, H, W) complex64: shape * exp(2 pi i (p - 1/2))."""
+        phase, shape = outputs.float().unbind(1)
+        return torch.polar(shape, 2 * math.pi * (phase - 0.5))
+
+
+def scale_inputs(modulus: torch.Tensor, gain: float) -> torch.Tensor:
+    """(B, D, H, W) modulus on any scale to the network's input (B, 1, D, H, W), largest value ``gain``."""
+    return (modulus * (gain / modulus.amax((-3, -2, -1), keepdim=True).clamp(min=1e-12)))[:, None]

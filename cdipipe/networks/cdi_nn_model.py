@@ -1,0 +1,86 @@
+"""The modules of CDI NN: from the modulus of a 32 x 32 pattern to an object, by convolutions alone.
+
+The paper has two networks of one structure, one for the shape and one for the phase; our own variant has one network
+with the real and the imaginary part as its outputs, half the work, and no need to fix the global phase.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+SHAPE_CUT = 0.1
+"""The paper's threshold on the predicted shape: below it there is no object."""
+
+
+def convolution(inputs: int, outputs: int, batch_norm: bool) -> list[nn.Module]:
+    norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
+    return [nn.Conv2d(inputs, outputs, 3, padding=1), *norm, nn.ReLU()]
+
+
+def encoder_decoder(inputs: int, outputs: int, widths: tuple[int, ...], batch_norm: bool) -> nn.Sequential:
+    """Two convolutions per level and a halving, down and up again; the last convolution is linear."""
+    layers, channels = [], inputs
+    for width in widths:
+        layers += [*convolution(channels, width, batch_norm), *convolution(width, width, batch_norm), nn.MaxPool2d(2)]
+        channels = width
+    for width in reversed(widths):
+        layers += [*convolution(channels, width, batch_norm), *convolution(width, width, batch_norm)]
+        layers.append(nn.Upsample(scale_factor=2))
+        channels = width
+    return nn.Sequential(*layers, nn.Conv2d(channels, outputs, 3, padding=1))
+
+
+def fold_norms(layers: nn.Sequential) -> nn.Sequential:
+    """The same function with each batch norm folded into the convolution before it; for evaluation only."""
+    folded = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            folded[-1] = nn.utils.fusion.fuse_conv_bn_eval(folded[-1], layer)
+        else:
+            folded.append(layer)
+    return nn.Sequential(*folded)
+
+
+class RealImaginary(nn.Module):
+    """One network; its two outputs are the real and the imaginary part."""
+
+    def __init__(self, widths: tuple[int, ...], batch_norm: bool):
+        super().__init__()
+        self.layers = encoder_decoder(1, 2, widths, batch_norm)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(B, 1, H, W) scaled modulus to (B, 2, H, W)."""
+        return self.layers(inputs)
+
+    @staticmethod
+    def to_objects(outputs: torch.Tensor) -> torch.Tensor:
+        """(B, H, W) complex64."""
+        outputs = outputs.float()
+        return torch.complex(outputs[:, 0], outputs[:, 1])
+
+
+class ShapePhase(nn.Module):
+    """The paper's two networks; outputs are the logits of the shape and of (phase + pi) / 2 pi."""
+
+    def __init__(self, widths: tuple[int, ...], batch_norm: bool):
+        super().__init__()
+        self.shape = encoder_decoder(1, 1, widths, batch_norm)
+        self.phase = encoder_decoder(1, 1, widths, batch_norm)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.shape(inputs), self.phase(inputs)], 1)
+
+    @staticmethod
+    def to_objects(outputs: torch.Tensor) -> torch.Tensor:
+        """(B, H, W) complex64; zero where the shape is not above ``SHAPE_CUT``."""
+        shape, phase = torch.sigmoid(outputs.float()).unbind(1)
+        shape = torch.where(shape > SHAPE_CUT, shape, torch.zeros_like(shape))
+        return torch.polar(shape, 2 * math.pi * (phase - 0.5))
+
+
+def scale_inputs(modulus: torch.Tensor, gain: float) -> torch.Tensor:
+    """(B, H, W) modulus on any scale to the network's input (B, 1, H, W), largest value ``gain``."""
+    return (modulus * (gain / modulus.amax((-2, -1), keepdim=True).clamp(min=1e-12)))[:, None]

@@ -1,0 +1,102 @@
+"""What a network is, and how the networks of this package are found.
+
+A network is one file in this package with a line ``NETWORK = Network(``. Dropping the file in is all it takes: nothing here
+lists names. Such files import no torch at module level, so that a configuration is validated without it; the modules
+themselves stand in a file beside.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cdipipe.networks
+from cdipipe.settings import unknown_name
+from cdipipe.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from cdipipe.io.corpus import Plan
+
+    Tensors = dict[str, torch.Tensor]
+    LossTerms = tuple[torch.Tensor, Tensors]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of a training: what moves, and what is lowered.
+
+    Parameters
+    ----------
+    name : shown in the curve
+    loss : ``(module, batch, settings) -> (loss, terms)``
+        ``batch`` is what ``Network.prepare`` made. ``terms`` are scalars without gradient, for the curve. Call the
+        module itself, not its parts, so that several processes keep in step.
+    parts : prefixes of the names of the parameters that are trained; empty: all. The others stay as they are.
+    epochs : of this stage; None: ``settings.epochs``
+    """
+
+    name: str
+    loss: Callable[[torch.nn.Module, Tensors, Any], LossTerms]
+    parts: tuple[str, ...] = ()
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network and how it is trained.
+
+    Parameters
+    ----------
+    name, summary, reference : str
+        What it is and who described it.
+    version : raised when weights of before no longer fit or no longer mean the same
+    settings : subclass of TrainingSettings
+        Its field ``network`` holds what the module is built from, input scaling included: all that a checkpoint needs
+        to be used. The rest says how to train.
+    build : ``(network_settings) -> torch.nn.Module``
+    prepare : ``(arrays, settings, generator) -> batch``
+        Arrays of a corpus (name -> (B, ...) tensor, on the device) to inputs and labels. ``generator`` is for noise
+        drawn anew; it belongs to this batch alone.
+    stages : ``(settings) -> tuple of Stage``
+    apply : ``(module, network_settings, intensity, measured) -> objects``
+        Inference: (B, *grid) float32 photons and bool, centred, to (B, *grid) complex64 objects on any scale.
+    arrays : names of the arrays of a corpus that ``prepare`` reads
+    check_corpus : ``(plan, settings) -> None``, raises InputError where the network cannot learn from such a corpus
+    """
+
+    name: str
+    summary: str
+    reference: str
+    version: int
+    settings: type[TrainingSettings]
+    build: Callable[[Any], torch.nn.Module]
+    prepare: Callable[[Tensors, Any, torch.Generator], Tensors]
+    stages: Callable[[Any], tuple[Stage, ...]]
+    apply: Callable[[torch.nn.Module, Any, torch.Tensor, torch.Tensor], torch.Tensor]
+    arrays: tuple[str, ...] = ("intensity", "object", "measured")
+    check_corpus: Callable[[Plan, Any], None] | None = None
+
+
+@functools.cache
+def all_networks() -> dict[str, Network]:
+    """Every network by name, in alphabetical order; files without a record, which import torch, are left alone."""
+    networks = {}
+    for file in sorted(Path(cdipipe.networks.__path__[0]).glob("*.py")):
+        if "\nNETWORK = Network(" in file.read_text(encoding="utf-8"):
+            network = importlib.import_module(f"cdipipe.networks.{file.stem}").NETWORK
+            networks[network.name] = network
+    return dict(sorted(networks.items()))
+
+
+def get_network(name: str, where: str = "") -> Network:
+    """The network called ``name``, or an InputError that lists the known ones."""
+    networks = all_networks()
+    if name not in networks:
+        raise unknown_name("network", name, networks, where)
+    return networks[name]

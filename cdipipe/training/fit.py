@@ -1,0 +1,277 @@
+"""The training loop: stages, epochs, steps, on one or several processes through Lightning Fabric.
+
+Every random number of a step is derived from (seed, stage, epoch, step, process), so that a training that was stopped
+at any moment goes on from its last checkpoint with the same bits as one that never stopped (on a CPU).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cdipipe.errors import InputError
+from cdipipe.io.corpus_read import Corpus
+from cdipipe.networks.checkpoint import Checkpoint
+from cdipipe.networks.registry import Network, Stage
+from cdipipe.progress import Progress, progress
+from cdipipe.training import optimisers
+from cdipipe.training.batches import CorpusBatches, FreshBatches, derived_seed, split_corpus
+from cdipipe.training.run_folder import RunFolder
+from cdipipe.training.settings import TrainingSettings
+
+
+def make_fabric(settings: TrainingSettings, device: str = "cpu", devices: int = 1, nodes: int = 1):
+    """Lightning Fabric for these devices; call ``launch()`` on it before :func:`fit`.
+
+    Several processes are started by it, or it joins those that torchrun or SLURM started.
+    """
+    from lightning_fabric import Fabric
+
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and device == "cuda")
+    several = devices * nodes > 1
+    return Fabric(
+        accelerator="cuda" if device == "cuda" else "cpu",
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if several else "auto",
+        precision="bf16-mixed" if bf16 else "32-true",
+    )
+
+
+@dataclass
+class Position:
+    """Where a training is: what is to come next."""
+
+    stage: int = 0
+    epoch: int = 0
+    """of the stage"""
+    step: int = 0
+    """of the epoch"""
+    steps_done: int = 0
+    samples_done: int = 0
+    seconds: float = 0.0
+    best_loss: float = math.inf
+    loss_sum: float = 0.0
+    """of the steps of this epoch"""
+
+
+def fit(
+    network: Network,
+    settings: TrainingSettings,
+    corpus: Corpus,
+    folder: Path,
+    fabric,
+    resume: Checkpoint | None = None,
+    provenance: dict[str, Any] | None = None,
+) -> float:
+    """Train a network, or go on with it; returns the best validation loss of the last stage.
+
+    Parameters
+    ----------
+    folder : of the training, see ``RunFolder``
+    fabric : from :func:`make_fabric`, launched
+    resume : the last checkpoint of a training with the same settings
+    provenance : goes into the checkpoints
+
+    Raises
+    ------
+    InputError   the loss or its gradient is no longer a number; the last checkpoint stays
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(derived_seed(settings.seed, 0))
+        training = _Training(network, settings, corpus, folder, fabric, resume, provenance or {})
+        try:
+            return training.run()
+        finally:
+            training.folder.close()
+
+
+class _Training:
+    """One training under way."""
+
+    def __init__(self, network, settings, corpus, folder, fabric, resume, provenance):
+        self.network, self.settings, self.corpus, self.fabric = network, settings, corpus, fabric
+        self.provenance = provenance
+        self.at = Position(**resume.training["position"]) if resume else Position()
+        self.optimiser_state = resume.training["optimiser"] if resume else None
+        self.folder = RunFolder(Path(folder), list(resume.training["rows"]) if resume else [])
+        self.module = resume.build() if resume else network.build(settings.network)
+        self.module.to(fabric.device, memory_format=_layout(self.module))
+        self.stages = network.stages(settings)
+        samples, kept = split_corpus(corpus, settings.validation_share)
+        where = (fabric.global_rank, fabric.world_size)
+        if settings.samples == "fresh":
+            self.batches = FreshBatches(corpus, network.arrays, settings, *where)
+        else:
+            self.batches = CorpusBatches(corpus, network.arrays, samples, settings, *where)
+        self.validation = CorpusBatches(corpus, network.arrays, kept, settings, *where) if kept else None
+
+    def run(self) -> float:
+        if self.fabric.is_global_zero:
+            self.folder.begin(self.settings)
+        for index in range(self.at.stage, len(self.stages)):
+            self._run_stage(index, self.stages[index])
+        return self.at.best_loss
+
+    def _run_stage(self, index: int, stage: Stage) -> None:
+        epochs = stage.epochs or self.settings.epochs
+        named = _choose_parameters(self.module, stage)
+        optimiser = optimisers.make_optimiser([p for _, p in named], self.settings)
+        if self.optimiser_state is not None:
+            optimiser.load_state_dict(self.optimiser_state)
+            self.optimiser_state = None
+        wrapped, optimiser = self.fabric.setup(self.module, optimiser)
+        total = sum(self.batches.steps(epoch) for epoch in range(self.at.epoch, epochs)) - self.at.step
+        with self._progress(total, f"train {self.network.name}, {stage.name}") as bar:
+            for epoch in range(self.at.epoch, epochs):
+                self._run_epoch(index, stage, epoch, epochs, wrapped, optimiser, named, bar)
+        last = index + 1 == len(self.stages)
+        self.at = Position(**{**vars(self.at), "stage": index + 1, "epoch": 0})
+        if not last:
+            self.at.best_loss = math.inf  # losses of different stages are not of one kind
+            self._save(None, best=False)
+
+    def _progress(self, total: int, text: str):
+        return progress(total, text) if self.fabric.is_global_zero else _Silent(range(total), total, text)
+
+    def _run_epoch(self, index, stage, epoch, epochs, wrapped, optimiser, named, bar) -> None:
+        began, seconds = time.perf_counter(), self.at.seconds
+        steps, where = self.batches.steps(epoch), (index, epoch)
+        if steps == 0:
+            raise InputError(f"{self.corpus.folder}: fewer samples than processes; nothing to train on")
+        self.module.train()
+        for step, arrays in enumerate(self.batches.read(epoch, self.at.step), self.at.step):
+            rate = optimisers.learning_rate(self.settings, epoch + step / steps, epochs)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            batch = self._prepare(arrays, 3, *where, step)
+            torch.manual_seed(derived_seed(self.settings.seed, 4, *where, step, self.fabric.global_rank))
+            loss = self._step(stage, batch, wrapped, optimiser, named, f"epoch {epoch + 1}, step {step + 1}")
+            self.at.step, self.at.loss_sum = step + 1, self.at.loss_sum + loss
+            self.at.steps_done += 1
+            self.at.samples_done += len(batch["inputs"]) * self.fabric.world_size
+            self.at.seconds = seconds + time.perf_counter() - began
+            bar.update(1, note=f"epoch {epoch + 1}, loss {self.at.loss_sum / self.at.step:.4g}")
+            every = self.settings.checkpoint_steps
+            if every and self.at.step % every == 0 and self.at.step < steps:
+                self._save(optimiser, best=False)
+        self._finish_epoch(stage, epoch, optimiser, rate)
+
+    def _finish_epoch(self, stage: Stage, epoch: int, optimiser, rate: float) -> None:
+        """Validate, write a line of the curve and the checkpoints."""
+        began = time.perf_counter()
+        # the sum over processes of their means is enough for a curve: all have the same number of steps
+        train_loss = float(self.fabric.all_reduce(torch.tensor(self.at.loss_sum / self.at.step), reduce_op="mean"))
+        scores = self._validate(stage)
+        loss = scores.get("loss", train_loss)
+        best = loss < self.at.best_loss
+        at = self.at
+        at.best_loss, at.epoch, at.step, at.loss_sum = min(loss, at.best_loss), epoch + 1, 0, 0.0
+        at.seconds += time.perf_counter() - began
+        row = {"stage": stage.name, "epoch": epoch + 1, "step": at.steps_done, "samples": at.samples_done}
+        row |= {"seconds": round(at.seconds, 1), "learning_rate": rate, "train_loss": train_loss}
+        row |= {f"validation_{name}": value for name, value in scores.items()}
+        if self.fabric.is_global_zero:
+            self.folder.add_row(row)
+        self._save(optimiser, best)
+
+    def _step(self, stage, batch, wrapped, optimiser, named, where: str) -> float:
+        """One step of the optimiser; the loss before it."""
+        settings = self.settings
+        optimiser.zero_grad(set_to_none=True)
+        loss, _ = stage.loss(wrapped, batch, settings)
+        self._backward(loss, named, where)
+        if settings.asam_rho:
+            before = optimisers.climb(named, settings.asam_rho, settings.asam_eta)
+            optimiser.zero_grad(set_to_none=True)
+            with optimisers.frozen_statistics(self.module):
+                worst, _ = stage.loss(wrapped, batch, settings)
+            self._backward(worst, named, where)
+            optimisers.descend(before)
+        optimiser.step()
+        return float(loss.detach())
+
+    def _backward(self, loss: torch.Tensor, named, where: str) -> None:
+        """Gradients, clipped. Their norm is the same in all processes, so all of them stop at the same step."""
+        self.fabric.backward(loss)
+        limit = self.settings.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_([p for _, p in named], limit)
+        if not bool(torch.isfinite(norm)):
+            raise InputError(
+                f"the loss is not a number any more in {where} (loss {float(loss.detach()):g}, gradient "
+                f"{float(norm):g}); {self.folder.folder} keeps the checkpoint before; try a lower learning_rate or "
+                "clip_norm=1"
+            )
+
+    def _prepare(self, arrays: dict[str, torch.Tensor], *place: int) -> dict[str, torch.Tensor]:
+        """A batch on the device with its own generator."""
+        device = self.fabric.device
+        generator = torch.Generator(device)
+        generator.manual_seed(derived_seed(self.settings.seed, *place, self.fabric.global_rank))
+        moved = {name: array.to(device, non_blocking=True) for name, array in arrays.items() if name != "index"}
+        return self.network.prepare(moved, self.settings, generator)
+
+    @torch.no_grad()
+    def _validate(self, stage: Stage) -> dict[str, float]:
+        """Means of loss and terms over the validation samples, all processes together."""
+        if self.validation is None:
+            return {}
+        self.module.eval()
+        sums, steps = {}, 0
+        for step, arrays in enumerate(self.validation.read(0)):
+            batch = self._prepare(arrays, 5, step)
+            with self.fabric.autocast():
+                loss, terms = stage.loss(self.module, batch, self.settings)
+            for name, value in {"loss": loss, **terms}.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            steps += 1
+        values = torch.tensor([sums[name] / steps for name in sums]) if steps else torch.zeros(0)
+        means = self.fabric.all_reduce(values, reduce_op="mean")
+        return dict(zip(sums, means.tolist(), strict=True))
+
+    def _save(self, optimiser, best: bool) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        at, plan = self.at, self.corpus.plan
+        state = None if optimiser is None else optimiser.state_dict()
+        checkpoint = Checkpoint(
+            self.network,
+            self.settings,
+            self.module.state_dict(),
+            {"kind": plan.kind, "digest": self.corpus.card["digest"], "count": plan.count},
+            {"steps": at.steps_done, "samples": at.samples_done, "seconds": at.seconds, "best_loss": at.best_loss},
+            self.provenance,
+            {"position": vars(at), "optimiser": state, "rows": self.folder.rows},
+        )
+        self.folder.save(checkpoint, best)
+
+
+class _Silent(Progress):
+    """Counts, says nothing: for all processes but the first."""
+
+    def __enter__(self):
+        self.last_line = math.inf
+        return self
+
+
+def _choose_parameters(module: torch.nn.Module, stage: Stage) -> list[tuple[str, torch.nn.Parameter]]:
+    """Let the stage's parameters move and hold all others."""
+    named = []
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(not stage.parts or name.startswith(stage.parts))
+        parameter.grad = None
+        if parameter.requires_grad:
+            named.append((name, parameter))
+    return named
+
+
+def _layout(module: torch.nn.Module) -> torch.memory_format:
+    """Channels last suits convolutions in two dimensions, on CPUs and GPUs."""
+    flat = any(isinstance(m, torch.nn.Conv2d) for m in module.modules())
+    solid = any(isinstance(m, torch.nn.Conv3d) for m in module.modules())
+    return torch.channels_last if flat and not solid else torch.contiguous_format
