@@ -1,0 +1,83 @@
+"""``cdipipe train``: a corpus in, a network's weights out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdipipe.errors import InputError
+
+
+def command(
+    network: Annotated[str, typer.Argument(help="cdi_nn, cdi_nn_3d or dpr")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder of the training")],
+    corpus: Annotated[Path, typer.Option(help="folder that `cdipipe corpus` made")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, repeated; a wrong key lists what there is")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the training in the folder, if there is one")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="processes, one GPU each, on every node")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="machines; started by SLURM or torchrun")] = 1,
+) -> None:
+    """Train a network on a corpus; best.pt in the folder is for `cdipipe reconstruct --checkpoint`."""
+    from cdipipe.networks.registry import get_network
+
+    chosen = get_network(network)
+    wanted = _settings(chosen, settings or [])
+
+    from cdipipe.cli.reconstruct import choose_device
+    from cdipipe.io.corpus_read import open_corpus
+    from cdipipe.provenance import collect
+    from cdipipe.training.fit import fit, make_fabric
+    from cdipipe.training.run_folder import BEST, LAST, find_last
+
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is no folder; a training leaves several files")
+    samples = open_corpus(corpus)
+    found = find_last(output, resume, network)
+    if found is not None:
+        wanted = _settings_to_resume(chosen, found, wanted, settings or [], samples, output)
+    if chosen.check_corpus is not None:
+        chosen.check_corpus(samples.plan, wanted)
+    fabric = make_fabric(wanted, choose_device(device), devices, nodes)
+    fabric.launch()
+    try:
+        best = fit(chosen, wanted, samples, output, fabric, found, collect())
+    except KeyboardInterrupt:
+        print(f"cdipipe: stopped by Ctrl-C; --resume goes on from {output / LAST}", file=sys.stderr)
+        raise SystemExit(130) from None
+    if fabric.is_global_zero:
+        print(f"{output / BEST}: {network}, best loss {best:.5g}")
+
+
+def _settings(network, pairs: list[str]):
+    from cdipipe.settings import parse_settings, validate
+
+    return validate(network.settings, parse_settings(pairs), network.name)
+
+
+def _settings_to_resume(network, found, wanted, pairs: list[str], corpus, output: Path):
+    """The settings of the training that goes on; only the number of epochs may be another one than before.
+
+    Raises
+    ------
+    InputError   other settings, or another corpus, than those of the training
+    """
+    before = found.settings
+    if corpus.card["digest"] != found.corpus["digest"]:
+        raise InputError(f"{output}: was trained on another corpus than {corpus.folder}; take that one")
+    if not pairs:
+        return before
+    theirs, ours = before.model_dump(), wanted.model_dump()
+    for key, value in ours.items():
+        if value != theirs[key] and key != "epochs":
+            raise InputError(
+                f"{output}: was begun with {key}: {theirs[key]}; got {value}; --resume may change epochs only"
+            )
+    return wanted
