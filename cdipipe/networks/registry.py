@@ -1,8 +1,8 @@
 """What a network is, and how the networks of this package are found.
 
-A network is one file in this package with a line ``NETWORK = Network(``. Dropping the file in is all it takes: nothing here
-lists names. Such files import no torch at module level, so that a configuration is validated without it; the modules
-themselves stand in a file beside.
+A network is one file in this package with a line ``NETWORK = Network(``. Dropping the file in is all it takes: nothing
+here lists names. Such files import no torch at module level, so that a configuration is validated without it; the
+modules themselves stand in a file beside.
 """
 
 from __future__ import annotations
