@@ -7,6 +7,7 @@
 
 #include "common/cuda.h"
 #include "common/simd.h"
+#include "hexplane/hexplane_bindings.h"
 #include "projection/projection.h"
 
 namespace py = pybind11;
@@ -154,6 +155,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("project_modulus_backward", &project_modulus_backward, NoGil());
   module.def("update_object", &update_object, NoGil());
   module.def("update_object_backward", &update_object_backward, NoGil());
+  bind_hexplane(module);
 
   module.def("cuda_compiled", &cuda_compiled);
   module.def("cuda_architectures", &cuda_architectures, "Comma-separated compute capabilities, e.g. '80,90'.");

@@ -18,6 +18,7 @@ from cdipipe.settings import unknown_name
 FOLDER = Path(cdipipe.__file__).parents[1] / "benchmarks"
 BENCHMARKS = {
     "kernels": (["kernels.py"], "one HIO iteration against two bare FFTs; restarts in chunks"),
+    "fields": (["fields.py"], "blocks of plane-factorised features against grid_sample"),
     "speed": (["solvers.py", "speed"], "620 iterations beside cohere (extra 'bench')"),
     "restarts": (["solvers.py", "restarts"], "cost per restart, 1 against 32, and peak memory"),
     "quality": (["solvers.py", "quality"], "20 strong-phase polygons beside cohere (extra 'bench')"),
