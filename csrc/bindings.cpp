@@ -9,6 +9,7 @@
 #include "common/simd.h"
 #include "hexplane/hexplane_bindings.h"
 #include "projection/projection.h"
+#include "wpc/wpc.h"
 
 namespace py = pybind11;
 using namespace cdipipe;
@@ -119,6 +120,53 @@ void update_object_backward(int device, Address exit_wave, Address projected, Ad
 #endif
 }
 
+void window_ratio(int device, Address measured, Address weights, Address ratio, Address valid, int64_t batch,
+                  int64_t height, int64_t width, int64_t out_height, int64_t out_width, int kernel, int stride,
+                  int padding, Address queue) {
+  const wpc::WindowArrays arrays{at<uint8_t>(measured),
+                                 at<float>(weights),
+                                 at<float>(ratio),
+                                 at<uint8_t>(valid),
+                                 batch,
+                                 height,
+                                 width,
+                                 out_height,
+                                 out_width,
+                                 kernel,
+                                 stride,
+                                 padding};
+  if (device == kCpu) return wpc::cpu::window_ratio(arrays, static_cast<int>(queue));
+#ifdef CDIPIPE_WITH_CUDA
+  cuda::set_device(device);
+  wpc::cuda::window_ratio(arrays, at<void>(queue));
+#else
+  no_cuda();
+#endif
+}
+
+void renormalise(int device, Address features, Address ratio, int64_t ratio_stride, Address bias, Address out,
+                 int64_t batch, int64_t channels, int64_t pixels, bool channels_last, bool relu, bool zero_invalid,
+                 Address queue) {
+  const wpc::RenormaliseArrays arrays{at<float>(features),
+                                      at<float>(ratio),
+                                      at<float>(bias),
+                                      at<float>(out),
+                                      ratio_stride,
+                                      batch,
+                                      channels,
+                                      pixels,
+                                      channels_last,
+                                      relu,
+                                      zero_invalid};
+  if (device == kCpu) return wpc::cpu::renormalise(arrays, static_cast<int>(queue));
+#ifdef CDIPIPE_WITH_CUDA
+  cuda::set_device(device);
+  wpc::cuda::renormalise(arrays, at<void>(queue));
+#else
+  no_cuda();
+#endif
+}
+
 bool cuda_compiled() {
 #ifdef CDIPIPE_WITH_CUDA
   return true;
@@ -156,6 +204,9 @@ PYBIND11_MODULE(_native, module) {
   module.def("update_object", &update_object, NoGil());
   module.def("update_object_backward", &update_object_backward, NoGil());
   bind_hexplane(module);
+
+  module.def("window_ratio", &window_ratio, NoGil());
+  module.def("renormalise", &renormalise, NoGil());
 
   module.def("cuda_compiled", &cuda_compiled);
   module.def("cuda_architectures", &cuda_architectures, "Comma-separated compute capabilities, e.g. '80,90'.");

@@ -1,0 +1,183 @@
+"""Weighted partial convolution: the mask's algebra, and its application to the features of a convolution.
+
+    x' = K (x * M)  sum_i W_i / sum_{M_i = 1} W_i     0 where no pixel under the window is valid
+
+W is the weight of each pixel of the layer's input; equal weights make it plain partial convolution. Everything is a
+pure function of its arguments. The ratio depends on the mask alone: for a detector's constant mask it is computed once
+per layer, as (h, w), and shared by all samples. float32 tensors go to compiled code where it exists, all others to
+:mod:`cdipipe.ops.wpc_reference`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import increment_version
+
+from cdipipe.ops import wpc_autograd  # noqa: F401  registers torch.ops.cdipipe.*
+from cdipipe.ops import wpc_native as native
+from cdipipe.ops.wpc_reference import reference_renormalise, reference_window_ratio
+
+__all__ = [
+    "guinier_porod_weights",
+    "reference_renormalise",
+    "reference_window_ratio",
+    "renormalise",
+    "renormalise_",
+    "window_ratio",
+]
+
+SMALLEST_WEIGHT = 1e-8
+
+
+def _fail(what: str, got, allowed: str) -> None:
+    raise ValueError(f"{what}: got {got}; allowed: {allowed}")
+
+
+@functools.lru_cache(maxsize=64)
+def _guinier_porod_weights(shape: tuple[int, int], oversampling: float, device: torch.device) -> Tensor:
+    rows, columns = (torch.arange(n, dtype=torch.float64) - n // 2 for n in shape)
+    q_squared = rows[:, None] ** 2 + columns**2
+    q1_squared = 10 * (oversampling / math.pi) ** 2
+    guinier = torch.exp(-q_squared * (math.pi / oversampling) ** 2 / 5)
+    porod = math.exp(-2) * (q1_squared / q_squared.clamp(min=1)) ** 2
+    weights = torch.where(q_squared <= q1_squared, guinier, porod).clamp(min=SMALLEST_WEIGHT)
+    return weights.to(device, torch.float32)
+
+
+def guinier_porod_weights(shape: tuple[int, int], oversampling: float, device=None) -> Tensor:
+    """Radial intensity of a smooth sphere, 1 at the centre: what a pixel is expected to hold.
+
+    ``exp(-(pi q / s)^2 / 5)`` up to ``q1 = sqrt(10) s / pi``, then ``exp(-2) (q1 / q)^4``, at least 1e-8; q is the
+    distance from pixel ``N // 2`` and s the oversampling ratio, array size over sphere diameter.
+
+    Parameters
+    ----------
+    shape : (H, W)
+    oversampling : float, positive
+    device : torch device, default the CPU
+
+    Returns
+    -------
+    (H, W) float32, not to be changed in place: equal arguments may give the same tensor
+
+    Raises
+    ------
+    ValueError   the oversampling ratio is not positive
+
+    References
+    ----------
+    Hammouda, J. Appl. Cryst. 43, 716 (2010), doi:10.1107/S0021889810015773; eq. 1 of Lee et al., npj Comput. Mater.
+    (2025), "Deep-learning real-time phase retrieval of imperfect diffraction patterns"
+    """
+    if not oversampling > 0:
+        _fail("oversampling", oversampling, "a positive number")
+    return _guinier_porod_weights(tuple(shape), float(oversampling), torch.device(device or "cpu"))
+
+
+def window_ratio(
+    measured: Tensor, weights: Tensor, kernel: int, stride: int = 1, padding: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Weight under each window over its valid part, and whether there is any valid pixel (the mask of the next layer).
+
+    Parameters
+    ----------
+    measured : (..., H, W) bool or uint8
+    weights : (H, W) float32 or float64, positive
+    kernel, stride, padding : int
+        Of the convolution. Pixels beyond the border count for neither sum.
+
+    Returns
+    -------
+    ratio : (..., h, w) like ``weights``; sum W / sum_M W, 0 where nothing is valid. It carries no gradient.
+    valid : (..., h, w) bool
+
+    Raises
+    ------
+    ValueError   a shape, dtype, device or window does not fit; the message gives what was got and what is allowed
+
+    References
+    ----------
+    Liu et al., ECCV 2018, doi:10.1007/978-3-030-01252-6_6, eqs. 1-2 (equal weights); eq. 2 of Lee et al. (2025)
+    """
+    if weights.ndim != 2 or not weights.is_floating_point():
+        _fail("weights", f"{weights.dtype} {tuple(weights.shape)}", "float (H, W)")
+    if weights.requires_grad:
+        raise ValueError("weights: require a gradient; window_ratio has none")
+    if measured.dtype not in (torch.bool, torch.uint8):
+        _fail("measured dtype", measured.dtype, "torch.bool, torch.uint8")
+    if measured.shape[-2:] != weights.shape or measured.device != weights.device:
+        got = f"{tuple(measured.shape)} on {measured.device}"
+        _fail("measured", got, f"(..., {weights.shape[0]}, {weights.shape[1]}) on {weights.device}, like weights")
+    if kernel < 1 or stride < 1 or not 0 <= padding < kernel:
+        _fail("window", (kernel, stride, padding), "kernel >= 1, stride >= 1, 0 <= padding < kernel")
+    if min(weights.shape) + 2 * padding < kernel:
+        _fail("kernel", kernel, f"at most {min(weights.shape) + 2 * padding} for {tuple(weights.shape)}")
+    if native.takes(weights) and not _is_traced(measured, weights):
+        return native.window_ratio(
+            measured, weights, kernel, stride, padding
+        )  # no gradient: no need for the dispatcher
+    return torch.ops.cdipipe.window_ratio(measured, weights, kernel, stride, padding)
+
+
+def _is_traced(*tensors: Tensor) -> bool:
+    return torch.compiler.is_compiling() or any(type(tensor) is not Tensor for tensor in tensors)
+
+
+def _check_renormalise(features: Tensor, ratio: Tensor, bias: Tensor | None) -> None:
+    if features.ndim != 4 or not features.is_floating_point():
+        _fail("features", f"{features.dtype} {tuple(features.shape)}", "float (B, C, H, W)")
+    batch, channels, *grid = features.shape
+    leading = tuple(ratio.shape[:-2])
+    if list(ratio.shape[-2:]) != grid or leading not in ((), (1,), (batch,)):
+        _fail("ratio shape", tuple(ratio.shape), f"{tuple(grid)} or {(batch, *grid)}")
+    if bias is not None and bias.shape != (channels,):
+        _fail("bias shape", tuple(bias.shape), f"({channels},)")
+    for name, tensor in (("ratio", ratio), ("bias", bias)):
+        if tensor is not None and (tensor.dtype != features.dtype or tensor.device != features.device):
+            _fail(name, f"{tensor.dtype} on {tensor.device}", f"{features.dtype} on {features.device}, like features")
+
+
+def renormalise(features: Tensor, ratio: Tensor, bias: Tensor | None = None, *, zero_invalid: bool = True) -> Tensor:
+    """``features * ratio + bias``, and 0 where the ratio is 0: a partial convolution from the one of masked input.
+
+    Parameters
+    ----------
+    features : (B, C, h, w) float32 or float64, contiguous or channels-last; that order is kept
+    ratio : (h, w) or (B, h, w), from :func:`window_ratio`
+    bias : (C,), optional
+    zero_invalid : False: ``bias`` where the ratio is 0
+
+    Returns
+    -------
+    like ``features``; differentiable in features, ratio and bias
+
+    Raises
+    ------
+    ValueError   a shape, dtype or device does not fit
+    """
+    _check_renormalise(features, ratio, bias)
+    return torch.ops.cdipipe.renormalise(features, ratio, bias, zero_invalid)
+
+
+def renormalise_(
+    features: Tensor, ratio: Tensor, bias: Tensor | None = None, *, relu: bool = False, zero_invalid: bool = True
+) -> Tensor:
+    """:func:`renormalise` in place, then ReLU if asked for, in one pass and without autograd; returns ``features``.
+
+    With a batch normalisation folded into the convolution and ``bias``, this is all that follows the convolution of a
+    layer, and the masking of the next layer's input as well: where nothing is valid the result is 0.
+    """
+    _check_renormalise(features, ratio, bias)
+    if features.requires_grad and torch.is_grad_enabled():
+        raise ValueError("features require a gradient and cannot be changed in place; use renormalise")
+    if native.takes(features) and native.is_dense(features):
+        native.renormalise(features, ratio, bias, features, relu, zero_invalid)
+        increment_version(features)
+        return features
+    with torch.no_grad():
+        out = reference_renormalise(features, ratio, bias, zero_invalid=zero_invalid)
+        return features.copy_(torch.relu(out) if relu else out)

@@ -1,0 +1,98 @@
+"""Calls of the compiled partial-convolution kernels; shapes and dtypes were checked before."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from cdipipe.ops import backend
+
+
+def takes(tensor: Tensor) -> bool:
+    """Does compiled code exist, and is it chosen, for this dtype and device?"""
+    return tensor.dtype == torch.float32 and backend.use_native(tensor.device.type)
+
+
+def _where(tensor: Tensor):
+    """(CUDA ordinal, stream address, context that makes the GPU the current one); on a CPU (-1, threads, nothing)."""
+    if not tensor.is_cuda:
+        return -1, torch.get_num_threads(), nullcontext()
+    index = tensor.device.index
+    return index, torch.cuda.current_stream(index).cuda_stream, torch.cuda.device(index)
+
+
+def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
+    """Positions of a window along one axis."""
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+def output_shape(measured: Tensor, kernel: int, stride: int, padding: int) -> tuple[int, ...]:
+    return (*measured.shape[:-2], *(output_size(size, kernel, stride, padding) for size in measured.shape[-2:]))
+
+
+def window_ratio(measured: Tensor, weights: Tensor, kernel: int, stride: int, padding: int) -> tuple[Tensor, Tensor]:
+    measured, weights = measured.contiguous(), weights.contiguous()
+    shape = output_shape(measured, kernel, stride, padding)
+    ratio = weights.new_empty(shape)
+    valid = torch.empty(shape, dtype=torch.bool, device=weights.device)
+    batch = measured.shape[:-2].numel()
+    device, queue, current = _where(weights)
+    with current:
+        backend.native.window_ratio(
+            device,
+            measured.data_ptr(),
+            weights.data_ptr(),
+            ratio.data_ptr(),
+            valid.data_ptr(),
+            batch,
+            *measured.shape[-2:],
+            *shape[-2:],
+            kernel,
+            stride,
+            padding,
+            queue,
+        )
+    return ratio, valid
+
+
+def is_channels_last(features: Tensor) -> bool:
+    return not features.is_contiguous() and features.is_contiguous(memory_format=torch.channels_last)
+
+
+def is_dense(features: Tensor) -> bool:
+    """Is the memory the values in one of the two orders that the kernels know?"""
+    return features.is_contiguous() or is_channels_last(features)
+
+
+def dense(features: Tensor) -> Tensor:
+    return features if is_channels_last(features) else features.contiguous()
+
+
+def renormalise(
+    features: Tensor, ratio: Tensor, bias: Tensor | None, out: Tensor, relu: bool, zero_invalid: bool
+) -> None:
+    """Write to ``out``, which may be ``features``; both dense and of the same layout."""
+    batch, channels, height, width = features.shape
+    pixels = height * width
+    shared = ratio.numel() == pixels
+    ratio = ratio.contiguous()
+    bias = None if bias is None else bias.contiguous()
+    device, queue, current = _where(features)
+    with current:
+        backend.native.renormalise(
+            device,
+            features.data_ptr(),
+            ratio.data_ptr(),
+            0 if shared else pixels,
+            0 if bias is None else bias.data_ptr(),
+            out.data_ptr(),
+            batch,
+            channels,
+            pixels,
+            is_channels_last(features),
+            relu,
+            zero_invalid,
+            queue,
+        )

@@ -1,0 +1,136 @@
+// Inner loops, compiled once per instruction set (see cmake/simd.cmake). Include no standard header with inline
+// functions here: the linker might keep the copy that older processors cannot run.
+#include "wpc/wpc_blocks.h"
+
+#include "common/loops.h"
+
+namespace cdipipe::wpc::CDIPIPE_SIMD_NAMESPACE {
+namespace {
+
+// Sums over `rows` rows. Sums of positive numbers, never differences of running sums: weights span eight orders of
+// magnitude, and a window that leaves the centre must not keep its rounding errors. A number of rows known to the
+// compiler (not 0) keeps the sums in registers.
+template <int fixed_rows>
+void sum_rows(const float* weights, const uint8_t* measured, int64_t rows, int64_t width, float* all, float* seen) {
+  const int64_t count = fixed_rows ? fixed_rows : rows;
+  CDIPIPE_INDEPENDENT
+  for (int64_t x = 0; x < width; ++x) {
+    float every = 0, trusted = 0;
+    for (int64_t y = 0; y < count; ++y) {
+      const float weight = weights[y * width + x];
+      every += weight;
+      trusted += measured[y * width + x] != 0 ? weight : 0.0f;
+    }
+    all[x] = every;
+    seen[x] = trusted;
+  }
+}
+
+void sum_columns(const WindowArrays& arrays, int64_t item, int64_t row, float* all, float* seen) {
+  const int64_t width = arrays.width, top = row * arrays.stride - arrays.padding;
+  const int64_t first = top < 0 ? 0 : top;
+  const int64_t last = top + arrays.kernel > arrays.height ? arrays.height : top + arrays.kernel;
+  const float* weights = arrays.weights + first * width;
+  const uint8_t* measured = arrays.measured + (item * arrays.height + first) * width;
+  if (last - first == 3) return sum_rows<3>(weights, measured, 3, width, all, seen);
+  if (last - first == 7) return sum_rows<7>(weights, measured, 7, width, all, seen);
+  sum_rows<0>(weights, measured, last - first, width, all, seen);
+}
+
+// Ratios of one row from padded column sums; a stride known to the compiler makes vector code.
+template <int stride>
+void sum_windows(const WindowArrays& arrays, const float* all, const float* seen, float* ratio, uint8_t* valid) {
+  constexpr int64_t kRun = 64;
+  const int64_t step = stride ? stride : arrays.stride;
+  for (int64_t begin = 0; begin < arrays.out_width; begin += kRun) {
+    const int64_t left = arrays.out_width - begin, count = left < kRun ? left : kRun;
+    float top[kRun], bottom[kRun];
+    for (int64_t i = 0; i < kRun; ++i) top[i] = bottom[i] = 0;
+    for (int dx = 0; dx < arrays.kernel; ++dx) {
+      const float *a = all + begin * step + dx, *s = seen + begin * step + dx;
+      CDIPIPE_INDEPENDENT
+      for (int64_t i = 0; i < count; ++i) {
+        top[i] += a[i * step];
+        bottom[i] += s[i * step];
+      }
+    }
+    CDIPIPE_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+      const bool any = bottom[i] > 0;
+      ratio[begin + i] = any ? top[i] / bottom[i] : 0.0f;
+      valid[begin + i] = any;
+    }
+  }
+}
+
+void window_row(const WindowArrays& arrays, int64_t item, int64_t row, float* scratch) {
+  const int64_t padded = arrays.width + 2 * arrays.padding;
+  float *all = scratch, *seen = scratch + padded;
+  for (int i = 0; i < arrays.padding; ++i) {
+    all[i] = seen[i] = all[padded - 1 - i] = seen[padded - 1 - i] = 0;
+  }
+  sum_columns(arrays, item, row, all + arrays.padding, seen + arrays.padding);
+  const int64_t at = (item * arrays.out_height + row) * arrays.out_width;
+  float* ratio = arrays.ratio + at;
+  uint8_t* valid = arrays.valid + at;
+  if (arrays.stride == 1) return sum_windows<1>(arrays, all, seen, ratio, valid);
+  if (arrays.stride == 2) return sum_windows<2>(arrays, all, seen, ratio, valid);
+  sum_windows<0>(arrays, all, seen, ratio, valid);
+}
+
+inline float finish(float value, bool relu) {
+  return relu && value < 0 ? 0.0f : value;  // keeps a NaN
+}
+
+// Pixels of one channel, one after the other.
+template <bool relu>
+void renormalise_plane(const float* features, const float* ratio, float bias, bool zero_invalid, float* out,
+                       int64_t count) {
+  CDIPIPE_INDEPENDENT
+  for (int64_t i = 0; i < count; ++i) {
+    const float r = ratio[i];
+    const float value = finish(features[i] * r + bias, relu);
+    out[i] = (zero_invalid & (r == 0)) ? 0.0f : value;
+  }
+}
+
+// All channels of one pixel after the other.
+template <bool relu, bool biased>
+void renormalise_pixels(const float* features, const float* ratio, const float* bias, bool zero_invalid, float* out,
+                        int64_t count, int64_t channels) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float r = ratio[i];
+    const float* f = features + i * channels;
+    float* o = out + i * channels;
+    if (zero_invalid && r == 0) {
+      for (int64_t c = 0; c < channels; ++c) o[c] = 0;
+      continue;
+    }
+    CDIPIPE_INDEPENDENT
+    for (int64_t c = 0; c < channels; ++c) o[c] = finish(f[c] * r + (biased ? bias[c] : 0.0f), relu);
+  }
+}
+
+template <bool relu>
+void renormalise_with(const RenormaliseArrays& arrays, int64_t item, int64_t channel, int64_t begin, int64_t count) {
+  const float* ratio = arrays.ratio + item * arrays.ratio_stride + begin;
+  if (arrays.channels_last) {
+    const int64_t at = (item * arrays.pixels + begin) * arrays.channels;
+    const auto run = arrays.bias ? renormalise_pixels<relu, true> : renormalise_pixels<relu, false>;
+    return run(arrays.features + at, ratio, arrays.bias, arrays.zero_invalid, arrays.out + at, count, arrays.channels);
+  }
+  const int64_t at = (item * arrays.channels + channel) * arrays.pixels + begin;
+  const float bias = arrays.bias ? arrays.bias[channel] : 0.0f;
+  renormalise_plane<relu>(arrays.features + at, ratio, bias, arrays.zero_invalid, arrays.out + at, count);
+}
+
+void renormalise(const RenormaliseArrays& arrays, int64_t item, int64_t channel, int64_t begin, int64_t count) {
+  if (arrays.relu) return renormalise_with<true>(arrays, item, channel, begin, count);
+  renormalise_with<false>(arrays, item, channel, begin, count);
+}
+
+}  // namespace
+
+const BlockKernels kernels = {window_row, renormalise};
+
+}  // namespace cdipipe::wpc::CDIPIPE_SIMD_NAMESPACE
