@@ -9,6 +9,7 @@
 #include "common/simd.h"
 #include "hexplane/hexplane_bindings.h"
 #include "projection/projection.h"
+#include "winograd/winograd.h"
 #include "wpc/wpc.h"
 
 namespace py = pybind11;
@@ -167,6 +168,27 @@ void renormalise(int device, Address features, Address ratio, int64_t ratio_stri
 #endif
 }
 
+void first_layer(Address image, Address kernels, Address ratio, int64_t ratio_stride, Address bias, Address out,
+                 int64_t row_stride, int64_t image_stride, int64_t batch, int64_t height, int64_t width,
+                 int64_t channels, int size, int threads) {
+  wpc::cpu::first_layer({at<float>(image), at<float>(kernels), at<float>(ratio), at<float>(bias), at<float>(out),
+                         ratio_stride, row_stride, image_stride, batch, height, width, channels, size},
+                        threads);
+}
+
+void winograd_input(Address image, int64_t pixel_stride, Address products, int64_t batch, int64_t height, int64_t width,
+                    int64_t channels, int threads) {
+  winograd::cpu::transform_input({at<float>(image), at<float>(products), pixel_stride, batch, height, width, channels},
+                                 threads);
+}
+
+void winograd_output(Address products, Address bias, Address add, Address residual, Address image, int64_t pixel_stride,
+                     int64_t batch, int64_t height, int64_t width, int64_t channels, int threads) {
+  winograd::cpu::transform_output({at<float>(products), at<float>(bias), at<float>(add), at<float>(residual),
+                                   at<float>(image), pixel_stride, batch, height, width, channels},
+                                  threads);
+}
+
 bool cuda_compiled() {
 #ifdef CDIPIPE_WITH_CUDA
   return true;
@@ -207,6 +229,9 @@ PYBIND11_MODULE(_native, module) {
 
   module.def("window_ratio", &window_ratio, NoGil());
   module.def("renormalise", &renormalise, NoGil());
+  module.def("first_layer", &first_layer, NoGil());
+  module.def("winograd_input", &winograd_input, NoGil());
+  module.def("winograd_output", &winograd_output, NoGil());
 
   module.def("cuda_compiled", &cuda_compiled);
   module.def("cuda_architectures", &cuda_architectures, "Comma-separated compute capabilities, e.g. '80,90'.");

@@ -19,10 +19,12 @@ from torch.autograd.graph import increment_version
 
 from cdipipe.ops import wpc_autograd  # noqa: F401  registers torch.ops.cdipipe.*
 from cdipipe.ops import wpc_native as native
-from cdipipe.ops.wpc_reference import reference_renormalise, reference_window_ratio
+from cdipipe.ops.wpc_reference import reference_first_layer, reference_renormalise, reference_window_ratio
 
 __all__ = [
+    "first_layer",
     "guinier_porod_weights",
+    "reference_first_layer",
     "reference_renormalise",
     "reference_window_ratio",
     "renormalise",
@@ -181,3 +183,39 @@ def renormalise_(
     with torch.no_grad():
         out = reference_renormalise(features, ratio, bias, zero_invalid=zero_invalid)
         return features.copy_(torch.relu(out) if relu else out)
+
+
+def first_layer(image: Tensor, kernels: Tensor, ratio: Tensor, bias: Tensor) -> Tensor:
+    """Partial convolution of a masked one-channel image, bias, ReLU and the next layer's mask, without autograd.
+
+    Parameters
+    ----------
+    image : (B, H, W) float32, 0 where it was not measured
+    kernels : (C, n, n) with odd n; borders are reflected
+    ratio : (H, W) or (B, H, W), from :func:`window_ratio` with ``padding = n // 2``
+    bias : (C,)
+
+    Returns
+    -------
+    (B, H + 2, W + 2, C), channels next to each other, with a reflected border of one pixel for a 3 x 3 layer to come
+    """
+    batch, height, width = image.shape
+    channels, size = kernels.shape[:2]
+    if size % 2 == 0 or size // 2 >= min(height, width) or kernels.shape != (channels, size, size):
+        _fail("kernels", tuple(kernels.shape), f"(C, n, n), n odd and below {2 * min(height, width)}")
+    _check_renormalise(image.new_empty(1).expand(batch, channels, height, width), ratio, bias)
+    framed = image.new_empty(batch, height + 2, width + 2, channels)
+    inner = framed[:, 1:-1, 1:-1]
+    if native.takes(image) and image.device.type == "cpu" and channels % native.LANES == 0:
+        border = torch.nn.functional.pad(image.unsqueeze(1), (size // 2,) * 4, mode="reflect").contiguous()
+        native.first_layer(border, kernels.permute(1, 2, 0).contiguous(), ratio, bias.contiguous(), inner)
+    else:
+        inner.copy_(reference_first_layer(image, kernels, ratio, bias))
+    return reflect_frame_(framed)
+
+
+def reflect_frame_(framed: Tensor) -> Tensor:
+    """Fill the outermost pixels of (B, H + 2, W + 2, C) with those one further in than their neighbours."""
+    framed[:, 0], framed[:, -1] = framed[:, 2], framed[:, -3]
+    framed[:, :, 0], framed[:, :, -1] = framed[:, :, 2], framed[:, :, -3]
+    return framed

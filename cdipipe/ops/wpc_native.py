@@ -9,6 +9,9 @@ from torch import Tensor
 
 from cdipipe.ops import backend
 
+LANES = 16
+"""Channels that the first layer's kernel works on at once."""
+
 
 def takes(tensor: Tensor) -> bool:
     """Does compiled code exist, and is it chosen, for this dtype and device?"""
@@ -96,3 +99,23 @@ def renormalise(
             zero_invalid,
             queue,
         )
+
+
+def first_layer(image: Tensor, kernels: Tensor, ratio: Tensor, bias: Tensor, out: Tensor) -> None:
+    """Write to ``out`` (B, H, W, C), whose rows may have gaps; see csrc/wpc/wpc.h for the layouts."""
+    size, channels = kernels.shape[0], kernels.shape[2]
+    ratio = ratio.contiguous()
+    backend.native.first_layer(
+        image.data_ptr(),
+        kernels.data_ptr(),
+        ratio.data_ptr(),
+        0 if ratio.numel() == out.shape[1] * out.shape[2] else out.shape[1] * out.shape[2],
+        bias.data_ptr(),
+        out.data_ptr(),
+        out.stride(1),
+        out.stride(0),
+        *out.shape[:3],
+        channels,
+        size,
+        torch.get_num_threads(),
+    )

@@ -33,3 +33,10 @@ def reference_renormalise(
     if bias is not None:
         out = out + bias[:, None, None]
     return torch.where(ratio == 0, 0, out) if zero_invalid else out
+
+
+def reference_first_layer(image: Tensor, kernels: Tensor, ratio: Tensor, bias: Tensor) -> Tensor:
+    """Plain PyTorch version of :func:`cdipipe.ops.wpc.first_layer`, without its border: (B, H, W, C)."""
+    border = functional.pad(image.unsqueeze(1), (kernels.shape[-1] // 2,) * 4, mode="reflect")
+    features = functional.conv2d(border, kernels.unsqueeze(1))
+    return torch.relu(reference_renormalise(features, ratio, bias)).permute(0, 2, 3, 1)

@@ -31,10 +31,26 @@ struct RenormaliseArrays {
   bool channels_last, relu, zero_invalid;
 };
 
+// First layer of a network, CPU only: convolution of a one-channel image and all that follows it in one pass,
+// out = max(ratio * (kernels * image) + bias[channel], 0), and 0 where ratio is 0. The image comes with its border:
+// (batch, height + size - 1, width + size - 1). out is (batch, height, width, channels) with gaps after rows and
+// images; channels are a multiple of 16.
+struct FirstLayerArrays {
+  const float* image;
+  const float* kernels;  // (size, size, channels)
+  const float* ratio;    // (height, width), shared by the batch (stride 0), or (batch, height, width)
+  const float* bias;     // (channels)
+  float* out;
+  int64_t ratio_stride, row_stride, image_stride;
+  int64_t batch, height, width, channels;
+  int size;
+};
+
 namespace cpu {
 // `threads` is given with every call: OpenMP's own setting differs between the threads of a process.
 void window_ratio(const WindowArrays& arrays, int threads);
 void renormalise(const RenormaliseArrays& arrays, int threads);
+void first_layer(const FirstLayerArrays& arrays, int threads);
 }  // namespace cpu
 
 namespace cuda {

@@ -2,10 +2,13 @@
 // functions here: the linker might keep the copy that older processors cannot run.
 #include "wpc/wpc_blocks.h"
 
+#include "common/lanes.h"
 #include "common/loops.h"
 
 namespace cdipipe::wpc::CDIPIPE_SIMD_NAMESPACE {
 namespace {
+
+using namespace cdipipe::CDIPIPE_SIMD_NAMESPACE;
 
 // Sums over `rows` rows. Sums of positive numbers, never differences of running sums: weights span eight orders of
 // magnitude, and a window that leaves the centre must not keep its rounding errors. A number of rows known to the
@@ -129,8 +132,57 @@ void renormalise(const RenormaliseArrays& arrays, int64_t item, int64_t channel,
   renormalise_with<false>(arrays, item, channel, begin, count);
 }
 
+// `pixels` neighbouring outputs and 16 `groups` channels at once: all sums stay in registers.
+template <int pixels, int groups>
+inline void first_layer_patch(const FirstLayerArrays& arrays, const float* image, const float* kernels,
+                              const float* ratio, const float* bias, float* out) {
+  const int64_t image_width = arrays.width + arrays.size - 1;
+  Lanes sum[pixels][groups] = {};
+  for (int dy = 0; dy < arrays.size; ++dy) {
+    for (int dx = 0; dx < arrays.size; ++dx) {
+      const float* weights = kernels + (dy * arrays.size + dx) * arrays.channels;
+      const float* values = image + dy * image_width + dx;
+      for (int g = 0; g < groups; ++g) {
+        const Lanes weight = load_lanes(weights + g * kLanes);
+        for (int p = 0; p < pixels; ++p) sum[p][g] += values[p] * weight;
+      }
+    }
+  }
+  for (int p = 0; p < pixels; ++p) {
+    for (int g = 0; g < groups; ++g) {
+      Lanes value = relu(sum[p][g] * ratio[p] + load_lanes(bias + g * kLanes));
+      if (ratio[p] == 0) value = Lanes{};
+      store_lanes(out + p * arrays.channels + g * kLanes, value);
+    }
+  }
+}
+
+template <int pixels, int groups>
+void first_layer_channels(const FirstLayerArrays& arrays, int64_t item, int64_t row, int64_t channel) {
+  const int64_t image_width = arrays.width + arrays.size - 1, image_height = arrays.height + arrays.size - 1;
+  const float* image = arrays.image + (item * image_height + row) * image_width;
+  const float* ratio = arrays.ratio + item * arrays.ratio_stride + row * arrays.width;
+  const float *kernels = arrays.kernels + channel, *bias = arrays.bias + channel;
+  float* out = arrays.out + item * arrays.image_stride + row * arrays.row_stride + channel;
+  int64_t x = 0;
+  for (; x + pixels <= arrays.width; x += pixels) {
+    first_layer_patch<pixels, groups>(arrays, image + x, kernels, ratio + x, bias, out + x * arrays.channels);
+  }
+  for (; x < arrays.width; ++x) {
+    first_layer_patch<1, groups>(arrays, image + x, kernels, ratio + x, bias, out + x * arrays.channels);
+  }
+}
+
+void first_layer_row(const FirstLayerArrays& arrays, int64_t item, int64_t row) {
+  int64_t channel = 0;
+  for (; channel + 4 * kLanes <= arrays.channels; channel += 4 * kLanes) {
+    first_layer_channels<6, 4>(arrays, item, row, channel);
+  }
+  for (; channel < arrays.channels; channel += kLanes) first_layer_channels<12, 1>(arrays, item, row, channel);
+}
+
 }  // namespace
 
-const BlockKernels kernels = {window_row, renormalise};
+const BlockKernels kernels = {window_row, renormalise, first_layer_row};
 
 }  // namespace cdipipe::wpc::CDIPIPE_SIMD_NAMESPACE

@@ -10,6 +10,8 @@ struct BlockKernels {
   void (*window_row)(const WindowArrays& arrays, int64_t item, int64_t row, float* scratch);
   // `count` pixels from `begin`: of one channel, or of all channels if channels_last.
   void (*renormalise)(const RenormaliseArrays& arrays, int64_t item, int64_t channel, int64_t begin, int64_t count);
+  // One row of the first layer's output.
+  void (*first_layer_row)(const FirstLayerArrays& arrays, int64_t item, int64_t row);
 };
 
 // Two column sums, each with zeros for the padding on both sides.

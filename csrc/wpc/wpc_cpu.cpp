@@ -52,4 +52,11 @@ void renormalise(const RenormaliseArrays& arrays, [[maybe_unused]] int threads) 
   }
 }
 
+void first_layer(const FirstLayerArrays& arrays, [[maybe_unused]] int threads) {
+  const BlockKernels& kernels = active_kernels();
+  const int64_t rows = arrays.batch * arrays.height;
+#pragma omp parallel for schedule(static) num_threads(threads) if (rows > 16)
+  for (int64_t row = 0; row < rows; ++row) kernels.first_layer_row(arrays, row / arrays.height, row % arrays.height);
+}
+
 }  // namespace cdipipe::wpc::cpu

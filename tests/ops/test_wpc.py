@@ -8,7 +8,9 @@ from closeness import assert_close
 
 from cdipipe.ops import backend
 from cdipipe.ops.wpc import (
+    first_layer,
     guinier_porod_weights,
+    reference_first_layer,
     reference_renormalise,
     reference_window_ratio,
     renormalise,
@@ -156,7 +158,8 @@ def test_a_full_mask_changes_nothing(device):
         ratio, valid = window_ratio(
             torch.ones(size, size, dtype=torch.bool, device=device), weights, kernel, stride, kernel // 2
         )
-        assert valid.all() and torch.equal(ratio, torch.ones_like(ratio))
+        assert valid.all()
+        torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=1e-6, atol=0)
 
 
 def test_an_empty_mask_gives_zeros_whatever_the_features(random_real, device):
@@ -214,6 +217,29 @@ def test_results_do_not_depend_on_the_number_of_threads(generator):
         torch.set_num_threads(before)
     for ratio, out in results[1:]:
         assert torch.equal(ratio, results[0][0]) and torch.equal(out, results[0][1])
+
+
+# batch, grid, channels, kernel size
+FIRST_LAYERS = {"paper": (1, (64, 48), 64, 7), "odd": (2, (33, 37), 32, 5), "other channels": (2, (16, 16), 24, 3)}
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("case", FIRST_LAYERS.values(), ids=FIRST_LAYERS.keys())
+def test_first_layer_matches_reference(case, per_sample, random_real):
+    batch, grid, channels, size = case
+    image, bias = random_real(batch, *grid), random_real(channels) - 0.5
+    kernels = random_real(channels, size, size) - 0.5
+    ratio = ratio_with_gaps(random_real, *((batch,) if per_sample else ()), *grid)
+    framed = first_layer(image, kernels, ratio, bias)
+    wanted = reference_first_layer(image, kernels, ratio, bias)
+    assert_close(framed[:, 1:-1, 1:-1], wanted, 1e-5)
+    mirrored = torch.nn.functional.pad(wanted.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="reflect").permute(0, 2, 3, 1)
+    assert_close(framed, mirrored, 1e-5)
+
+
+def test_first_layer_names_a_bad_kernel():
+    with pytest.raises(ValueError, match=r"kernels: got \(3, 4, 4\)"):
+        first_layer(IMAGE[:, 0], torch.ones(3, 4, 4), RATIO, torch.ones(3))
 
 
 MASK, WEIGHTS = torch.ones(8, 8, dtype=torch.bool), torch.ones(8, 8)
