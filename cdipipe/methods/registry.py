@@ -54,6 +54,10 @@ class Method:
         A whole step, for methods that are not one update after another (then ``update`` is None).
     run_stack : ``(problems, start, parameters, recipe, seed, watch) -> StackResult``, optional
         A whole step on all frames of a movie together, see ``cdipipe.methods.driver.stack``.
+    predict : ``(parameters, pattern_shape, device) -> predictor``, optional
+        A whole step on many patterns at a time, without iterations: ``predictor(intensity, measured) -> (objects,
+        supports)`` of a batch (B, *grid), float32 photons and bool to complex64 on any scale and bool, all centred. The
+        parameters have ``batch``, the number of patterns that go together. See ``cdipipe.methods.driver.predict``.
     needs : what a measurement must have: ``static_region``, ``static_support``, ``object_support``, ``probe_modes``,
         ``movie``
     uses_static_region : False for a method that reconstructs the static region as part of the object
@@ -69,6 +73,7 @@ class Method:
     estimate: Callable[..., Any] | None = None
     run: Callable[..., Any] | None = None
     run_stack: Callable[..., Any] | None = None
+    predict: Callable[..., Any] | None = None
     needs: tuple[str, ...] = ()
     uses_static_region: bool = True
     shrinks_support: bool = True

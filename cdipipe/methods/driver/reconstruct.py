@@ -92,13 +92,28 @@ def _settle_static_region(recipe):
 def _phase_parts(measurement, recipe, seed, device, start, free_pixels, preview, keep) -> list[Runs]:
     """Part after part of a recipe, joint steps on all frames together, see ``driver.stack``."""
     parts = split_recipe(recipe, measurement.stack)
-    if len(parts) == 1 and not parts[0][0]:
-        return _phase_patterns(measurement, recipe, seed, device, start, free_pixels, preview, keep)
-    for is_joint, part in parts:
-        phase = _phase_jointly if is_joint else _phase_patterns
-        patterns = phase(measurement, part, seed, device, start, free_pixels, preview, 1)
-        start = Start(np.stack([runs.objects[0] for runs in patterns]), np.stack([runs.support for runs in patterns]))
+    phase = {"each": _phase_patterns, "joint": _phase_jointly, "predict": _predict_patterns}
+    for number, (kind, part) in enumerate(parts, 1):
+        kept = keep if number == len(parts) else 1
+        patterns = phase[kind](measurement, part, seed, device, start, free_pixels, preview, kept)
+        if number < len(parts):
+            start = Start(*(np.stack([item(runs) for runs in patterns]) for item in (_best_object, _support)))
     return patterns
+
+
+def _best_object(runs: Runs) -> np.ndarray:
+    return runs.objects[0]
+
+
+def _support(runs: Runs) -> np.ndarray:
+    return runs.support
+
+
+def _predict_patterns(measurement, recipe, _seed, device, _start, free_pixels, _preview, _keep) -> list[Runs]:
+    from cdipipe.methods.driver.predict import predict_patterns
+
+    with progress(measurement.pattern_count, recipe.name) as bar:
+        return predict_patterns(measurement, recipe, device, free_pixels, bar.update)
 
 
 def _phase_jointly(measurement, recipe, seed, device, start, free_pixels, _preview, _keep) -> list[Runs]:

@@ -1,7 +1,7 @@
-"""Movies and stacks: patterns one by one, or a step that takes all frames together.
+"""Movies and stacks: patterns one by one, or a step that takes all frames or many patterns together.
 
-A recipe is cut into parts at its joint steps (methods with ``run_stack``). Each part begins with the objects and
-supports of the part before.
+A recipe is cut into parts at its joint steps (methods with ``run_stack``) and at those that predict (methods with
+``predict``). Each part begins with the objects and supports of the part before.
 """
 
 from __future__ import annotations
@@ -38,16 +38,22 @@ class StackResult:
 
 
 def split_recipe(recipe, stack: str):
-    """Parts of a recipe: (True, recipe of one joint step) or (False, recipe of steps for one pattern at a time)."""
+    """Parts of a recipe: (kind, recipe of the part).
 
-    def joint(step):
-        return stack == "movie" and get_method(step[0]).run_stack is not None
+    ``joint`` and ``predict`` are single steps, ``each`` has the steps in a row that take one pattern at a time.
+    """
+
+    def kind_of(step):
+        method = get_method(step[0])
+        if method.predict is not None:
+            return "predict"
+        return "joint" if stack == "movie" and method.run_stack is not None else "each"
 
     parts = []
-    for is_joint, steps in itertools.groupby(recipe.steps, joint):
+    for kind, steps in itertools.groupby(recipe.steps, kind_of):
         together = tuple(steps)
-        groups = [(step,) for step in together] if is_joint else [together]
-        parts += [(is_joint, recipe.model_copy(update={"steps": group})) for group in groups]
+        groups = [together] if kind == "each" else [(step,) for step in together]
+        parts += [(kind, recipe.model_copy(update={"steps": group})) for group in groups]
     return parts
 
 
