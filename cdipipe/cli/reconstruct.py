@@ -31,7 +31,7 @@ def command(
     """Reconstruct the object behind a measurement."""
     chosen = _recipe(method, recipe, settings or [], restarts)
     if checkpoint is not None:
-        raise InputError(f"--checkpoint: {chosen.name} has no weights to load")
+        chosen = _with_checkpoint(chosen, checkpoint)
 
     import time
     from dataclasses import replace
@@ -43,7 +43,7 @@ def command(
     from cdipipe.provenance import collect
 
     check_output(output)
-    inputs = [path for path in (measurement, init, support) if path is not None]
+    inputs = [path for path in (measurement, init, support, *_weights(chosen)) if path is not None]
     if any(path.exists() and output.exists() and path.samefile(output) for path in inputs):
         raise InputError(f"{output}: the output would replace an input; give it another name")
     began = time.perf_counter()
@@ -74,6 +74,23 @@ def _recipe(method, recipe, settings, restarts):
     if restarts is not None:
         mapping["restarts"] = restarts
     return recipe_from_mapping(mapping, where)
+
+
+def _with_checkpoint(recipe, checkpoint: Path):
+    """The recipe with this file for every step that is a network."""
+    if not any(hasattr(parameters, "checkpoint") for _, parameters in recipe.steps):
+        raise InputError(f"--checkpoint: {recipe.name} has no weights to load")
+    steps = tuple(
+        (name, p.model_copy(update={"checkpoint": str(checkpoint)}) if hasattr(p, "checkpoint") else p)
+        for name, p in recipe.steps
+    )
+    return recipe.model_copy(update={"steps": steps})
+
+
+def _weights(recipe) -> list[Path]:
+    """Checkpoints that a recipe names, which belong to the provenance."""
+    named = (getattr(parameters, "checkpoint", None) for _, parameters in recipe.steps)
+    return [path for name in named if name is not None and (path := Path(name).expanduser()).is_file()]
 
 
 def load_recipe(reference: str) -> dict:

@@ -25,6 +25,11 @@ class CdiNn3dNetwork(NetworkSettings):
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="after the input and after each convolution")
     input_gain: float = Field(1.0, gt=0, description="largest value of the input, whatever the photons")
+    centre_peak: bool = Field(
+        True,
+        description="the pattern's centre of mass goes to the middle, by whole pixels, before the network sees it; the "
+        "object gets the phase ramp back",
+    )
 
     @model_validator(mode="after")
     def _halves(self):
@@ -46,10 +51,6 @@ class CdiNn3dSettings(TrainingSettings):
     )
     twin: Literal["rule", "none"] = Field(
         "rule", description="rule: of the two twins the one with sum S (phi - mean) r^2 >= 0; none: as drawn"
-    )
-    ramp: Literal["keep", "remove"] = Field(
-        "remove",
-        description="remove: the pattern's centre of mass is brought to the middle, which takes a ramp off the phase",
     )
     symmetries: bool = Field(True, description="training samples turned and mirrored by one of the 48 of the cube")
     phase_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of phase / 2 pi")
@@ -82,7 +83,7 @@ def prepare(arrays, settings: CdiNn3dSettings, generator):
     if settings.symmetries and torch.is_grad_enabled():  # validation sees the crystals as they are
         turn = int(torch.randint(48, (), generator=generator, device=generator.device))
         objects, intensity = (labels.turn_cube(array, turn) for array in (objects, intensity))
-    if settings.ramp == "remove":
+    if settings.network.centre_peak:
         objects, intensity = labels.centre_patterns(objects, intensity, 3)
     intensity = draw_noise(intensity, settings.photons, settings.noise_share, generator)
     modulus = intensity.clamp(min=0).sqrt()
@@ -146,10 +147,17 @@ def stages(settings: CdiNn3dSettings) -> tuple[Stage, ...]:
 
 def apply(module, settings, intensity, measured):
     """Objects of (B, ...) centred patterns of the network's size; pixels not measured count as dark."""
-    from cdipipe.networks.cdi_nn_3d_model import scale_inputs
+    import torch
 
-    modulus = intensity.clamp(min=0).sqrt() * measured
-    return module.to_objects(module(scale_inputs(modulus, settings.input_gain)))
+    from cdipipe.networks.cdi_nn_3d_model import scale_inputs
+    from cdipipe.training import labels
+
+    intensity = intensity.clamp(min=0) * measured
+    ramp = 1.0
+    if settings.centre_peak:
+        ramp, intensity = labels.centre_patterns(torch.ones_like(intensity), intensity, 3)
+        ramp = ramp.conj()  # off the object goes back onto it
+    return module.to_objects(module(scale_inputs(intensity.sqrt(), settings.input_gain))) * ramp
 
 
 def check_corpus(plan, settings: CdiNn3dSettings) -> None:

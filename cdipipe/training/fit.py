@@ -17,12 +17,17 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.corpus_read import Corpus
 from cdipipe.networks.checkpoint import Checkpoint
+from cdipipe.networks.predictor import usual_peaks
 from cdipipe.networks.registry import Network, Stage
 from cdipipe.progress import Progress, progress
 from cdipipe.training import optimisers
 from cdipipe.training.batches import CorpusBatches, FreshBatches, derived_seed, split_corpus
+from cdipipe.training.noise import draw_noise
 from cdipipe.training.run_folder import RunFolder
 from cdipipe.training.settings import TrainingSettings
+
+LOOKED_AT = 512
+"""Patterns from which a checkpoint learns what is usual."""
 
 
 def make_fabric(settings: TrainingSettings, device: str = "cpu", devices: int = 1, nodes: int = 1):
@@ -110,6 +115,20 @@ class _Training:
         else:
             self.batches = CorpusBatches(corpus, network.arrays, samples, settings, *where)
         self.validation = CorpusBatches(corpus, network.arrays, kept, settings, *where) if kept else None
+
+        self.usual_peaks = self._usual_peaks()
+
+    def _usual_peaks(self) -> list[float] | None:
+        """What the patterns look like to the network, so that it can tell when others do not."""
+        if "intensity" not in self.network.arrays:
+            return None
+        generator, patterns = torch.Generator().manual_seed(derived_seed(self.settings.seed, 6)), []
+        for arrays in self.batches.read(0):
+            seen = arrays["intensity"] * arrays["measured"]
+            patterns.append(draw_noise(seen, self.settings.photons, self.settings.noise_share, generator))
+            if sum(map(len, patterns)) >= LOOKED_AT:
+                break
+        return usual_peaks(torch.cat(patterns)) if patterns else None
 
     def run(self) -> float:
         if self.fabric.is_global_zero:
@@ -244,7 +263,13 @@ class _Training:
             self.settings,
             self.module.state_dict(),
             {"kind": plan.kind, "digest": self.corpus.card["digest"], "count": plan.count},
-            {"steps": at.steps_done, "samples": at.samples_done, "seconds": at.seconds, "best_loss": at.best_loss},
+            {
+                "steps": at.steps_done,
+                "samples": at.samples_done,
+                "seconds": at.seconds,
+                "best_loss": at.best_loss,
+                "peak_over_mean": self.usual_peaks,
+            },
             self.provenance,
             {"position": vars(at), "optimiser": state, "rows": self.folder.rows},
         )
