@@ -1,0 +1,1 @@
+"""Parts of the guided population: cropped patterns, alignment of a batch, generations."""
