@@ -95,5 +95,14 @@ MANUAL_DATASETS = {
             use="cdipipe simulate SCENE ... --set detector.mask.irregular=FOLDER; for the training set also "
             "--set detector.mask.irregular_holes_are=dark --set 'detector.mask.irregular_grow_px=[9,49]'",
         ),
+        ManualDataset(
+            name="vgg19",
+            title="VGG-19 trained on photographs, for the perceptual loss of DPR",
+            where="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth (548 MB, all layers), or "
+            "https://github.com/pietrocarbo/deep-transfer (2.2 MB, to relu3_1)",
+            licence="CC BY 4.0 (the original weights, Visual Geometry Group, Oxford)",
+            download="vgg19-dcbb9e9d.pth, or models/autoencoder_vgg19/vgg19_3/vgg_normalised_conv3_1.pth",
+            use="cdipipe train dpr ... --set perceptual_weights=FILE (a file of one of these names is checked by SHA-256)",
+        ),
     )
 }

@@ -170,3 +170,17 @@ def fourier_projection(picture: Tensor, intensity: Tensor, measured: Tensor) -> 
     modulus = fourier.to_corner(intensity).sqrt() / scale
     projected, _ = project_modulus(wavefront, modulus, fourier.to_corner(measured))
     return fourier.inverse_box_corner(projected, picture.shape[-2:]).abs().unsqueeze(1)
+
+
+def centre_box(arrays: Tensor, box_px: int) -> Tensor:
+    """(..., N, N) centred to the (..., box, box) around its centre."""
+    start = arrays.shape[-1] // 2 - box_px // 2
+    return arrays[..., start : start + box_px, start : start + box_px]
+
+
+def in_whole_grid(boxes: Tensor, size: int) -> Tensor:
+    """Inverse of :func:`centre_box` with zeros around, complex64."""
+    whole = boxes.new_zeros(*boxes.shape[:-2], size, size, dtype=torch.complex64)
+    start = size // 2 - boxes.shape[-1] // 2
+    whole[..., start : start + boxes.shape[-2], start : start + boxes.shape[-1]] = boxes
+    return whole
