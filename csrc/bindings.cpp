@@ -88,6 +88,32 @@ void project_modulus_backward(int device, Address wavefront, Address modulus, in
 #endif
 }
 
+void relax_modulus(int device, Address wavefront, Address dual, Address filter, Address reference, Address modulus,
+                   int64_t modulus_stride, Address measured, int64_t measured_stride, Address error, int64_t batch,
+                   int64_t modes, int64_t pixels, float t, float s, float pull, float keep,
+                   [[maybe_unused]] Address partials, Address queue) {
+  const projection::RelaxArrays arrays{at<float>(wavefront),
+                                       at<float>(dual),
+                                       at<float>(filter),
+                                       at<float>(reference),
+                                       at<float>(modulus),
+                                       at<uint8_t>(measured),
+                                       at<double>(error),
+                                       modulus_stride,
+                                       measured_stride,
+                                       batch,
+                                       modes,
+                                       pixels};
+  const projection::RelaxRule rule{t, s, pull, keep};
+  if (device == kCpu) return projection::cpu::relax_modulus(arrays, rule, static_cast<int>(queue));
+#ifdef CDIPIPE_WITH_CUDA
+  cuda::set_device(device);
+  projection::cuda::relax_modulus(arrays, rule, at<double>(partials), at<void>(queue));
+#else
+  no_cuda();
+#endif
+}
+
 void update_object(int device, Address exit_wave, Address projected, Address support, Address out, int64_t batch,
                    int64_t pixels, const projection::ObjectRule& rule, Address queue) {
   const projection::ObjectArrays arrays{
@@ -116,6 +142,18 @@ void update_object_backward(int device, Address exit_wave, Address projected, Ad
 #ifdef CDIPIPE_WITH_CUDA
   cuda::set_device(device);
   projection::cuda::update_object_backward(arrays, rule, at<void>(queue));
+#else
+  no_cuda();
+#endif
+}
+
+void subtract_projection(int device, Address object, Address support, int64_t batch, int64_t pixels,
+                         const projection::ObjectRule& rule, Address queue) {
+  const projection::ResidualArrays arrays{at<float>(object), at<uint8_t>(support), batch, pixels};
+  if (device == kCpu) return projection::cpu::subtract_projection(arrays, rule, static_cast<int>(queue));
+#ifdef CDIPIPE_WITH_CUDA
+  cuda::set_device(device);
+  projection::cuda::subtract_projection(arrays, rule, at<void>(queue));
 #else
   no_cuda();
 #endif
@@ -223,8 +261,10 @@ PYBIND11_MODULE(_native, module) {
   py::class_<projection::ObjectRule>(module, "ObjectRule").def(py::init(&object_rule));
   module.def("project_modulus", &project_modulus, NoGil());
   module.def("project_modulus_backward", &project_modulus_backward, NoGil());
+  module.def("relax_modulus", &relax_modulus, NoGil());
   module.def("update_object", &update_object, NoGil());
   module.def("update_object_backward", &update_object_backward, NoGil());
+  module.def("subtract_projection", &subtract_projection, NoGil());
   bind_hexplane(module);
 
   module.def("window_ratio", &window_ratio, NoGil());

@@ -251,6 +251,29 @@ def update_object_(
         return exit_wave.copy_(reference_update_object(exit_wave, projected, support, constraint, **rule))
 
 
+def subtract_projection_(
+    object_: Tensor,
+    support: Tensor,
+    constraint: str = "support",
+    phase_range_rad: tuple[float, float] = HALF_TURN_RANGE,
+) -> Tensor:
+    """``v - project_object(v)`` in place in v, without autograd; returns v. Arguments as in :func:`update_object`.
+
+    What is left of v after its nearest member of the object set is taken away: by Moreau's decomposition the proximal
+    step of the conjugate of the set's indicator. With ``real_nonneg`` the imaginary part is left as it is.
+    """
+    _check_object_arguments(object_, object_, support, constraint, phase_range_rad)
+    _check_in_place("object", object_, "project_object")
+    constraint = _effective_constraint(constraint, phase_range_rad)
+    if native.takes(object_) and native.is_dense(object_):
+        native.subtract_projection(object_, support, constraint, phase_range_rad)
+        increment_version(object_)
+        return object_
+    with torch.no_grad():
+        rule = {"a": 0.0, "b": 0.0, "c": 1.0, "g": 0.0, "phase_range_rad": phase_range_rad}
+        return object_.sub_(reference_update_object(object_, object_, support, constraint, **rule))
+
+
 def project_object(
     projected: Tensor,
     support: Tensor,

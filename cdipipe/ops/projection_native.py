@@ -28,7 +28,7 @@ def dense(tensor: Tensor) -> Tensor:
     return tensor.resolve_conj().contiguous()
 
 
-def _where(tensor: Tensor):
+def where(tensor: Tensor):
     """(CUDA ordinal, stream address, context that makes the GPU the current one); on a CPU (-1, threads, nothing)."""
     if not tensor.is_cuda:
         return -1, torch.get_num_threads(), nullcontext()
@@ -36,7 +36,7 @@ def _where(tensor: Tensor):
     return index, torch.cuda.current_stream(index).cuda_stream, torch.cuda.device(index)
 
 
-def _address(tensor: Tensor | None) -> int:
+def address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
@@ -50,13 +50,18 @@ def _per_pixel(array: Tensor | None, batch_shape: torch.Size, grid: torch.Size, 
     return array.expand(batch_shape + grid).contiguous(), pixels
 
 
-def _modulus_layout(wavefront: Tensor, modulus: Tensor, measured: Tensor | None, modes: bool, ndim: int):
+def modulus_layout(wavefront: Tensor, modulus: Tensor, measured: Tensor | None, modes: bool, ndim: int):
     axes = wavefront.ndim - ndim
     batch_shape, grid = wavefront.shape[: axes - modes], wavefront.shape[axes:]
     sizes = (math.prod(batch_shape), wavefront.shape[axes - 1] if modes else 1, math.prod(grid))
     modulus, modulus_stride = _per_pixel(modulus, batch_shape, grid, sizes[2])
     measured, measured_stride = _per_pixel(measured, batch_shape, grid, sizes[2])
     return sizes, modulus, modulus_stride, measured, measured_stride
+
+
+def empty_partials(sizes, device) -> Tensor:
+    """Room for the error sums of the blocks of (batch, modes, pixels)."""
+    return torch.empty(sizes[0] * -(-sizes[2] // BLOCK_PIXELS), dtype=torch.float64, device=device)
 
 
 def project_modulus(
@@ -69,13 +74,13 @@ def project_modulus(
     ndim: int,
 ) -> None:
     """Write the projection of contiguous ``wavefront`` to ``out`` (may be the same) and the error sums to ``error``."""
-    sizes, modulus, modulus_stride, measured, measured_stride = _modulus_layout(
+    sizes, modulus, modulus_stride, measured, measured_stride = modulus_layout(
         wavefront, modulus, measured, modes, ndim
     )
-    device, queue, current = _where(wavefront)
+    device, queue, current = where(wavefront)
     partials = None
     if device >= 0 and error is not None:
-        partials = torch.empty(sizes[0] * -(-sizes[2] // BLOCK_PIXELS), dtype=torch.float64, device=wavefront.device)
+        partials = empty_partials(sizes, wavefront.device)
     with current:
         backend.native.project_modulus(
             device,
@@ -83,11 +88,11 @@ def project_modulus(
             out.data_ptr(),
             modulus.data_ptr(),
             modulus_stride,
-            _address(measured),
+            address(measured),
             measured_stride,
-            _address(error),
+            address(error),
             *sizes,
-            _address(partials),
+            address(partials),
             queue,
         )
 
@@ -102,19 +107,19 @@ def project_modulus_backward(
     ndim: int,
 ) -> Tensor:
     """Gradient with respect to a contiguous wavefront."""
-    sizes, modulus, modulus_stride, measured, measured_stride = _modulus_layout(
+    sizes, modulus, modulus_stride, measured, measured_stride = modulus_layout(
         wavefront, modulus, measured, modes, ndim
     )
     grad_projected, grad_error = dense(grad_projected), grad_error.contiguous()
     out = torch.empty_like(wavefront)
-    device, queue, current = _where(wavefront)
+    device, queue, current = where(wavefront)
     with current:
         backend.native.project_modulus_backward(
             device,
             wavefront.data_ptr(),
             modulus.data_ptr(),
             modulus_stride,
-            _address(measured),
+            address(measured),
             measured_stride,
             grad_projected.data_ptr(),
             grad_error.data_ptr(),
@@ -146,7 +151,7 @@ def update_object(
 ) -> None:
     """Write the update to ``out``, which may be one of the (contiguous) inputs; coefficients are (a, b, c, g)."""
     support, batch, pixels = _object_layout(projected, support)
-    device, queue, current = _where(projected)
+    device, queue, current = where(projected)
     with current:
         backend.native.update_object(
             device,
@@ -168,7 +173,7 @@ def update_object_backward(
     support, batch, pixels = _object_layout(projected, support)
     grad = dense(grad)
     to_exit_wave, to_projected = torch.empty_like(exit_wave), torch.empty_like(projected)
-    device, queue, current = _where(projected)
+    device, queue, current = where(projected)
     with current:
         backend.native.update_object_backward(
             device,
@@ -184,3 +189,12 @@ def update_object_backward(
             queue,
         )
     return to_exit_wave, to_projected
+
+
+def subtract_projection(object_: Tensor, support: Tensor, constraint: str, phase_range_rad) -> None:
+    """Replace a contiguous object by its distance to the nearest member of the set."""
+    support, batch, pixels = _object_layout(object_, support)
+    device, queue, current = where(object_)
+    rule = _rule(constraint, (0.0, 0.0, 1.0, 0.0), phase_range_rad)
+    with current:
+        backend.native.subtract_projection(device, object_.data_ptr(), support.data_ptr(), batch, pixels, rule, queue)

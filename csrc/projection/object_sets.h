@@ -105,6 +105,13 @@ CDIPIPE_PIXEL Pair update_pixel(const Set& set, const ObjectRule& rule, Pair u, 
   return select(inside & set.contains(t), p, other);
 }
 
+template <class Set>
+CDIPIPE_PIXEL Pair residual_pixel(const Set& set, Pair v, bool inside) {
+  const Pair seen = set.accept(v);
+  const Pair nearest = select(set.contains(seen), seen, set.project(seen));
+  return {v.re - (inside ? nearest.re : 0), v.im - (inside ? nearest.im : 0)};
+}
+
 struct ObjectGradients {
   Pair exit_wave, projected;
 };

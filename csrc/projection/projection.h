@@ -40,6 +40,25 @@ struct ModulusBackwardArrays {
   int64_t batch, modes, pixels;
 };
 
+// Primal-dual step on wavefronts, in place. With y = filter * dual and h = z - t y the modulus is pulled towards the
+// measured one: z' = h + pull (b / A - 1) (h + reference) on measured pixels, z' = h on others, A = |h + reference|
+// over all modes (A = 0: z' = h + pull b / sqrt(modes)). Then dual = keep y + s (2 z' - z) and z = z'.
+struct RelaxArrays {
+  float* wavefront;        // z, (batch, modes, pixels)
+  float* dual;             // like wavefront
+  const float* filter;     // (pixels); null: 1
+  const float* reference;  // (modes, pixels); null: 0
+  const float* modulus;    // b
+  const uint8_t* measured;
+  double* error;  // (batch), sum of |A - b| over measured pixels; null: not wanted
+  int64_t modulus_stride, measured_stride;
+  int64_t batch, modes, pixels;
+};
+
+struct RelaxRule {
+  float t, s, pull, keep;
+};
+
 enum class Constraint : int { support, real_nonneg, re_nonneg, quadrant, phase_range };
 
 // out = P where t = P + g (P - u) lies in the object set, a u + b P + c P_S(t) elsewhere.
@@ -58,6 +77,14 @@ struct ObjectArrays {
   int64_t batch, pixels;
 };
 
+// out = v - P_S(v), the distance to the nearest point of the object set, in place. For real_nonneg the imaginary part
+// stays, as it is all distance. The rule's coefficients do not matter.
+struct ResidualArrays {
+  float* object;  // v
+  const uint8_t* support;
+  int64_t batch, pixels;
+};
+
 struct ObjectBackwardArrays {
   const float* exit_wave;
   const float* projected;
@@ -72,16 +99,20 @@ namespace cpu {
 // `threads` is given with every call: OpenMP's own setting differs between the threads of a process.
 void project_modulus(const ModulusArrays& arrays, int threads);
 void project_modulus_backward(const ModulusBackwardArrays& arrays, int threads);
+void relax_modulus(const RelaxArrays& arrays, const RelaxRule& rule, int threads);
 void update_object(const ObjectArrays& arrays, const ObjectRule& rule, int threads);
 void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule, int threads);
+void subtract_projection(const ResidualArrays& arrays, const ObjectRule& rule, int threads);
 }  // namespace cpu
 
 namespace cuda {
 // `stream` is a cudaStream_t; `partials` holds batch * block_count(pixels) doubles when an error is wanted.
 void project_modulus(const ModulusArrays& arrays, double* partials, void* stream);
 void project_modulus_backward(const ModulusBackwardArrays& arrays, void* stream);
+void relax_modulus(const RelaxArrays& arrays, const RelaxRule& rule, double* partials, void* stream);
 void update_object(const ObjectArrays& arrays, const ObjectRule& rule, void* stream);
 void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule, void* stream);
+void subtract_projection(const ResidualArrays& arrays, const ObjectRule& rule, void* stream);
 }  // namespace cuda
 
 }  // namespace cdipipe::projection

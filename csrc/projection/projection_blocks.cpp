@@ -145,6 +145,109 @@ void project_modulus_backward(const ModulusBackwardArrays& arrays, int64_t item,
   }
 }
 
+// Pointers of one run of pixels; the next mode is `mode_stride` floats further.
+struct RelaxRun {
+  float *wavefront, *dual;
+  const float *filter, *reference, *modulus;
+  const uint8_t* measured;
+  int64_t count, modes, mode_stride;
+};
+
+template <bool filtered, bool referenced>
+float relax_run(const RelaxRun& run, const RelaxRule& rule) {
+  float *z = run.wavefront, *dual = run.dual;
+  const float *filter = run.filter, *reference = run.reference, *modulus = run.modulus;
+  const uint8_t* measured = run.measured;
+  const RelaxRule r = rule;
+  float error = 0;
+  CDIPIPE_INDEPENDENT
+  for (int64_t i = 0; i < run.count; ++i) {
+    const float gain = filtered ? filter[i] : 1;
+    const float y_re = gain * dual[2 * i], y_im = gain * dual[2 * i + 1];
+    const float z_re = z[2 * i], z_im = z[2 * i + 1];
+    const float h_re = z_re - r.t * y_re, h_im = z_im - r.t * y_im;
+    const float w_re = referenced ? h_re + reference[2 * i] : h_re;
+    const float w_im = referenced ? h_im + reference[2 * i + 1] : h_im;
+    const float amplitude = __builtin_sqrtf(w_re * w_re + w_im * w_im), b = modulus[i];
+    const bool trusted = measured[i] != 0, dark = amplitude == 0;
+    const float target = trusted ? b : amplitude;  // where nothing was measured b may be NaN
+    const float pull = (trusted & !dark) ? r.pull * (b / amplitude - 1) : 0;
+    const float fill = (trusted & dark) ? r.pull * b : 0;
+    const float next_re = h_re + pull * w_re + fill, next_im = h_im + pull * w_im;
+    error += __builtin_fabsf(amplitude - target);
+    z[2 * i] = next_re;
+    z[2 * i + 1] = next_im;
+    dual[2 * i] = r.keep * y_re + r.s * (2 * next_re - z_re);
+    dual[2 * i + 1] = r.keep * y_im + r.s * (2 * next_im - z_im);
+  }
+  return error;
+}
+
+// Several modes: their common amplitude first, then every mode with the same pull.
+float relax_modes_run(const RelaxRun& run, const RelaxRule& r) {
+  float power[kRunPixels], pull[kRunPixels], fill[kRunPixels], gain[kRunPixels];
+  for (int64_t i = 0; i < run.count; ++i) power[i] = 0, gain[i] = run.filter ? run.filter[i] : 1;
+  for (int64_t m = 0; m < run.modes; ++m) {
+    const float *z = run.wavefront + m * run.mode_stride, *dual = run.dual + m * run.mode_stride;
+    const float* reference = run.reference ? run.reference + m * run.mode_stride : nullptr;
+    for (int64_t i = 0; i < run.count; ++i) {
+      const float w_re = z[2 * i] - r.t * gain[i] * dual[2 * i] + (reference ? reference[2 * i] : 0);
+      const float w_im = z[2 * i + 1] - r.t * gain[i] * dual[2 * i + 1] + (reference ? reference[2 * i + 1] : 0);
+      power[i] += w_re * w_re + w_im * w_im;
+    }
+  }
+  const float share = 1 / __builtin_sqrtf(static_cast<float>(run.modes));
+  float error = 0;
+  for (int64_t i = 0; i < run.count; ++i) {
+    const float amplitude = __builtin_sqrtf(power[i]), b = run.modulus[i];
+    const bool trusted = run.measured[i] != 0, dark = amplitude == 0;
+    const float target = trusted ? b : amplitude;
+    pull[i] = (trusted & !dark) ? r.pull * (b / amplitude - 1) : 0;
+    fill[i] = (trusted & dark) ? r.pull * b * share : 0;
+    error += __builtin_fabsf(amplitude - target);
+  }
+  for (int64_t m = 0; m < run.modes; ++m) {
+    float *z = run.wavefront + m * run.mode_stride, *dual = run.dual + m * run.mode_stride;
+    const float* reference = run.reference ? run.reference + m * run.mode_stride : nullptr;
+    CDIPIPE_INDEPENDENT
+    for (int64_t i = 0; i < 2 * run.count; ++i) {
+      const float y = gain[i / 2] * dual[i], h = z[i] - r.t * y;
+      const float w = reference ? h + reference[i] : h;
+      const float next = h + pull[i / 2] * w + (i % 2 == 0 ? fill[i / 2] : 0);
+      dual[i] = r.keep * y + r.s * (2 * next - z[i]);
+      z[i] = next;
+    }
+  }
+  return error;
+}
+
+double relax_modulus(const RelaxArrays& arrays, const RelaxRule& rule, int64_t item, int64_t begin, int64_t count) {
+  const int64_t mode_stride = 2 * arrays.pixels;
+  const int64_t offset = item * arrays.modes * mode_stride + 2 * begin;
+  const float* modulus = arrays.modulus + block_offset(arrays.modulus_stride, item, begin);
+  const uint8_t* measured = arrays.measured + block_offset(arrays.measured_stride, item, begin);
+  double error = 0;
+  for (int64_t i = 0; i < count; i += kRunPixels) {
+    const RelaxRun run = {arrays.wavefront + offset + 2 * i,
+                          arrays.dual + offset + 2 * i,
+                          arrays.filter ? arrays.filter + begin + i : nullptr,
+                          arrays.reference ? arrays.reference + 2 * (begin + i) : nullptr,
+                          modulus + i,
+                          measured + i,
+                          smaller(kRunPixels, count - i),
+                          arrays.modes,
+                          mode_stride};
+    if (arrays.modes > 1) {
+      error += relax_modes_run(run, rule);
+    } else if (run.filter) {
+      error += run.reference ? relax_run<true, true>(run, rule) : relax_run<true, false>(run, rule);
+    } else {
+      error += run.reference ? relax_run<false, true>(run, rule) : relax_run<false, false>(run, rule);
+    }
+  }
+  return error;
+}
+
 template <class Set, bool uses_exit_wave>
 void update_object_as(const ObjectArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin, int64_t count) {
   const int64_t offset = 2 * (item * arrays.pixels + begin);
@@ -196,39 +299,54 @@ void update_object_backward_with(const ObjectBackwardArrays& arrays, const Objec
   }
 }
 
-void update_object(const ObjectArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin, int64_t count) {
+template <class Set>
+void subtract_projection_with(const ResidualArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin,
+                              int64_t count) {
+  float* object = arrays.object + 2 * (item * arrays.pixels + begin);
+  const uint8_t* support = arrays.support + begin;
+  const Set set(rule);
+  CDIPIPE_INDEPENDENT
+  for (int64_t i = 0; i < count; ++i) {
+    const Pair result = residual_pixel(set, {object[2 * i], object[2 * i + 1]}, support[i] != 0);
+    object[2 * i] = result.re;
+    object[2 * i + 1] = result.im;
+  }
+}
+
+// Calls work(set) with the object set that the rule names.
+template <class Work>
+void with_set(const ObjectRule& rule, Work work) {
   switch (rule.constraint) {
     case Constraint::support:
-      return update_object_with<Support>(arrays, rule, item, begin, count);
+      return work(Support(rule));
     case Constraint::real_nonneg:
-      return update_object_with<RealNonneg>(arrays, rule, item, begin, count);
+      return work(RealNonneg(rule));
     case Constraint::re_nonneg:
-      return update_object_with<ReNonneg>(arrays, rule, item, begin, count);
+      return work(ReNonneg(rule));
     case Constraint::quadrant:
-      return update_object_with<Quadrant>(arrays, rule, item, begin, count);
+      return work(Quadrant(rule));
     case Constraint::phase_range:
-      return update_object_with<PhaseRange>(arrays, rule, item, begin, count);
+      return work(PhaseRange(rule));
   }
+}
+
+void update_object(const ObjectArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin, int64_t count) {
+  with_set(rule, [&](auto set) { update_object_with<decltype(set)>(arrays, rule, item, begin, count); });
 }
 
 void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin,
                             int64_t count) {
-  switch (rule.constraint) {
-    case Constraint::support:
-      return update_object_backward_with<Support>(arrays, rule, item, begin, count);
-    case Constraint::real_nonneg:
-      return update_object_backward_with<RealNonneg>(arrays, rule, item, begin, count);
-    case Constraint::re_nonneg:
-      return update_object_backward_with<ReNonneg>(arrays, rule, item, begin, count);
-    case Constraint::quadrant:
-      return update_object_backward_with<Quadrant>(arrays, rule, item, begin, count);
-    case Constraint::phase_range:
-      return update_object_backward_with<PhaseRange>(arrays, rule, item, begin, count);
-  }
+  with_set(rule, [&](auto set) { update_object_backward_with<decltype(set)>(arrays, rule, item, begin, count); });
+}
+
+void subtract_projection(const ResidualArrays& arrays, const ObjectRule& rule, int64_t item, int64_t begin,
+                         int64_t count) {
+  with_set(rule, [&](auto set) { subtract_projection_with<decltype(set)>(arrays, rule, item, begin, count); });
 }
 
 }  // namespace
 
-const BlockKernels kernels = {project_modulus, project_modulus_backward, update_object, update_object_backward};
+const BlockKernels kernels = {project_modulus, project_modulus_backward, relax_modulus,
+                              update_object,   update_object_backward,   subtract_projection};
 
 }  // namespace cdipipe::projection::CDIPIPE_SIMD_NAMESPACE

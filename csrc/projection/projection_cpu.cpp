@@ -34,21 +34,36 @@ void for_each_block(int64_t batch, int64_t pixels, [[maybe_unused]] int threads,
   }
 }
 
+// for_each_block, and the sums of what work returns over the blocks of each item; `sums` may be null.
+template <class Work>
+void sum_blocks(int64_t batch, int64_t pixels, int threads, double* sums, Work work) {
+  const int64_t blocks = block_count(pixels);
+  std::vector<double> partials(batch * blocks);
+  for_each_block(batch, pixels, threads, [&](int64_t item, int64_t begin, int64_t count, int64_t index) {
+    partials[index] = work(item, begin, count);
+  });
+  if (!sums) return;
+  for (int64_t item = 0; item < batch; ++item) {
+    double sum = 0;
+    for (int64_t block = 0; block < blocks; ++block) sum += partials[item * blocks + block];
+    sums[item] = sum;
+  }
+}
+
 }  // namespace
 
 void project_modulus(const ModulusArrays& arrays, int threads) {
   const BlockKernels& kernels = active_kernels();
-  const int64_t blocks = block_count(arrays.pixels);
-  std::vector<double> partials(arrays.batch * blocks);
-  for_each_block(arrays.batch, arrays.pixels, threads, [&](int64_t item, int64_t begin, int64_t count, int64_t index) {
-    partials[index] = kernels.project_modulus(arrays, item, begin, count);
+  sum_blocks(arrays.batch, arrays.pixels, threads, arrays.error, [&](int64_t item, int64_t begin, int64_t count) {
+    return kernels.project_modulus(arrays, item, begin, count);
   });
-  if (!arrays.error) return;
-  for (int64_t item = 0; item < arrays.batch; ++item) {
-    double sum = 0;
-    for (int64_t block = 0; block < blocks; ++block) sum += partials[item * blocks + block];
-    arrays.error[item] = sum;
-  }
+}
+
+void relax_modulus(const RelaxArrays& arrays, const RelaxRule& rule, int threads) {
+  const BlockKernels& kernels = active_kernels();
+  sum_blocks(arrays.batch, arrays.pixels, threads, arrays.error, [&](int64_t item, int64_t begin, int64_t count) {
+    return kernels.relax_modulus(arrays, rule, item, begin, count);
+  });
 }
 
 void project_modulus_backward(const ModulusBackwardArrays& arrays, int threads) {
@@ -69,6 +84,13 @@ void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule
   const BlockKernels& kernels = active_kernels();
   for_each_block(arrays.batch, arrays.pixels, threads, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
     kernels.update_object_backward(arrays, rule, item, begin, count);
+  });
+}
+
+void subtract_projection(const ResidualArrays& arrays, const ObjectRule& rule, int threads) {
+  const BlockKernels& kernels = active_kernels();
+  for_each_block(arrays.batch, arrays.pixels, threads, [&](int64_t item, int64_t begin, int64_t count, int64_t) {
+    kernels.subtract_projection(arrays, rule, item, begin, count);
   });
 }
 

@@ -80,6 +80,53 @@ __global__ void __launch_bounds__(kThreads) project_modulus_kernel(ModulusArrays
   if (threadIdx.x == 0) partials[blockIdx.x] = error;
 }
 
+__device__ Pair relaxed_start(const RelaxArrays& arrays, const RelaxRule& rule, int64_t at, int64_t pixel, Pair& y) {
+  const float gain = arrays.filter ? arrays.filter[pixel] : 1;
+  const Pair z = load(arrays.wavefront, at), dual = load(arrays.dual, at);
+  y = {gain * dual.re, gain * dual.im};
+  return {z.re - rule.t * y.re, z.im - rule.t * y.im};
+}
+
+__device__ Pair with_reference(const RelaxArrays& arrays, int64_t at, Pair h) {
+  if (!arrays.reference) return h;
+  const Pair d = load(arrays.reference, at);
+  return {h.re + d.re, h.im + d.im};
+}
+
+__global__ void __launch_bounds__(kThreads) relax_modulus_kernel(RelaxArrays arrays, RelaxRule rule, double* partials) {
+  const BlockRange range = block_range(arrays.pixels);
+  const float share = 1 / sqrtf(static_cast<float>(arrays.modes));
+  double error = 0;
+  for (int64_t pixel = range.begin + threadIdx.x; pixel < range.end; pixel += kThreads) {
+    const int64_t first = range.item * arrays.modes * arrays.pixels + pixel;
+    const bool trusted = is_trusted(arrays.measured, arrays.measured_stride, range.item, pixel);
+    float power = 0;
+    Pair y;
+    for (int64_t m = 0; m < arrays.modes; ++m) {
+      const Pair h = relaxed_start(arrays, rule, first + m * arrays.pixels, pixel, y);
+      const Pair w = with_reference(arrays, pixel + m * arrays.pixels, h);
+      power += w.re * w.re + w.im * w.im;
+    }
+    const float amplitude = sqrtf(power);
+    const float b = arrays.modulus[arrays.modulus_stride * range.item + pixel];
+    if (trusted) error += fabsf(amplitude - b);
+    const float pull = trusted && amplitude != 0 ? rule.pull * (b / amplitude - 1) : 0;
+    const float fill = trusted && amplitude == 0 ? rule.pull * b * share : 0;
+    for (int64_t m = 0; m < arrays.modes; ++m) {
+      const int64_t at = first + m * arrays.pixels;
+      const Pair z = load(arrays.wavefront, at), h = relaxed_start(arrays, rule, at, pixel, y);
+      const Pair w = with_reference(arrays, pixel + m * arrays.pixels, h);
+      const Pair next = {h.re + pull * w.re + fill, h.im + pull * w.im};
+      store(arrays.dual, at,
+            {rule.keep * y.re + rule.s * (2 * next.re - z.re), rule.keep * y.im + rule.s * (2 * next.im - z.im)});
+      store(arrays.wavefront, at, next);
+    }
+  }
+  if (partials == nullptr) return;
+  error = block_sum(error);
+  if (threadIdx.x == 0) partials[blockIdx.x] = error;
+}
+
 __global__ void __launch_bounds__(kThreads) sum_partials_kernel(const double* partials, double* error, int64_t blocks) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < blocks; i += kThreads) sum += partials[blockIdx.x * blocks + i];
@@ -143,6 +190,16 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+template <class Set>
+__global__ void __launch_bounds__(kThreads) subtract_projection_kernel(ResidualArrays arrays, ObjectRule rule) {
+  const BlockRange range = block_range(arrays.pixels);
+  const Set set(rule);
+  for (int64_t pixel = range.begin + threadIdx.x; pixel < range.end; pixel += kThreads) {
+    const int64_t at = range.item * arrays.pixels + pixel;
+    store(arrays.object, at, residual_pixel(set, load(arrays.object, at), arrays.support[pixel] != 0));
+  }
+}
+
 // Calls launch(Set{}) with the object set that the rule names.
 template <class Launch>
 void with_set(const ObjectRule& rule, Launch launch) {
@@ -166,23 +223,37 @@ unsigned grid_size(int64_t batch, int64_t pixels) {
   return static_cast<unsigned>(blocks);
 }
 
-}  // namespace
-
-void project_modulus(const ModulusArrays& arrays, double* partials, void* stream) {
+// Calls launch(grid, queue, partials), and adds the partial sums up into arrays.error where that is wanted.
+template <class Arrays, class Launch>
+void with_error_sums(const Arrays& arrays, double* partials, void* stream, const char* name, Launch launch) {
   const auto queue = static_cast<cudaStream_t>(stream);
   const unsigned grid = grid_size(arrays.batch, arrays.pixels);
   if (grid == 0) {
     if (arrays.error && arrays.batch) {
-      check(cudaMemsetAsync(arrays.error, 0, arrays.batch * sizeof(double), queue), "project_modulus");
+      check(cudaMemsetAsync(arrays.error, 0, arrays.batch * sizeof(double), queue), name);
     }
     return;
   }
-  project_modulus_kernel<<<grid, kThreads, 0, queue>>>(arrays, arrays.error ? partials : nullptr);
-  check(cudaGetLastError(), "project_modulus");
+  launch(grid, queue, arrays.error ? partials : nullptr);
+  check(cudaGetLastError(), name);
   if (!arrays.error) return;
   sum_partials_kernel<<<static_cast<unsigned>(arrays.batch), kThreads, 0, queue>>>(partials, arrays.error,
                                                                                    block_count(arrays.pixels));
-  check(cudaGetLastError(), "project_modulus (sum)");
+  check(cudaGetLastError(), name);
+}
+
+}  // namespace
+
+void project_modulus(const ModulusArrays& arrays, double* partials, void* stream) {
+  with_error_sums(arrays, partials, stream, "project_modulus", [&](unsigned grid, cudaStream_t queue, double* sums) {
+    project_modulus_kernel<<<grid, kThreads, 0, queue>>>(arrays, sums);
+  });
+}
+
+void relax_modulus(const RelaxArrays& arrays, const RelaxRule& rule, double* partials, void* stream) {
+  with_error_sums(arrays, partials, stream, "relax_modulus", [&](unsigned grid, cudaStream_t queue, double* sums) {
+    relax_modulus_kernel<<<grid, kThreads, 0, queue>>>(arrays, rule, sums);
+  });
 }
 
 void project_modulus_backward(const ModulusBackwardArrays& arrays, void* stream) {
@@ -214,6 +285,15 @@ void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule
   with_set(rule,
            [&](auto set) { update_object_backward_kernel<decltype(set)><<<grid, kThreads, 0, queue>>>(arrays, rule); });
   check(cudaGetLastError(), "update_object_backward");
+}
+
+void subtract_projection(const ResidualArrays& arrays, const ObjectRule& rule, void* stream) {
+  const unsigned grid = grid_size(arrays.batch, arrays.pixels);
+  if (grid == 0) return;
+  const auto queue = static_cast<cudaStream_t>(stream);
+  with_set(rule,
+           [&](auto set) { subtract_projection_kernel<decltype(set)><<<grid, kThreads, 0, queue>>>(arrays, rule); });
+  check(cudaGetLastError(), "subtract_projection");
 }
 
 }  // namespace cdipipe::projection::cuda
