@@ -10,6 +10,7 @@ Every method and ``evaluate`` use this one record; a reconstruction's file store
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.ops import projection as ops
+from cdipipe.ops.projection_relax import relax_modulus_
 from cdipipe.optics import fourier
 
 ARRAYS = ("probe_modes", "static_region")
@@ -154,6 +156,44 @@ class CornerModel:
         waves = fourier.inverse_corner(wavefront, self.ndim)
         return waves if self.probe_modes is None else (self.probe_modes.conj() * waves).sum(-self.ndim - 1)
 
+    @functools.cached_property
+    def illumination(self) -> torch.Tensor:
+        """sum_m |P_m|^2 of probe modes, (*grid), kept above zero so that it can be divided by."""
+        power = self.probe_modes.abs().square().sum(0)
+        return power.clamp(min=1e-6 * float(power.max()))
+
+    def invert(self, wavefront: torch.Tensor) -> torch.Tensor:
+        """The object whose :meth:`propagate` is nearest to given wavefronts (least squares)."""
+        waves = self.backpropagate(wavefront)
+        return waves if self.probe_modes is None else waves.div_(self.illumination)
+
+    def misfit(self, object_, modulus, measured) -> torch.Tensor:
+        """sum_measured |A - modulus| of a batch (B, *grid), (B,) float64."""
+        return self._replace_modulus(self.wavefront(object_), modulus, measured)
+
+    def _replace_modulus(self, wavefront, modulus, measured) -> torch.Tensor:
+        """Modulus projection on the detector, in place; returns the misfit before it."""
+        modes = self.probe_modes is not None
+        shape = wavefront.shape[: wavefront.ndim - self.ndim - modes]
+        misfit = torch.empty(shape, dtype=torch.float64, device=wavefront.device)
+        ops.project_modulus_(wavefront, modulus, measured, misfit, modes, ndim=self.ndim)
+        return misfit
+
+    def relax_modulus_(self, wavefront, dual, modulus, measured, **steps) -> torch.Tensor:
+        """Primal-dual step on wavefronts of the object alone, see :func:`cdipipe.ops.projection_relax.relax_modulus_`.
+
+        Returns
+        -------
+        (B,) float64: sum_measured |A - modulus| of what the modulus was imposed on
+        """
+        modes = self.probe_modes is not None
+        shape = wavefront.shape[: wavefront.ndim - self.ndim - modes]
+        misfit = torch.empty(shape, dtype=torch.float64, device=wavefront.device)
+        relax_modulus_(
+            wavefront, dual, modulus, measured, misfit, reference=self.reference, modes=modes, ndim=self.ndim, **steps
+        )
+        return misfit
+
     def predict_intensity(self, object_: torch.Tensor) -> torch.Tensor:
         """As :meth:`ForwardModel.predict_intensity`."""
         intensity = self.wavefront(object_).abs().square_()
@@ -162,15 +202,13 @@ class CornerModel:
     def project_modulus(self, object_, modulus, measured) -> tuple[torch.Tensor, torch.Tensor]:
         """P_M of a batch (B, *grid) and its misfit sum_measured |A - modulus| per item, (B,) float64."""
         wavefront = self.wavefront(object_)
-        misfit = torch.empty(object_.shape[: -self.ndim], dtype=torch.float64, device=object_.device)
-        ops.project_modulus_(wavefront, modulus, measured, misfit, self.probe_modes is not None, ndim=self.ndim)
+        misfit = self._replace_modulus(wavefront, modulus, measured)
         if self.reference is not None:
             wavefront -= self.reference
         waves = fourier.inverse_corner(wavefront, self.ndim)
         if self.probe_modes is None:
             return waves, misfit
-        power = self.probe_modes.abs().square().sum(0)
         correction = (self.probe_modes.conj() * (waves - self.probe_modes * object_.unsqueeze(-self.ndim - 1))).sum(
             -self.ndim - 1
         )
-        return object_ + correction / power.clamp(min=1e-6 * float(power.max())), misfit
+        return object_ + correction / self.illumination, misfit

@@ -7,6 +7,7 @@ FFT order (index 0) and say so with the suffix ``_corner``.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -123,6 +124,13 @@ def frequencies_corner(shape: tuple[int, ...], device=None) -> list[torch.Tensor
         view[axis] = size
         axes.append((torch.fft.fftfreq(size, device=device) * size).reshape(view))
     return axes
+
+
+def gaussian_corner(shape: tuple[int, ...], widths: tuple[float, ...], device=None) -> torch.Tensor:
+    """exp(-sum_i k_i^2 / (2 w_i^2)) with pixel offsets k and standard deviations w; (*shape) float32, FFT order."""
+    offsets = frequencies_corner(shape, device)
+    rows = [torch.exp(-0.5 * (k / width) ** 2) for k, width in zip(offsets, widths, strict=True)]
+    return functools.reduce(torch.mul, rows)
 
 
 def gaussian_blur_corner(image: torch.Tensor, sigma_px: float, ndim: int = 2) -> torch.Tensor:

@@ -38,11 +38,34 @@ class State:
     """one for each start, for methods that draw more than their starts"""
     given: bool = False
     """whether the first iterates come from a given object, not from random numbers"""
+    shrinks: bool = True
+    """whether the support may move in the current step"""
+    tail: int = 0
+    """how many of the current step's last estimates are averaged"""
 
     def record(self, r_factor: torch.Tensor) -> None:
         """Note the (B,) R-factor of one more iteration."""
         self.error_trace[:, self.done] = r_factor
         self.done += 1
+
+    def add_to_tail(self, estimate: torch.Tensor) -> None:
+        """One more (B, *grid) of the last estimates that are averaged."""
+        self.tail_sum = estimate.clone() if self.tail_sum is None else self.tail_sum.add_(estimate)
+        self.tail_count += 1
+
+    def shrink_is_due(self, problem, recipe) -> bool:
+        """Is the support to be updated after this iteration?"""
+        every = recipe.shrink_wrap.every
+        if every is None and problem.object_support is None:
+            every = SHRINK_EVERY
+        return bool(self.shrinks and every and self.done % every == 0)
+
+    def shrink(self, projected: torch.Tensor, problem, recipe) -> torch.Tensor:
+        """Update the support from P_M u; returns which items' supports changed, (B,) bool."""
+        share, before = self.done / self.error_trace.shape[1], self.support
+        self.support = shrink_wrap(projected, before, recipe.shrink_wrap, self.shrink_count, share, problem.ndim)
+        self.shrink_count += 1
+        return (self.support != before).flatten(1).any(1)
 
 
 @dataclass
@@ -98,11 +121,12 @@ def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tenso
     """
     plan = plan_steps(recipe)
     for index, (method, parameters, shrinks) in enumerate(plan):
-        tail = recipe.average_last if index == len(plan) - 1 else 0
+        state.shrinks = shrinks
+        state.tail = recipe.average_last if index == len(plan) - 1 else 0
         if method.run:
             state = method.run(state, problem, parameters, recipe, watch)
         else:
-            _iterate(state, problem, method, parameters, recipe, shrinks, tail, watch)
+            _iterate(state, problem, method, parameters, recipe, watch)
     method, parameters, _ = plan[-1]
     if state.tail_count:
         return problem.project_object(state.tail_sum / state.tail_count, state.support), state
@@ -114,29 +138,22 @@ def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tenso
     return problem.project_object(projected, state.support), state
 
 
-def _iterate(state, problem, method, parameters, recipe, shrinks, tail, watch):
-    wrap = recipe.shrink_wrap
-    every = SHRINK_EVERY if wrap.every is None and problem.object_support is None else wrap.every
-    total = count_iterations(recipe)
+def _iterate(state, problem, method, parameters, recipe, watch):
     for iteration in range(parameters.iterations):
         state.exit_wave, projected, r_factor = method.update(
             state.exit_wave, problem, state.support, parameters, iteration
         )
         state.record(r_factor)
-        if shrinks and every and state.done % every == 0:
-            share = state.done / total
-            state.support = shrink_wrap(projected, state.support, wrap, state.shrink_count, share, problem.ndim)
-            state.shrink_count += 1
-        if tail and iteration >= parameters.iterations - tail:
-            estimate = problem.project_object(projected, state.support)
-            state.tail_sum = estimate if state.tail_sum is None else state.tail_sum.add_(estimate)
-            state.tail_count += 1
+        if state.shrink_is_due(problem, recipe):
+            state.shrink(projected, problem, recipe)
+        if iteration >= parameters.iterations - state.tail:
+            state.add_to_tail(problem.project_object(projected, state.support))
         watch.tell(state)
-        if _has_settled(state, iteration + 1, recipe.stop_below):
+        if has_settled(state, iteration + 1, recipe.stop_below):
             break
 
 
-def _has_settled(state, done, stop_below) -> bool:
+def has_settled(state, done, stop_below) -> bool:
     """True when the batch's mean R-factor changed by less than ``stop_below`` (relative) over the window."""
     if not stop_below or done <= EARLY_STOP_WINDOW or done % EARLY_STOP_WINDOW:
         return False

@@ -88,6 +88,23 @@ class Problem:
         projected, misfit = self._corner_model.project_modulus(exit_wave, self.modulus, self.measured)
         return projected, misfit / self.modulus_sum
 
+    def r_factor(self, exit_wave):
+        """R-factor (B,) of a batch (B, *grid) on the measured pixels; one transform."""
+        return self._corner_model.misfit(exit_wave, self.modulus, self.measured) / self.modulus_sum
+
+    def relax_modulus_(self, wavefront, dual, **steps):
+        """Primal-dual step on wavefronts of the object alone, in place; R-factor (B,) of what it was made from.
+
+        ``t``, ``s``, ``softness``, ``keep`` and ``low_pass`` as in
+        :func:`cdipipe.ops.projection_relax.relax_modulus_`.
+        """
+        misfit = self._corner_model.relax_modulus_(wavefront, dual, self.modulus, self.measured, **steps)
+        return misfit / self.modulus_sum
+
+    def invert(self, wavefront):
+        """The object whose wavefronts :meth:`propagate` brings nearest to the given ones."""
+        return self._corner_model.invert(wavefront)
+
     def project_object(self, exit_wave, support):
         """P_S u: the nearest object inside the support that satisfies the constraint; a new tensor."""
         return ops.project_object(exit_wave, support, self.constraint, self.phase_range_rad)
@@ -98,6 +115,10 @@ class Problem:
             exit_wave, projected, support, self.constraint, a=a, b=b, c=c, g=g, phase_range_rad=self.phase_range_rad
         )
         return exit_wave
+
+    def subtract_projection_(self, exit_wave, support):
+        """u - P_S u in place: what keeps u from being an object inside the support that satisfies the constraint."""
+        return ops.subtract_projection_(exit_wave, support, self.constraint, self.phase_range_rad)
 
     def predict_intensity(self, exit_wave):
         """Photons of a batch (B, *grid) in FFT order."""

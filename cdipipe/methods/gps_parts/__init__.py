@@ -1,0 +1,1 @@
+"""What generalised proximal smoothing and oversampling smoothness are made of."""
