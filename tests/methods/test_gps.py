@@ -215,7 +215,8 @@ def test_beside_a_static_region_it_reaches_the_linear_law(photons, settings):
 def test_a_complex_sample_beside_a_static_region():
     measurement, truth = low_dose(photons=1000.0, phase_range_rad=1.0)
     result = reconstruct(measurement, recipe_from_mapping({"method": "gps", "iterations": 100}))
-    assert evaluate(result, measurement, truth).metrics["correlation"] > 0.99
+    found = evaluate(result, measurement, truth).metrics
+    assert found["psnr_db"] > 47 and found["phase_rmse_rad"] < 0.02
 
 
 def test_refinement_improves_a_given_object_and_does_not_move_it():
