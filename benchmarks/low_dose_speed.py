@@ -6,7 +6,7 @@
     256^2   200 iterations of gps beside a known static region on one core
 
 Times are those of whole reconstructions from one random start. On a busy machine only the ratios of neighbouring runs
-mean something. Results go to benchmarks/results/low_dose_speed.json.
+and of processor seconds mean something. Results go to benchmarks/results/low_dose_speed.json.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ SCHEDULES = {
     "dpr": {"sigma": (0.01, 0.1, 1.0), "sigma_from": (0.0, 0.4, 0.7), "alpha": FILTER_WIDTHS},
     "refinement": {"sigma": (0.1, 1.0), "sigma_from": (0.0, 0.4), "alpha": FILTER_WIDTHS[::2]},
 }
-"""Values of the two schedules of Lee et al., npj Comput. Mater. 11, 68 (2025): 1000 iterations from random phases, and
-50 iterations from a given object."""
+"""The two schedules of the DPR paper (Lee et al., deep-learning real-time phase retrieval, Methods 4.5) for arrays of any
+size: 1000 iterations from random phases, and 50 iterations from a given object."""
 
 
 class GpsParameters(IterativeParameters):
@@ -45,6 +45,10 @@ class GpsParameters(IterativeParameters):
     dual_step: float = Field(0.9, gt=0, description="s, on the object; s t is at most 1")
     check_every: int = Field(
         10, ge=1, description="iterations between comparisons with the best so far; and at the end of every stage"
+    )
+
+    settle: float = Field(
+        0.2, ge=0, le=1, description="share of the iterations, at the end, in which a support that moved stays"
     )
 
     @model_validator(mode="before")
@@ -99,6 +103,7 @@ def run(state, problem, parameters, recipe, watch):
 
     pair = PrimalDual(problem, state.exit_wave, parameters.primal_step, parameters.dual_step)
     best, current = Best(len(state.support), problem.device), None
+    moving = round((1 - parameters.settle) * parameters.iterations)
     for iteration, stage, ends in walk(parameters.stages()):
         if stage is not current:
             _return_to(best, pair)
@@ -106,7 +111,7 @@ def run(state, problem, parameters, recipe, watch):
             current = stage
         state.record(pair.advance(state.support))
         averaged = iteration >= parameters.iterations - state.tail
-        moves = state.shrink_is_due(problem, recipe)
+        moves = state.shrink_is_due(problem, recipe) and iteration < moving
         settled = has_settled(state, iteration + 1, recipe.stop_below)
         if ends or settled or averaged or moves or (iteration + 1) % parameters.check_every == 0:
             _compare(state, problem, recipe, pair, best, moves)
