@@ -14,8 +14,8 @@ SCHEDULES = {
     "dpr": {"sigma": (0.01, 0.1, 1.0), "sigma_from": (0.0, 0.4, 0.7), "alpha": FILTER_WIDTHS},
     "refinement": {"sigma": (0.1, 1.0), "sigma_from": (0.0, 0.4), "alpha": FILTER_WIDTHS[::2]},
 }
-"""The two schedules of the DPR paper (Lee et al., deep-learning real-time phase retrieval, Methods 4.5) for arrays of any
-size: 1000 iterations from random phases, and 50 iterations from a given object."""
+"""The two schedules of the DPR paper (Lee et al., deep-learning real-time phase retrieval, Methods 4.5), for arrays of
+any size: 1000 iterations from random phases, and 50 iterations from a given object."""
 
 
 class GpsParameters(IterativeParameters):
