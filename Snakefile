@@ -29,7 +29,7 @@ except (InputError, OSError) as error:
     raise WorkflowError(str(error))
 
 
-for part in ("common", "measure", "corpus", "reconstruct", "evaluate", "report"):
+for part in ("common", "measure", "corpus", "train", "reconstruct", "evaluate", "report"):
 
     include: f"workflow/rules/{part}.smk"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ from cdipipe.config_entries import (
     GalleryEntry,
     MeasurementEntry,
     Name,
+    NetworkEntry,
     Pairing,
     Section,
     Size,
@@ -29,6 +30,9 @@ from cdipipe.config_entries import (
 )
 from cdipipe.errors import InputError
 from cdipipe.settings import load_yaml, merge, unknown_name, validate
+
+if TYPE_CHECKING:
+    from cdipipe.methods.recipe import Recipe
 
 
 class Config(Section):
@@ -43,6 +47,7 @@ class Config(Section):
     measurements: dict[Name, MeasurementEntry] = Field(min_length=1)
     methods: dict[Name, dict[str, Any]] = Field(min_length=1)
     corpora: dict[Name, CorpusEntry] = Field({})
+    networks: dict[Name, NetworkEntry] = Field({})
     reconstructions: list[Pairing] = Field([Pairing()])
     seed: Count = 0
     restarts: Size = 1
@@ -158,7 +163,22 @@ class Config(Section):
             return as_options(self.average)
         restarts = self.methods[method].get("restarts", self.restarts)
         shared = {"seed": self.seed, "restarts": restarts, "device": self.device, "keep_runs": self.keep_runs}
-        return as_options(shared | {"free_fraction": self.free_fraction or None})
+        shared |= {"free_fraction": self.free_fraction or None, "checkpoint": self.checkpoint(method)}
+        return as_options(shared)
+
+    def network_of(self, method: str) -> str | None:
+        """Name of the network of this study that a method uses."""
+        steps = self.methods[method].get("steps")
+        inner = [
+            p for step in steps or [] if isinstance(step, Mapping) for p in step.values() if isinstance(p, Mapping)
+        ]
+        named = {parameters.get("checkpoint") for parameters in [self.methods[method], *inner]}
+        return next((name for name in self.networks if name in named), None)
+
+    def checkpoint(self, method: str) -> str | None:
+        """File of the network of this study that a method uses."""
+        network = self.network_of(method)
+        return None if network is None else f"{self.output}/{network}/best.pt"
 
 
 def at_scale(mapping: Any, where: str, scale: str | None = None) -> Any:
@@ -220,10 +240,18 @@ def check_config(mapping: Any, where: str) -> Config:
     config = validate(Config, mapping, where)
     for name, recipe in config.methods.items():
         recipe_from_mapping({"restarts": config.restarts, **recipe}, where=f"{where}: methods.{name}")
+    taken = [*config.measurements, "data", "logs", "benchmarks", "tables"]
+    for kind in ("corpora", "networks"):
+        for name in getattr(config, kind):
+            if name in taken:
+                raise InputError(f"{where}: {kind}.{name}: another part of the study has this name")
+            taken.append(name)
     for name, corpus in config.corpora.items():
-        if name in config.measurements or name in ("data", "logs", "benchmarks"):
-            raise InputError(f"{where}: corpora.{name}: another part of the study has this name")
         _check_scene(corpus, f"{where}: corpora.{name}")
+    for name, entry in config.networks.items():
+        _check_network(config, entry, f"{where}: networks.{name}")
+    for name, recipe in config.methods.items():
+        _check_network_of(config, name, recipe_from_mapping(recipe), f"{where}: methods.{name}")
     for name, entry in config.measurements.items():
         if entry.scene:
             _check_scene(entry, f"{where}: measurements.{name}")
@@ -237,6 +265,33 @@ def _check_scene(entry: MeasurementEntry | CorpusEntry, where: str) -> None:
 
     scene = get_scene(entry.scene, f"{where}.scene")
     validate(scene.parameters, entry.set, f"{where}.set")
+
+
+def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
+    """The network must exist, take its settings, and be able to learn from its corpus."""
+    from cdipipe.io.corpus import Plan
+    from cdipipe.networks.registry import get_network
+    from cdipipe.simulate.registry import get_scene
+
+    network = get_network(entry.network, f"{where}.network")
+    settings = validate(network.settings, entry.set, f"{where}.set")
+    if entry.corpus not in config.corpora:
+        raise unknown_name("corpus", entry.corpus, config.corpora, f"{where}.corpus")
+    corpus = config.corpora[entry.corpus]
+    parameters = validate(get_scene(corpus.scene).parameters, corpus.set, where).model_dump(mode="json")
+    if network.check_corpus is not None:
+        network.check_corpus(Plan(corpus.scene, parameters, corpus.seed, corpus.count, corpus.shards, 1), settings)
+
+
+def _check_network_of(config: Config, method: str, recipe: Recipe, where: str) -> None:
+    """A checkpoint that is the name of a network of the study must be one of the step's kind."""
+    used = config.network_of(method)
+    for step, parameters in recipe.steps:
+        if used is not None and getattr(parameters, "checkpoint", used) != used:
+            raise InputError(f"{where}: {step}.checkpoint: a method takes one network of the study; expected '{used}'")
+        if used is not None and hasattr(parameters, "checkpoint") and config.networks[used].network != step:
+            kind = config.networks[used].network
+            raise InputError(f"{where}: {step}.checkpoint: '{used}' is a network {kind}; expected one of {step}")
 
 
 def _check_dataset(name: str, where: str) -> None:

@@ -113,6 +113,22 @@ class CorpusEntry(Section):
         return [self.scene, *as_options(numbers), *set_options(self.set)]
 
 
+class NetworkEntry(Section):
+    """One named network, trained on a corpus of the study; the options of ``cdipipe train``.
+
+    A method uses it by its name: ``{method: cdi_nn, checkpoint: NAME}``.
+    """
+
+    network: str
+    corpus: Name
+    set: dict[str, Any] = {}
+    devices: Size = 1
+
+    def options(self) -> list[str]:
+        """Command-line options of ``cdipipe train``; corpus and folder not included."""
+        return [self.network, *as_options({"devices": self.devices}), *set_options(self.set)]
+
+
 class Pairing(Section):
     """These methods on these measurements; a list left out means all of them."""
 

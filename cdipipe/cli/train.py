@@ -21,6 +21,9 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the training in the folder, if there is one")
     ] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="replace a training with other settings, or of another corpus or version")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="processes, one GPU each, on every node")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="machines; started by SLURM or torchrun")] = 1,
@@ -35,16 +38,22 @@ def command(
     from cdipipe.io.corpus_read import open_corpus
     from cdipipe.provenance import collect
     from cdipipe.training.fit import fit, make_fabric
-    from cdipipe.training.run_folder import BEST, LAST, find_last
+    from cdipipe.training.run_folder import BEST, LAST, clear, find_last
 
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is no folder; a training leaves several files")
     samples = open_corpus(corpus)
-    found = find_last(output, resume, network)
-    if found is not None:
-        wanted = _settings_to_resume(chosen, found, wanted, settings or [], samples, output)
     if chosen.check_corpus is not None:
         chosen.check_corpus(samples.plan, wanted)
+    try:
+        found = find_last(output, resume, network)
+        if found is not None:
+            wanted = _settings_to_resume(found, wanted, settings or [], samples, output, rebuild)
+    except InputError:
+        if not rebuild:
+            raise
+        found = None
+        clear(output)
     fabric = make_fabric(wanted, choose_device(device), devices, nodes)
     fabric.launch()
     try:
@@ -62,14 +71,18 @@ def _settings(network, pairs: list[str]):
     return validate(network.settings, parse_settings(pairs), network.name)
 
 
-def _settings_to_resume(network, found, wanted, pairs: list[str], corpus, output: Path):
+def _settings_to_resume(found, wanted, pairs: list[str], corpus, output: Path, same_code: bool):
     """The settings of the training that goes on; only the number of epochs may be another one than before.
 
     Raises
     ------
-    InputError   other settings, or another corpus, than those of the training
+    InputError   other settings, another corpus, or with ``same_code`` other code than those of the training
     """
+    from cdipipe.training.run_folder import code_of_training
+
     before = found.settings
+    if same_code and found.training["code"] != code_of_training():
+        raise InputError(f"{output}: was begun by another version of the code")
     if corpus.card["digest"] != found.corpus["digest"]:
         raise InputError(f"{output}: was trained on another corpus than {corpus.folder}; take that one")
     if not pairs:

@@ -23,7 +23,7 @@ from cdipipe.progress import Progress, progress
 from cdipipe.training import optimisers
 from cdipipe.training.batches import CorpusBatches, FreshBatches, derived_seed, split_corpus
 from cdipipe.training.noise import draw_noise
-from cdipipe.training.run_folder import RunFolder
+from cdipipe.training.run_folder import RunFolder, code_of_training
 from cdipipe.training.settings import TrainingSettings
 
 LOOKED_AT = 512
@@ -271,7 +271,7 @@ class _Training:
                 "peak_over_mean": self.usual_peaks,
             },
             self.provenance,
-            {"position": vars(at), "optimiser": state, "rows": self.folder.rows},
+            {"position": vars(at), "optimiser": state, "rows": self.folder.rows, "code": code_of_training()},
         )
         self.folder.save(checkpoint, best)
 

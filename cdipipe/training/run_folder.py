@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,20 @@ class RunFolder:
 
 def _text(value: Any) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def code_of_training() -> str:
+    """Digest of the code that decides on the weights."""
+    from cdipipe.provenance import code_digest
+
+    return code_digest("training", "networks", "simulate", "optics")
+
+
+def clear(folder: Path) -> None:
+    """Remove a training."""
+    for name in (LAST, BEST, CURVE, "settings.json"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
 def find_last(folder: Path, resume: bool, network: str) -> Checkpoint | None:

@@ -51,3 +51,16 @@ def test_places_that_do_not_fit(train, tmp_path):
     (tmp_path / "run" / "last.pt").write_text("x")
     assert "not a checkpoint, or cut short" in train(tmp_path / "run", "--resume").complaint
     assert "planes of size 32" in train(tmp_path / "r", network="cdi_nn_3d").complaint
+
+
+def test_rebuild_replaces_what_does_not_fit(train, tmp_path):
+    assert train(tmp_path / "run").code == 0
+    rebuild = ("--resume", "--rebuild")
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    assert train(tmp_path / "run", *rebuild).code == 0
+    assert (tmp_path / "run" / "curve.tsv").read_text().count("\n") == 2
+    assert train(tmp_path / "run", *rebuild, "--set", "learning_rate=0.01", corpus="2").code == 0
+    assert (tmp_path / "run" / "last.pt").read_bytes() != before
+    (tmp_path / "run" / "last.pt").write_bytes(before[:1000])
+    assert train(tmp_path / "run", *rebuild).code == 0
+    assert (tmp_path / "run" / "curve.tsv").read_text().count("\n") == 2

@@ -41,5 +41,6 @@ def shard_numbers(corpus):
 wildcard_constraints:
     corpus=any_of(STUDY.corpora),
     shard=r"\d+",
+    network=any_of(STUDY.networks),
     measurement=any_of(STUDY.measurements),
     method=any_of(STUDY.methods),

@@ -1,6 +1,7 @@
 rule reconstruct_object:
     input:
-        f"{MEASUREMENT}/M.cxi",
+        measurement=f"{MEASUREMENT}/M.cxi",
+        checkpoint=lambda wildcards: STUDY.checkpoint(wildcards.method) or [],
     output:
         f"{METHOD}/R.cxi",
     log:
@@ -15,9 +16,9 @@ rule reconstruct_object:
         recipe=lambda wildcards: f"{STUDY_FILE}::methods.{wildcards.method}",
         options=options_of("reconstruct"),
         content=lambda wildcards: STUDY.methods[wildcards.method],
-        code=code_digest("methods", "optics", "ops", "io"),
+        code=code_digest("methods", "networks", "optics", "ops", "io"),
     shell:
-        "cdipipe reconstruct {input} --recipe {params.recipe} {params.options} -o {output} > {log} 2>&1"
+        "cdipipe reconstruct {input.measurement} --recipe {params.recipe} {params.options} -o {output} > {log} 2>&1"
 
 
 rule average_runs:

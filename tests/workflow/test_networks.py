@@ -1,0 +1,60 @@
+"""Networks in a study: a corpus is built, a network learns from it, and a method uses what it learned."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from test_workflow import snakemake
+
+from cdipipe.config import check_config
+from cdipipe.errors import InputError
+from cdipipe.io.cxi import read_reconstruction
+from cdipipe.networks.checkpoint import read_checkpoint
+
+SMALL = {"network": {"widths": [4]}, "batch_size": 8, "epochs": 1}
+STUDY = {
+    "output": "out",
+    "measurements": {"one": {"scene": "polygons", "set": {"size": 32, "photons": 1e5}}},
+    "corpora": {"samples": {"scene": "polygons", "count": 24, "set": {"size": 32, "photons": 0}}},
+    "networks": {"learned": {"network": "cdi_nn", "corpus": "samples", "set": SMALL}},
+    "methods": {
+        "alone": {"method": "cdi_nn", "checkpoint": "learned"},
+        "chain": {"steps": [{"cdi_nn": {"checkpoint": "learned"}}, {"er": {"iterations": 5}}]},
+    },
+    "keep_runs": False,
+}
+
+
+def test_a_study_trains_and_reconstructs_with_what_it_trained(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(STUDY, sort_keys=False))
+    code, text = snakemake(tmp_path, path, "out/one/chain/R.cxi")
+    assert code == 0, text
+    trained = read_checkpoint(tmp_path / "out/learned/best.pt", "cdi_nn")
+    assert trained.settings.epochs == 1 and (tmp_path / "out/learned/curve.tsv").exists()
+    result = read_reconstruction(tmp_path / "out/one/chain/R.cxi")
+    assert result.method == "cdi_nn+er" and "best.pt" in result.provenance["inputs"]
+    changed = STUDY | {"networks": {"learned": STUDY["networks"]["learned"] | {"set": SMALL | {"epochs": 2}}}}
+    path.write_text(yaml.safe_dump(changed, sort_keys=False))
+    code, text = snakemake(tmp_path, path, "-n")
+    assert "train_network" in text and "reconstruct_object" in text and "build_shard" not in text
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"networks": {"learned": {"network": "cdi_n", "corpus": "samples"}}}, r"networks\.learned\.network: unknown"),
+        ({"networks": {"learned": {"network": "cdi_nn", "corpus": "sample"}}}, r"corpus: unknown corpus 'sample'"),
+        ({"networks": {"learned": {"network": "cdi_nn_3d", "corpus": "samples"}}}, "planes of size 32"),
+        ({"networks": {"one": {"network": "cdi_nn", "corpus": "samples"}}}, r"networks\.one: another part"),
+        (
+            {"networks": {"learned": {"network": "cdi_nn", "corpus": "samples", "set": {"epoch": 1}}}},
+            r"networks\.learned\.set\.epoch: unknown key",
+        ),
+        ({"methods": {"m": {"method": "cdi_nn_3d", "checkpoint": "learned"}}}, "is a network cdi_nn; expected one of"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_named(changes, named):
+    with pytest.raises(InputError, match=named):
+        check_config(STUDY | changes, "study.yaml")
