@@ -29,6 +29,8 @@ class State:
     error_trace: torch.Tensor
     """(B, iterations) float32 R-factor of the iterates; NaN where not reached. Allocated once: small blocks that
     outlive an iteration would pin the memory between the large ones"""
+    support_known: bool = False
+    """the support was known before the start, not estimated"""
     done: int = 0
     """iterations so far"""
     shrink_count: int = 0

@@ -106,12 +106,13 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
         initial = fourier.to_corner(torch.from_numpy(initial).to(device, torch.complex64), ndim)
         if problem.model.freedom != "none":  # beside a static region the scale is known
             initial = initial * (problem.photons**0.5 / initial.abs().square().sum().sqrt().clamp(min=1e-20))
+    known = problem.object_support is not None or (support is not None and initial is None)
     size = batch_size(recipe, problem.shape, device)
     batches = [range(first, min(first + size, recipe.restarts)) for first in range(0, recipe.restarts, size)]
 
     def run_batch(indices):
         seen = watch if 0 in indices else replace(watch, preview=None)
-        return _run_batch(problem, recipe, seed, indices, initial, first_support, seen)
+        return _run_batch(problem, recipe, seed, indices, initial, first_support, seen, known)
 
     runs = _best(run_jobs(run_batch, batches, device, watch.stop), recipe, keep)
     if floats:
@@ -130,7 +131,7 @@ def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None
     return runs
 
 
-def _run_batch(problem, recipe, seed, indices, initial, support, watch):
+def _run_batch(problem, recipe, seed, indices, initial, support, watch, support_known):
     if initial is None:
         waves = [random_start(problem, support, seed, index) for index in indices]
     else:
@@ -138,7 +139,9 @@ def _run_batch(problem, recipe, seed, indices, initial, support, watch):
     supports = support.expand(len(waves), *problem.shape).contiguous()
     trace = torch.full((len(waves), count_iterations(recipe)), torch.nan, device=problem.device)
     seeds = tuple(derive_seed(seed, index) for index in indices)
-    state = State(torch.stack(waves), supports, trace, seeds=seeds, given=initial is not None)
+    state = State(
+        torch.stack(waves), supports, trace, seeds=seeds, given=initial is not None, support_known=support_known
+    )
     estimate, state = run_recipe(state, problem, recipe, watch)
     scores = problem.scores(estimate)
     scores["seed"] = np.array(list(indices))

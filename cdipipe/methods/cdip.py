@@ -1,0 +1,90 @@
+"""CDIP: an untrained neural field, fitted to one pattern (or one volume) through the forward model.
+
+    least  D(I_hat, I) + tv * TV(psi),      psi = projection of the field along z, I_hat = photons of psi
+
+over the field's planes and layers with Adam, see ``cdipipe.networks.field`` and ``cdipipe.methods.cdip_parts``. D is
+the Poisson misfit or one of moduli. No support is needed: the field lives in a box, found from the autocorrelation,
+that grows from a small centre (progressive anchoring).
+
+A fit of this kind gets stuck like error reduction does. So a fit either begins with many random fields of which the
+worse half is dropped again and again, or, by default, imitates the best of a few short runs of hybrid input-output.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from cdipipe.methods.registry import Method, Parameters
+
+
+class CdipParameters(Parameters):
+    iterations: int = Field(300, ge=1, description="steps of Adam")
+    output: Literal["isolated", "refractive"] = Field(
+        "isolated",
+        description="what the field gives: amplitude and phase of an isolated object, or delta and beta of a "
+        "transmission that is one outside the box",
+    )
+    head: Literal["sine", "leaky_relu"] = Field("sine", description="activation of the layers after the planes")
+    depth: int = Field(2, ge=1, le=64, description="cells along z that are summed to the exit wave (2D patterns)")
+    channels: int = Field(16, ge=1, le=256, description="features of each plane")
+    hidden: int = Field(32, ge=2, le=512, description="width of the layers")
+    layers: int = Field(2, ge=1, le=8, description="hidden layers")
+    omega: float = Field(5.0, gt=0, description="frequency of the sine layers")
+    loss: Literal["amplitude_mse", "amplitude_mae", "poisson"] = Field(
+        "amplitude_mse", description="misfit of the pattern until the closing steps"
+    )
+    closing: float = Field(0.4, ge=0, le=1, description="share of the steps, at the end, with the Poisson misfit")
+    tv: float = Field(
+        1.4, ge=0, description="weight of the exit wave's total variation, in units of the photon noise of a pixel"
+    )
+    tv_start: float = Field(
+        0.4, ge=0, description="weight at the first step, in units of the object's modulus; falls to tv as long as "
+        "the loss is not the closing one, if it is greater"
+    )
+    plane_rate: float = Field(2e-2, gt=0, description="learning rate of the planes")
+    network_rate: float = Field(1e-2, gt=0, description="learning rate of the layers")
+    warm_rate: float = Field(0.5, gt=0, description="factor on the learning rates of a field that imitated a start")
+    box_px: int | None = Field(None, ge=4, description="side of the box in pixels; not given: found from the data")
+    margin: float = Field(1.3, gt=0.5, le=4, description="box side over the extent that the autocorrelation tells")
+    anchor_px: int = Field(10, ge=2, description="side of the centre in which a random field begins, pixels")
+    anchoring: float = Field(0.5, ge=0, lt=1, description="share of the steps in which the box grows; 0: full at once")
+    shrink_every: int = Field(
+        0, ge=0, description="steps between updates of a support from the field's own output; 0: the whole box"
+    )
+    start: Literal["hio", "random"] = Field(
+        "hio", description="first object where none is given: the best of short HIO runs, or random fields"
+    )
+    population: int = Field(8, ge=1, le=4096, description="HIO runs, or random fields, that compete for each start")
+    survivors: int = Field(1, ge=1, description="fields of a start that are fitted to the end")
+    hio_iterations: int = Field(250, ge=10, description="iterations of each HIO run")
+    support_margin_px: int = Field(
+        2, ge=0, description="pixels added around the support of a start; the field may use them"
+    )
+    imitation: int = Field(120, ge=1, description="steps in which a field learns the object that it starts with")
+    coherence_px: float | Literal["fit"] | None = Field(
+        None, description="width xi of exp(-r^2 / 2 xi^2) in pixels of the object; fit: found; not given: coherent"
+    )
+    background: float | Literal["fit"] | None = Field(
+        None, description="photons per pixel under the pattern; fit: found; not given: none"
+    )
+
+
+def run(state, problem, parameters, recipe, watch):
+    """Fit fields for every start of a batch; one trace entry per step."""
+    from cdipipe.methods.cdip_parts.course import run_course
+
+    return run_course(state, problem, parameters, recipe, watch)
+
+
+METHOD = Method(
+    name="cdip",
+    summary="Untrained neural field of three planes, fitted through the forward model (CDIP)",
+    reference="Hu, Yao, Zhang, Villanueva-Perez, Constraint-free coherent diffraction imaging via physics-guided "
+    "neural fields; sine layers arXiv:2006.09661; planes doi:10.1109/CVPR52729.2023.00021",
+    parameters=CdipParameters,
+    run=run,
+    shrinks_support=False,
+    converged_estimate=True,
+)

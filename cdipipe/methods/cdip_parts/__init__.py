@@ -1,0 +1,1 @@
+"""The parts of CDIP: box, forward model of a field, misfits, and the fit."""

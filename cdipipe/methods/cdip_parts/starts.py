@@ -1,0 +1,110 @@
+"""What fields begin with: random planes, a given object, or the best of short runs of hybrid input-output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from cdipipe.methods.driver.iterate import State, Watch, run_recipe
+from cdipipe.methods.driver.restarts import derive_seed, random_start
+from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.optics import fourier
+
+HIO = {"er_every": 10, "closing_er": 0.2}
+
+
+@dataclass
+class Starts:
+    """What each field of a batch begins with; arrays in FFT order."""
+
+    origin: list[int]
+    """which start of the batch a field belongs to"""
+    seeds: list[int]
+    objects: torch.Tensor | None
+    """(fields, *grid) complex64 to imitate; None: random fields"""
+    supports: torch.Tensor | None
+    """(fields, *grid) bool; None: not known"""
+
+    def generators(self) -> list[torch.Generator]:
+        return [torch.Generator().manual_seed(seed % 2**63) for seed in self.seeds]
+
+
+def choose_starts(state, problem, parameters, recipe, watch) -> Starts:
+    """The fields to fit for a batch of starts, and what they begin with."""
+    if state.given or state.done:
+        origin = list(range(len(state.exit_wave)))
+        supports = state.support if state.support_known else _grow(state.support, parameters.support_margin_px)
+        return Starts(origin, list(state.seeds), state.exit_wave, supports)
+    known = state.support if state.support_known else None
+    origin = [index for index in range(len(state.seeds)) for _ in range(parameters.population)]
+    seeds = [derive_seed(state.seeds[index], place) for place, index in enumerate(origin, 1)]
+    if parameters.start == "random":
+        return Starts(origin, seeds, None, None if known is None else known[origin])
+    return _best_of_hio(origin, seeds, state, problem, parameters, recipe, watch)
+
+
+def _best_of_hio(origin, seeds, state, problem, parameters, recipe, watch) -> Starts:
+    """Short HIO runs with shrink-wrap; the ``survivors`` of lowest Poisson misfit of each start, centred."""
+    plan = recipe_from_mapping(
+        {
+            **HIO,
+            "method": "hio",
+            "iterations": parameters.hio_iterations,
+            "constraint": recipe.constraint,
+            "phase_range_rad": list(recipe.phase_range_rad),
+            "shrink_wrap": {"every": 0} if state.support_known else {},
+        }
+    )
+    waves = torch.stack([random_start(problem, state.support[o], s, 0) for o, s in zip(origin, seeds, strict=True)])
+    trace = torch.empty(len(waves), parameters.hio_iterations, device=problem.device)
+    inner = State(waves, state.support[origin].clone(), trace, seeds=tuple(seeds))
+    objects, inner = run_recipe(inner, problem, plan, Watch(stop=watch.stop))
+    score = problem.scores(objects)["poisson_nll"]
+    kept = []
+    for index in range(len(state.seeds)):
+        mine = [place for place, o in enumerate(origin) if o == index]
+        kept += sorted(mine, key=lambda place: score[place])[: parameters.survivors]
+    objects, supports = objects[kept], inner.support[kept]
+    if not state.support_known:
+        if problem.model.freedom == "shift":
+            objects, supports = _centre(objects, supports)
+        supports = _grow(supports, parameters.support_margin_px)
+    return Starts([origin[k] for k in kept], [seeds[k] for k in kept], objects, supports)
+
+
+def _centre(objects, supports):
+    """Move each object so that the box of its support is around index 0."""
+    ndim = objects.ndim - 1
+    for item, (object_, support) in enumerate(zip(objects, supports, strict=True)):
+        shift = [-_middle_of_gap(support, axis) for axis in range(ndim)]
+        axes = tuple(range(ndim))
+        objects[item], supports[item] = torch.roll(object_, shift, axes), torch.roll(support, shift, axes)
+    return objects, supports
+
+
+def _middle_of_gap(support, axis: int) -> int:
+    """Where the middle of the support is along an axis: half the array from that of the widest empty stretch."""
+    others = tuple(a for a in range(support.ndim) if a != axis)
+    filled = torch.nonzero(support.any(dim=others)).flatten().tolist()
+    size = support.shape[axis]
+    if not filled:
+        return 0
+    steps = [(b - a, a) for a, b in zip(filled, [*filled[1:], filled[0] + size], strict=True)]
+    width, last = max(steps)
+    first = (last + width) % size
+    return round(first + (size - width) / 2)
+
+
+def _grow(supports, pixels: int):
+    """Every support with all pixels within a distance of it."""
+    if not pixels:
+        return supports
+    ndim = supports.ndim - 1
+    shape = supports.shape[1:]
+    distance = sum(q.square() for q in fourier.frequencies_corner(shape, supports.device))
+    disc = (distance <= pixels**2 + 1e-3).to(torch.complex64) * supports[0].numel() ** 0.5
+    spread = fourier.inverse_corner(
+        fourier.forward_corner(supports.to(torch.complex64), ndim) * fourier.forward_corner(disc, ndim), ndim
+    )
+    return spread.real > 0.5
