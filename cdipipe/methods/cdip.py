@@ -6,8 +6,11 @@ over the field's planes and layers with Adam, see ``cdipipe.networks.field`` and
 the Poisson misfit or one of moduli. No support is needed: the field lives in a box, found from the autocorrelation,
 that grows from a small centre (progressive anchoring).
 
-A fit of this kind gets stuck like error reduction does. So a fit either begins with many random fields of which the
-worse half is dropped again and again, or, by default, imitates the best of a few short runs of hybrid input-output.
+A fit of this kind gets stuck like error reduction does. Three things help. Many random fields are fitted as one batch
+and the worse half is dropped again and again. TV begins strong, whatever the photons, and falls to what their noise
+asks for: it smooths over the local minima, and finds weakly scattering phases almost always. And other fields begin as
+imitations of the best of a few short runs of hybrid input-output, which is what finds strong phases. The lowest sum
+of misfit and TV decides.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ class CdipParameters(Parameters):
         "transmission that is one outside the box",
     )
     head: Literal["sine", "leaky_relu"] = Field("sine", description="activation of the layers after the planes")
-    depth: int = Field(2, ge=1, le=64, description="cells along z that are summed to the exit wave (2D patterns)")
+    depth: int = Field(1, ge=1, le=64, description="cells along z that are summed to the exit wave (2D patterns)")
     channels: int = Field(16, ge=1, le=256, description="features of each plane")
     hidden: int = Field(32, ge=2, le=512, description="width of the layers")
     layers: int = Field(2, ge=1, le=8, description="hidden layers")
@@ -40,8 +43,10 @@ class CdipParameters(Parameters):
         1.4, ge=0, description="weight of the exit wave's total variation, in units of the photon noise of a pixel"
     )
     tv_start: float = Field(
-        0.4, ge=0, description="weight at the first step, in units of the object's modulus; falls to tv as long as "
-        "the loss is not the closing one, if it is greater"
+        1.6,
+        ge=0,
+        description="weight at the first step of random fields, in units of the object's modulus; falls to tv until "
+        "the closing steps",
     )
     plane_rate: float = Field(2e-2, gt=0, description="learning rate of the planes")
     network_rate: float = Field(1e-2, gt=0, description="learning rate of the layers")
@@ -53,8 +58,10 @@ class CdipParameters(Parameters):
     shrink_every: int = Field(
         0, ge=0, description="steps between updates of a support from the field's own output; 0: the whole box"
     )
-    start: Literal["hio", "random"] = Field(
-        "hio", description="first object where none is given: the best of short HIO runs, or random fields"
+    start: Literal["both", "random", "hio"] = Field(
+        "both",
+        description="first object where none is given: random fields, the best of short HIO runs, or both one after "
+        "the other, and what fits better",
     )
     population: int = Field(8, ge=1, le=4096, description="HIO runs, or random fields, that compete for each start")
     survivors: int = Field(1, ge=1, description="fields of a start that are fitted to the end")
@@ -69,6 +76,11 @@ class CdipParameters(Parameters):
     background: float | Literal["fit"] | None = Field(
         None, description="photons per pixel under the pattern; fit: found; not given: none"
     )
+
+    @property
+    def planned(self) -> int:
+        """Steps in all: twice as many where fields begin in two ways."""
+        return self.iterations * (1 + (self.start == "both"))
 
 
 def run(state, problem, parameters, recipe, watch):

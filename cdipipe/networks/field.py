@@ -24,6 +24,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cdipipe.ops.hexplane import sample_block
+
 HEADS = ("sine", "leaky_relu")
 LEAK = 0.01
 PLANE_SCALE = 0.1
@@ -86,12 +88,21 @@ class PlaneField(nn.Module):
         """
         x, y, z = window or (slice(None),) * 3
         xy, xz, yz = self.planes
-        parts = [
-            self._mix(xy[:, x, y], 0).unsqueeze(3),
-            self._mix(xz[:, x, z], 1).unsqueeze(2),
-            self._mix(yz[:, y, z], 2).unsqueeze(1),
-        ]
-        block = parts[0] + parts[1] + parts[2]
+        mixed = [self._mix(plane, index) for index, plane in enumerate((xy[:, x, y], xz[:, x, z], yz[:, y, z]))]
+        return self._layers(mixed[0].unsqueeze(3) + mixed[1].unsqueeze(2) + mixed[2].unsqueeze(1))
+
+    def sample(self, axes: Sequence[Tensor]) -> Tensor:
+        """Both outputs on the block that three arrays of coordinates in [-1, 1] span; -1 and 1 are the outer cells.
+
+        Returns
+        -------
+        (seeds, X, Y, Z, 2) float32
+        """
+        mixed = [self._mix(plane, index) for index, plane in enumerate(self.planes)]
+        return self._layers(sample_block(mixed, axes, "sum"))
+
+    def _layers(self, block: Tensor) -> Tensor:
+        """All layers after the mixing of (seeds, X, Y, Z, hidden) features."""
         shape = block.shape
         values = self._activate(block.flatten(1, 3))
         for weight, bias in zip(self.weights[:-1], self.biases[1:-1], strict=True):

@@ -13,7 +13,7 @@ from cdipipe.optics import fourier
 
 SMALLEST_PX = 8
 SMOOTHING_PX = 1.5
-HIGHEST_LEVEL, LOWEST_LEVEL, LEVEL_STEP = 0.1, 0.004, 0.8
+HIGHEST_LEVEL, LOWEST_LEVEL, LEVEL_STEP = 0.05, 0.004, 0.8
 GROWTH = 1.13
 """The autocorrelation of a compact object ends: from level to level its extent grows less and less, by 7 % at most for
 a convex one. Where it grows faster than this, noise or a halo of the pattern begins."""
@@ -40,7 +40,10 @@ class Box:
 
     def middle(self, sides) -> tuple[slice, ...]:
         """The cells of a smaller block around the same middle."""
-        return tuple(slice((side - inner) // 2, (side - inner) // 2 + inner) for side, inner in zip(self.sides, sides, strict=True))
+        return tuple(
+            slice((side - inner) // 2, (side - inner) // 2 + inner)
+            for side, inner in zip(self.sides, sides, strict=True)
+        )
 
 
 def centred_box(sides) -> Box:
@@ -74,7 +77,9 @@ def find_box(problem, support, box_px, margin) -> Box:
         return box_around(power > PROBE_LEVEL * power.max())
     extents = object_extents(problem.intensity, problem.measured, problem.ndim)
     halves = [size // 2 for size in problem.shape]
-    return centred_box([min(max(margin * extent, SMALLEST_PX), half) for extent, half in zip(extents, halves, strict=True)])
+    return centred_box(
+        [min(max(margin * extent, SMALLEST_PX), half) for extent, half in zip(extents, halves, strict=True)]
+    )
 
 
 def box_around(support) -> Box:

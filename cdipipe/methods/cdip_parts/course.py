@@ -7,8 +7,8 @@ import math
 import torch
 
 from cdipipe.methods.cdip_parts import fit as fitting
-from cdipipe.methods.cdip_parts.box import box_around, centred_box, find_box
-from cdipipe.methods.cdip_parts.misfit import misfit
+from cdipipe.methods.cdip_parts.box import find_box
+from cdipipe.methods.cdip_parts.misfit import misfit, total_variation
 from cdipipe.methods.cdip_parts.starts import choose_starts
 
 SHRINK_SIGMA_PX, SHRINK_THRESHOLD = 1.5, 0.1
@@ -18,32 +18,44 @@ CULLINGS = (0.3, 0.5, 0.7)
 
 def run_course(state, problem, parameters, recipe, watch):
     """See ``cdipipe.methods.cdip.run``."""
-    starts = choose_starts(state, problem, parameters, recipe, watch)
+    kinds = ("random", "hio") if parameters.start == "both" else (parameters.start,)
+    if state.given or state.done:
+        kinds = ("given",)
+    found = [_fit_kind(kind, state, problem, parameters, recipe, watch) for kind in kinds]
+    objects, supports, scores = (torch.stack(parts) for parts in zip(*found, strict=True))
+    winner = scores.argmin(0)
+    starts = torch.arange(len(winner), device=winner.device)
+    state.exit_wave, state.support = objects[winner, starts], supports[winner, starts]
+    return state
+
+
+def _fit_kind(kind, state, problem, parameters, recipe, watch):
+    """Fields that begin in one way, and the best of each start: objects and supports (B, *grid), scores (B,)."""
+    starts = choose_starts(kind, state, problem, parameters, recipe, watch)
     known = None if starts.supports is None else starts.supports.any(0)
     box = find_box(problem, known, parameters.box_px, parameters.margin)
     fit = fitting.Fit(problem, box, starts.generators(), parameters, starts.supports)
     fit.origin = torch.tensor(starts.origin)
-    if starts.objects is not None:
+    warm = starts.objects is not None
+    if warm:
         fit.imitate(starts.objects, parameters.imitation)
-    fit.start_optimiser(parameters.warm_rate if starts.objects is not None else 1.0)
-    anchored = starts.objects is None and starts.supports is None and parameters.anchoring > 0
-    _follow(fit, box, parameters, state, watch, anchored)
-    objects, chosen = _choose(fit, problem, len(state.seeds))
-    state.exit_wave = objects
-    supports = fit.inside[chosen] if fit.inside is not None else None
-    state.support = _support(problem, box, supports, len(objects))
-    return state
+    fit.start_optimiser(parameters.warm_rate if warm else 1.0)
+    _follow(fit, box, parameters, state, watch, warm)
+    return _choose(fit, problem, parameters, len(state.seeds))
 
 
-def _follow(fit, box, parameters, state, watch, anchored) -> None:
+def _follow(fit, box, parameters, state, watch, warm) -> None:
     """All steps, with what happens between them."""
+    anchored = not warm and fit.allowed is None and parameters.anchoring > 0
+    tv_start = 0.0 if warm else parameters.tv_start * fit.model.modulus
     total = parameters.iterations
     closing = total - round(parameters.closing * total)
     cullings = [round(share * total) for share in CULLINGS]
     for step in range(total):
         sides = _sides(box, parameters, step / total) if anchored else box.sides
         loss = parameters.loss if step < closing else "poisson"
-        r_factor = fit.step(sides, loss, _tv_weight(fit, parameters, step / max(closing, 1)), step / total)
+        tv = _tv_weight(tv_start, parameters.tv, step / max(closing, 1))
+        r_factor = fit.step(sides, loss, tv, step / total)
         state.record(_lowest(r_factor, fit.origin, len(state.seeds)))
         watch.tell(state)
         grown = sides == box.sides
@@ -63,15 +75,11 @@ def _follow(fit, box, parameters, state, watch, anchored) -> None:
             _cull(fit, parameters.survivors)
 
 
-def _tv_weight(fit, parameters, progress) -> float:
-    """From strong to weak along a geometric series, then constant.
-
-    What is strong at the start does not depend on the photons: it smooths over the local minima of any pattern.
-    """
-    first = parameters.tv_start * fit.model.modulus
-    if not parameters.tv or first <= parameters.tv or progress >= 1:
-        return parameters.tv
-    return first * (parameters.tv / first) ** progress
+def _tv_weight(first, last, progress) -> float:
+    """From strong to weak along a geometric series, then constant."""
+    if not last or first <= last or progress >= 1:
+        return last
+    return first * (last / first) ** progress
 
 
 def _sides(box, parameters, progress) -> tuple[int, ...]:
@@ -95,17 +103,24 @@ def _cull(fit, survivors: int) -> None:
         fit.keep(torch.tensor(chosen, device=fit.alive.device))
 
 
-def _choose(fit, problem, count):
-    """The best field of every start: lowest Poisson misfit, on withheld pixels if there are any."""
+def _choose(fit, problem, parameters, count):
+    """The best field of every start: the lowest sum of misfit and TV, or misfit of withheld pixels if there are any."""
     objects = fit.result()
-    predicted = fit.model.intensity(objects[(slice(None), *fit.model.index)]).detach()
-    pixels = problem.measured if problem.free is None else problem.free
-    score = torch.nan_to_num(misfit(predicted, problem, "poisson", pixels), nan=math.inf).cpu()
+    boxed = objects[(slice(None), *fit.model.index)]
+    with torch.no_grad():
+        predicted = fit.model.intensity(boxed)
+        if problem.free is not None:
+            score = misfit(predicted, problem, "poisson", problem.free)
+        else:
+            score = misfit(predicted, problem, "poisson", problem.measured)
+            score = score + parameters.tv * total_variation(boxed, fit.model.modulus)
+    score = torch.nan_to_num(score, nan=math.inf)
     chosen = []
     for index in range(count):
-        mine = torch.nonzero(fit.origin == index).flatten()
+        mine = torch.nonzero(fit.origin == index).flatten().to(score.device)
         chosen.append(int(mine[score[mine].argmin()]))
-    return objects[chosen], chosen
+    inside = None if fit.inside is None else fit.inside[chosen]
+    return objects[chosen], _support(problem, fit.box, inside, count), score[chosen]
 
 
 def _lowest(r_factor, origin, count):

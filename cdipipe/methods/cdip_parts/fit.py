@@ -17,8 +17,10 @@ logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 10
 DIVERGED = 10.0
-"""A misfit this many times the lowest so far has diverged."""
+"""A misfit this many times the lowest so far has diverged; and so has one above twice that of no light at all."""
 BETAS = (0.9, 0.99)
+BEAM_RATE = 0.1
+"""Learning rate of the logarithms of coherence width and background."""
 LAST_RATE = 0.02
 """Learning rates fall to this share along a cosine."""
 
@@ -77,7 +79,7 @@ class Fit:
         planes = {"params": list(self.field.planes), "lr": self.parameters.plane_rate * rate_factor}
         others = [p for name, p in self.field.named_parameters() if not name.startswith("planes")]
         network = {"params": others, "lr": self.parameters.network_rate * rate_factor}
-        beam = {"params": [p for p in self.model.parameters() if p.requires_grad], "lr": self.parameters.network_rate}
+        beam = {"params": [p for p in self.model.parameters() if p.requires_grad], "lr": BEAM_RATE}
         groups = [group for group in (planes, network, beam) if group["params"]]
         self.optimiser = torch.optim.Adam(groups, betas=BETAS, fused=True)
         for group in self.optimiser.param_groups:
@@ -119,12 +121,14 @@ class Fit:
     def check(self, step: int, loss: str) -> None:
         """Note which seeds diverged, and keep the state of those that were never better."""
         objects, predicted, score = self._last
+        pixels = self.problem.measured if self.problem.free is None else self.problem.free
         if self.problem.free is not None:
-            score = misfit(predicted, self.problem, loss, self.problem.free)
+            score = misfit(predicted, self.problem, loss, pixels)
+        dark = misfit(torch.zeros_like(predicted[:1]), self.problem, loss, pixels)
         if self.best is None:
             nothing = torch.full_like(score, math.inf)
             self.best = Best(self._in_box(objects).clone(), nothing, torch.zeros_like(self.origin))
-        ended = ~torch.isfinite(score) | (score > DIVERGED * self.best.score)
+        ended = ~torch.isfinite(score) | (score > DIVERGED * self.best.score) | (score > 2 * dark)
         self.alive &= ~ended
         better = self.alive & (score < self.best.score)
         self.best.objects[better] = self._in_box(objects)[better]

@@ -28,7 +28,8 @@ def misfit(predicted, problem, loss: str, pixels):
     """
     counts, expected = problem.intensity.clamp(min=0) + FLOOR, predicted + FLOOR
     if loss == "poisson":
-        per_pixel = expected - counts * (1 + (expected / counts).log())
+        excess = predicted - problem.intensity.clamp(min=0)
+        per_pixel = excess - counts * (excess / counts).log1p()
     elif loss == "amplitude_mse":
         per_pixel = 2 * (expected.sqrt() - counts.sqrt()).square()
     else:

@@ -1,7 +1,7 @@
 """From the two outputs of a field to photons on the detector, for a batch of seeds.
 
 isolated      psi(x, y) = scale * sum_z softplus(o_1) exp(i o_2)            zero outside the box
-refractive    T(x, y)   = exp(-sum_z (beta + i delta)), both softplus       one outside the box; matter's phase is negative
+refractive    T(x, y)   = exp(-sum_z (beta + i delta)), both softplus       one outside the box; matter delays
 
 A true 3D pattern takes the field itself, without the sum. The box is small, so its transform to the whole detector is
 one small matrix product per axis. Partial coherence blurs the pattern with a Gaussian, and a flat background is added.

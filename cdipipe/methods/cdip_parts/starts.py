@@ -30,16 +30,17 @@ class Starts:
         return [torch.Generator().manual_seed(seed % 2**63) for seed in self.seeds]
 
 
-def choose_starts(state, problem, parameters, recipe, watch) -> Starts:
-    """The fields to fit for a batch of starts, and what they begin with."""
-    if state.given or state.done:
+def choose_starts(kind, state, problem, parameters, recipe, watch) -> Starts:
+    """The fields to fit for a batch of starts, and what they begin with: ``given``, ``random`` or ``hio``."""
+    if kind == "given":
         origin = list(range(len(state.exit_wave)))
         supports = state.support if state.support_known else _grow(state.support, parameters.support_margin_px)
         return Starts(origin, list(state.seeds), state.exit_wave, supports)
     known = state.support if state.support_known else None
     origin = [index for index in range(len(state.seeds)) for _ in range(parameters.population)]
-    seeds = [derive_seed(state.seeds[index], place) for place, index in enumerate(origin, 1)]
-    if parameters.start == "random":
+    places = list(range(1, parameters.population + 1)) * len(state.seeds)
+    seeds = [derive_seed(state.seeds[index], place) for index, place in zip(origin, places, strict=True)]
+    if kind == "random":
         return Starts(origin, seeds, None, None if known is None else known[origin])
     return _best_of_hio(origin, seeds, state, problem, parameters, recipe, watch)
 
