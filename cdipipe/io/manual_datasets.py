@@ -102,7 +102,7 @@ MANUAL_DATASETS = {
             "https://github.com/pietrocarbo/deep-transfer (2.2 MB, to relu3_1)",
             licence="CC BY 4.0 (the original weights, Visual Geometry Group, Oxford)",
             download="vgg19-dcbb9e9d.pth, or models/autoencoder_vgg19/vgg19_3/vgg_normalised_conv3_1.pth",
-            use="cdipipe train dpr ... --set perceptual_weights=FILE (a file of one of these names is checked by SHA-256)",
+            use="cdipipe train dpr ... --set perceptual_weights=FILE (files of these names are checked by SHA-256)",
         ),
     )
 }
