@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from cdipipe.methods.registry import Method, Parameters
@@ -14,6 +16,9 @@ class NetworkParameters(Parameters):
         None, description="file that `cdipipe train` wrote (also --checkpoint); not given: weights of the package"
     )
     batch: int = Field(256, ge=1, description="patterns that go through the network together")
+    precision: Literal["32", "bf16"] = Field(
+        "32", description="bf16: half as many bits, faster where the processor knows them, to about 1 % of the maximum"
+    )
     support_threshold: float = Field(
         0.1, gt=0, lt=1, description="the support is where the modulus exceeds this share of its maximum"
     )
@@ -37,9 +42,7 @@ def predict(parameters: CdiNnParameters, pattern_shape: tuple[int, ...], device)
 
     if len(pattern_shape) != 2:
         raise InputError(f"cdi_nn takes patterns of two dimensions; got {pattern_shape}; cdi_nn_3d is for volumes")
-    return load_predictor(
-        "cdi_nn", parameters.checkpoint, device, parameters.support_threshold, parameters.oversampling
-    )
+    return load_predictor("cdi_nn", parameters, device)
 
 
 METHOD = Method(

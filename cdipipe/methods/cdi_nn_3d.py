@@ -27,9 +27,7 @@ def predict(parameters: CdiNn3dParameters, pattern_shape: tuple[int, ...], devic
 
     if len(pattern_shape) != 3:
         raise InputError(f"cdi_nn_3d takes volumes; got patterns of shape {pattern_shape}; cdi_nn is for those")
-    return load_predictor(
-        "cdi_nn_3d", parameters.checkpoint, device, parameters.support_threshold, parameters.oversampling
-    )
+    return load_predictor("cdi_nn_3d", parameters, device)
 
 
 METHOD = Method(

@@ -14,6 +14,8 @@ from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
 from cdipipe.networks.resampling import plan_resampling
 
 WEIGHTS = Path(__file__).parent / "weights"
+CACHED_PIXELS = 2**16
+"""Pixels of the patterns that go through a network together on a CPU: 64 patterns of 32 x 32, 2 volumes of 32^3."""
 logger = logging.getLogger("cdipipe")
 
 
@@ -23,17 +25,20 @@ class Predictor:
     Parameters
     ----------
     checkpoint : Checkpoint
-    support_threshold : share of the largest modulus of an object above which its support is
-    oversampling : what patterns of another size are brought to
+    device : torch device
+    parameters : of the method: ``precision``, ``support_threshold`` and ``oversampling`` are used
     """
 
-    def __init__(self, checkpoint: Checkpoint, device, support_threshold: float, oversampling: float):
+    def __init__(self, checkpoint: Checkpoint, device, parameters):
         self.network, self.settings = checkpoint.network, checkpoint.settings.network
         self.module = checkpoint.build().to(device)
         if hasattr(self.module, "fold"):
             self.module.fold()
+        if not any(isinstance(layer, torch.nn.Conv3d) for layer in self.module.modules()):
+            self.module.to(memory_format=torch.channels_last)
         self.known_peaks = checkpoint.scores.get("peak_over_mean")
-        self.support_threshold, self.oversampling = support_threshold, oversampling
+        self.support_threshold, self.oversampling = parameters.support_threshold, parameters.oversampling
+        self.precision = parameters.precision
         self.warned = False
 
     def __call__(self, intensity: torch.Tensor, measured: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,12 +50,23 @@ class Predictor:
             shrunk = [plan.shrink(pattern.cpu().numpy()) for plan, pattern in zip(plans, counts, strict=True)]
             small = torch.from_numpy(np.stack(shrunk)).to(counts.device)
         self._look_at(small)
-        objects = self.network.apply(self.module, self.settings, small, torch.ones_like(small, dtype=torch.bool))
+        objects = torch.cat([self._apply(part) for part in small.split(self._together(small))])
         if small is not counts:
             objects = torch.cat([plan.enlarge(item[None]) for plan, item in zip(plans, objects, strict=True)])
         modulus = objects.abs()
         axes = tuple(range(1, modulus.ndim))
         return objects, modulus > self.support_threshold * modulus.amax(axes, keepdim=True)
+
+    def _apply(self, patterns: torch.Tensor) -> torch.Tensor:
+        seen = torch.ones_like(patterns, dtype=torch.bool)
+        with torch.autocast(patterns.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return self.network.apply(self.module, self.settings, patterns, seen)
+
+    @staticmethod
+    def _together(patterns: torch.Tensor) -> int:
+        """Patterns that share a pass: on a CPU what its caches hold."""
+        pixels = patterns[0].numel()
+        return len(patterns) if patterns.is_cuda else max(1, CACHED_PIXELS // pixels)
 
     def _plan(self, counts: torch.Tensor, measured: torch.Tensor):
         arrays = counts.cpu().numpy(), measured.cpu().numpy()
@@ -81,18 +97,23 @@ def usual_peaks(patterns: torch.Tensor) -> list[float]:
     return torch.quantile(peak_over_mean(patterns).double(), shares).tolist()
 
 
-def load_predictor(name: str, file: str | None, device, support_threshold: float, oversampling: float) -> Predictor:
-    """The predictor of a checkpoint's file; None: of the weights that come with the package.
+def load_predictor(name: str, parameters, device) -> Predictor:
+    """The predictor of ``parameters.checkpoint``; None: of the weights that come with the package.
+
+    Parameters
+    ----------
+    parameters : ``checkpoint``, ``precision``, ``support_threshold`` and ``oversampling``, as the methods have them
 
     Raises
     ------
     InputError   there are none, or the file is no checkpoint of this network
     """
+    file = parameters.checkpoint
     path = WEIGHTS / f"{name}.pt" if file is None else Path(file).expanduser()
     if file is None and not path.exists():
         raise InputError(f"{name}: no weights come with the package; train it and give --checkpoint RUN/best.pt")
     changed = path.stat().st_mtime_ns if path.exists() else 0
-    return Predictor(_read(str(path), name, changed), device, support_threshold, oversampling)
+    return Predictor(_read(str(path), name, changed), device, parameters)
 
 
 @functools.lru_cache(maxsize=4)
