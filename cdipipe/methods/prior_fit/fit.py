@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from cdipipe.methods.prior_fit.finish import refine
 from cdipipe.methods.prior_fit.misfit import Misfit
 from cdipipe.methods.prior_fit.start import NetworkStart
 
 
 def fit_prior(state, problem, parameters, recipe, watch):
-    """Fit one network per start until each has ended; one trace entry per iteration.
+    """Fit one network per start until each has ended, then refine; one trace entry per iteration.
 
     A start that goes on from an object (of the step before, or given) is first fitted to that.
     """
@@ -27,4 +28,10 @@ def fit_prior(state, problem, parameters, recipe, watch):
         watch.tell(state)
         if all(start.done for start in starts):
             break
+    state.exit_wave = torch.stack(
+        [
+            refine(problem, misfit, start.object(), support, start.generator, parameters.refine_steps)
+            for start, support in zip(starts, state.support, strict=True)
+        ]
+    )
     return state

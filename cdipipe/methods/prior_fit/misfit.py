@@ -19,6 +19,8 @@ import torch
 
 from cdipipe.optics import fourier
 
+COUNTING_NOISE = 0.5
+"""Standard deviation of the root of many Poisson counts."""
 TABLE_STEP = 0.05
 TABLE_END = 8.0
 
@@ -34,6 +36,8 @@ class Residual:
     """(*grid) complex64: derivative of the loss by the real part of the object, plus i times that by the imaginary"""
     predicted: torch.Tensor
     """photons, (*grid)"""
+    error: torch.Tensor
+    """(1, *grid) float32: |z| - b"""
 
 
 class Misfit:
@@ -43,11 +47,19 @@ class Misfit:
     ----------
     problem : Problem
     loss : ``amplitude``: sum (|z| - b)^2; ``poisson``: sum (|z|^2 - I ln |z|^2)
+
+    Attributes
+    ----------
+    times : (*grid) float64, how often the number at k was measured: twice where k and -k agree, once, or never
+    share : (*grid) float64, 1 over the pixels that show the same number
     """
 
     def __init__(self, problem, loss="amplitude"):
         self.problem, self.loss = problem, loss
-        self.times, counts, self.share = count_measurements(problem)
+        measured = problem.measured.to(torch.float64)
+        self.times = add_partners(problem, measured)
+        self.share = 1 / add_partners(problem, torch.ones_like(measured))
+        counts = add_partners(problem, problem.intensity.to(torch.float64).clamp(min=0) * measured)
         modulus = (counts / self.times.clamp(min=1)).sqrt()
         reference = reference_wavefront(problem)
         self.reference = None if reference is None else reference.to(torch.complex64)
@@ -61,19 +73,34 @@ class Misfit:
     @torch.no_grad()
     def evaluate(self, object_) -> Residual:
         """Compare one object, (*grid) complex64 in FFT order, with the counts."""
-        wave = self.problem.propagate(object_[None])
-        power = self._sum(wave.abs().square())
-        if self.reference is not None:
-            power += self._sum((self.reference.conj() * wave).real).mul_(2)
-            wave += self.reference
-        modulus = self._sum(wave.abs().square()).sqrt_()
-        change = power / (modulus + self.reference_modulus).clamp_(min=1e-20)
+        wave, modulus, change = self._propagate(object_)
         error = change - self.excess
         weighted = error * self.weight
         gradient = self.problem.backpropagate(self._spread(2 * weighted * self._slope(modulus)) * wave)[0]
         raw = (change - self.raw_excess).abs_().mul_(self.problem.measured).sum(dtype=torch.float64)
         misfit = float((weighted * error).sum(dtype=torch.float64))
-        return Residual(misfit, float(raw) / self.problem.modulus_sum, gradient, modulus[0].square())
+        return Residual(misfit, float(raw) / self.problem.modulus_sum, gradient, modulus[0].square(), error)
+
+    @torch.no_grad()
+    def directions(self, object_):
+        """z / |z| of an object, (1, *grid) or (1, M, *grid) complex64: how moduli change with their wavefronts."""
+        wave, modulus, _ = self._propagate(object_)
+        return wave / self._spread(modulus).clamp(min=1e-20)
+
+    def draw_noise(self, generator):
+        """Counting noise of the moduli that are compared, (1, *grid) float32; of many photons."""
+        drawn = torch.randn(self.problem.shape, generator=generator).to(self.problem.device) * self.problem.measured
+        return (add_partners(self.problem, COUNTING_NOISE * drawn) / self.times.clamp(min=1)).to(torch.float32)[None]
+
+    def _propagate(self, object_):
+        """Wavefront z, modulus |z|, and |z| - |D| without a difference of large numbers."""
+        wave = self.problem.propagate(object_[None])
+        power = self._sum(wave.abs().square())
+        if self.reference is not None:
+            power = power + 2 * self._sum((self.reference.conj() * wave).real)
+            wave = wave + self.reference
+        modulus = self._sum(wave.abs().square()).sqrt_()
+        return wave, modulus, power / (modulus + self.reference_modulus).clamp_(min=1e-20)
 
     def expected(self, predicted) -> float:
         """The misfit of an object that is right but for counting noise, given the photons that it predicts."""
@@ -93,22 +120,11 @@ class Misfit:
         return per_pixel if self.problem.model.probe_modes is None else per_pixel.unsqueeze(1)
 
 
-def count_measurements(problem):
-    """How often each number of a pattern was measured: twice where k and -k agree, once elsewhere, or never.
-
-    Returns
-    -------
-    times, counts, share : (*grid) float64
-        Measurements at k, the sum of their counts, and 1 over the pixels that show the same number.
-    """
-    times = problem.measured.to(torch.float64)
-    counts = problem.intensity.to(torch.float64).clamp(min=0) * times
-    share = torch.ones_like(times)
-    if is_centrosymmetric(problem):
-        apart = has_partner(problem.shape, problem.device)
-        times, counts = times + mirror(times) * apart, counts + mirror(counts) * apart
-        share = 1 - apart / 2
-    return times, counts, share
+def add_partners(problem, array):
+    """An array over the detector, zero where nothing was measured, plus its mirror image where both show one number."""
+    if not is_centrosymmetric(problem):
+        return array
+    return array + mirror(array) * has_partner(problem.shape, problem.device)
 
 
 def is_centrosymmetric(problem) -> bool:

@@ -10,7 +10,7 @@ from cdipipe.methods.registry import Parameters
 
 
 class PriorFitParameters(Parameters):
-    iterations: int = Field(600, ge=1, description="steps of the optimiser at most")
+    iterations: int = Field(300, ge=1, description="steps of the optimiser at most")
     stop: Literal["misfit", "wmv", "none"] = Field(
         "misfit",
         description="misfit: once the misfit is what counting noise alone explains; wmv: at the least variance of a "
@@ -29,6 +29,9 @@ class PriorFitParameters(Parameters):
         "noise", description="what the network turns into the object: noise, or the logarithm of the pattern"
     )
     input_channels: int = Field(32, ge=1, le=256, description="noise: channels of the input")
+    jitter: float = Field(
+        0.0, ge=0, description="noise: standard deviation of new noise on the input in every iteration; DIP: 0.033"
+    )
     width: int = Field(32, ge=1, le=512, description="channels of every level of the network")
     levels: int = Field(4, ge=1, le=7, description="times that the network halves the grid")
     skip: int = Field(4, ge=1, le=256, description="channels of every skip connection")
@@ -36,6 +39,12 @@ class PriorFitParameters(Parameters):
     rate: float = Field(0.01, gt=0, lt=1, description="step of the optimiser (Adam)")
     final_rate: float = Field(
         1.0, gt=0, le=1, description="share of the rate that is left at the last iteration, falling as a cosine"
+    )
+    refine_steps: int = Field(
+        15,
+        ge=0,
+        description="conjugate-gradient steps of the closing refinement, which adds what the counts say beyond their "
+        "noise; 0: the network's own object",
     )
     scale_k: float | None = Field(
         None,

@@ -34,7 +34,7 @@ class NetworkStart:
 
     def __init__(self, problem, misfit, support, seed, parameters):
         self.problem, self.misfit, self.parameters = problem, misfit, parameters
-        generator = torch.Generator("cpu").manual_seed(seed % 2**63)
+        self.generator = generator = torch.Generator("cpu").manual_seed(seed % 2**63)
         centred = fourier.to_centre(support, problem.ndim)
         self.box = bounding_box(centred)
         self.inside = centred[self.box]
@@ -53,6 +53,9 @@ class NetworkStart:
             skip=parameters.skip,
             ndim=problem.ndim,
         )
+        # channels side by side in memory: a tenth faster on a CPU
+        layout = torch.channels_last if problem.ndim == 2 else torch.channels_last_3d
+        self.network, self.input = self.network.to(memory_format=layout), self.input.to(memory_format=layout)
         scale = parameters.scale_k or estimate_scale(problem, support)
         self.log_scale = torch.tensor(math.log(scale), device=problem.device, requires_grad=parameters.scale_k is None)
         weights = [*self.network.parameters(), *([self.log_scale] if parameters.scale_k is None else [])]
@@ -72,9 +75,16 @@ class NetworkStart:
 
     def output(self):
         """The network's object in the support's box, (*box) complex64, with its graph."""
-        channels = self.network(self.input)[0][(slice(None), *self.window)]
+        channels = self.network(self._jittered_input())[0][(slice(None), *self.window)]
         scale = self.log_scale.exp()
         return shape_object(channels, scale, self.problem.constraint, self.problem.phase_range_rad) * self.inside
+
+    def _jittered_input(self):
+        width = self.parameters.jitter
+        if not width:
+            return self.input
+        drawn = torch.randn(self.input.shape, generator=self.generator).to(self.input.device)
+        return torch.add(self.input, drawn, alpha=width)
 
     def place(self, block):
         """A block in the support's box as an object on the grid, FFT order."""
