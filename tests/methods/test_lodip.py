@@ -57,6 +57,7 @@ def test_fits_the_noise_if_nothing_stops_it():
         {"loss": "poisson"},
         {"network_input": "pattern"},
         {"average": 0.0, "final_rate": 0.1},
+        {"jitter": 0.01, "tv": 0.2},
     ],
     ids=str,
 )
@@ -165,3 +166,14 @@ def test_refuses_what_cannot_work():
         fit(replace(measurement, intensity=np.zeros_like(measurement.intensity)))
     with pytest.raises(InputError, match="empty"):
         fit(measurement, start=Start(support=np.zeros(measurement.intensity.shape, bool)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("photons", "gain_db"), [(1.0, 4.5), (30.0, 0.5), (1000.0, -0.5)])
+def test_gain_over_least_squares_at_the_size_of_the_paper(photons, gain_db):
+    gains = []
+    for seed in (11, 12, 13):
+        measurement, truth = scene(size=256, sample_photons_per_pixel=photons, seed=seed)
+        result = reconstruct(measurement, recipe_from_mapping({"method": "lodip", "constraint": "real_nonneg"}), seed=1)
+        gains.append(psnr(result, measurement, truth) - linear_law(truth))
+    assert np.mean(gains) > gain_db and np.min(gains) > gain_db - 1

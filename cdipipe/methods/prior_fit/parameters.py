@@ -46,6 +46,12 @@ class PriorFitParameters(Parameters):
         description="conjugate-gradient steps of the closing refinement, which adds what the counts say beyond their "
         "noise; 0: the network's own object",
     )
+    tv: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the object's isotropic total variation beside the squares of the moduli's differences, "
+        "square root of photons; the noise of an object pixel is 0.7",
+    )
     scale_k: float | None = Field(
         None,
         gt=0,

@@ -123,7 +123,11 @@ class NetworkStart:
         for group in self.optimiser.param_groups:
             group["lr"] = self.parameters.rate * rate_share
         self.optimiser.zero_grad()
-        output.backward(gradient * self.inside)
+        gradient = gradient * self.inside
+        loss = (output.real * gradient.real + output.imag * gradient.imag).sum()
+        if self.parameters.tv:
+            loss = loss + self.parameters.tv * total_variation(output)
+        loss.backward()
         self.optimiser.step()
 
     def _rate_share(self):
@@ -157,6 +161,15 @@ def make_input(problem, shape, parameters, generator):
         antialias=problem.ndim == 2,
     )
     return (resized - resized.mean()) / resized.std().clamp(min=1e-6)
+
+
+def total_variation(object_):
+    """Sum of the moduli of the gradient of a complex object; a step of 0.1 counts as smooth."""
+    squares = torch.zeros_like(object_.real)
+    for axis in range(object_.ndim):
+        step = object_.diff(dim=axis, append=object_.narrow(axis, object_.shape[axis] - 1, 1))
+        squares = squares + step.real.square() + step.imag.square()
+    return (squares + 0.01).sqrt().sum()
 
 
 def bounding_box(support):
