@@ -10,7 +10,7 @@ from cdipipe.methods.registry import Parameters
 
 
 class PriorFitParameters(Parameters):
-    iterations: int = Field(300, ge=1, description="steps of the optimiser at most")
+    iterations: int = Field(400, ge=1, description="steps of the optimiser at most")
     stop: Literal["misfit", "wmv", "none"] = Field(
         "misfit",
         description="misfit: once the misfit is what counting noise alone explains; wmv: at the least variance of a "
@@ -30,11 +30,14 @@ class PriorFitParameters(Parameters):
     )
     input_channels: int = Field(32, ge=1, le=256, description="noise: channels of the input")
     jitter: float = Field(
-        0.0, ge=0, description="noise: standard deviation of new noise on the input in every iteration; DIP: 0.033"
+        0.5,
+        ge=0,
+        description="noise: standard deviation of new noise on the input in every iteration, as a multiple of the "
+        "relative noise of an object pixel (0.7 over the scale); lets the network learn the noise later",
     )
     width: int = Field(32, ge=1, le=512, description="channels of every level of the network")
     levels: int = Field(4, ge=1, le=7, description="times that the network halves the grid")
-    skip: int = Field(4, ge=1, le=256, description="channels of every skip connection")
+    skip: int = Field(16, ge=1, le=256, description="channels of every skip connection")
     margin_px: int = Field(4, ge=0, description="pixels that the network sees beyond the support's box on each side")
     rate: float = Field(0.01, gt=0, lt=1, description="step of the optimiser (Adam)")
     final_rate: float = Field(

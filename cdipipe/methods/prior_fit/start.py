@@ -7,6 +7,7 @@ import math
 
 import torch
 
+from cdipipe.errors import InputError
 from cdipipe.methods.prior_fit.outputs import count_channels, shape_object
 from cdipipe.methods.prior_fit.scale import estimate_scale
 from cdipipe.methods.prior_fit.stopping import StopAtMisfit, StopAtVariance, StopNever
@@ -14,6 +15,8 @@ from cdipipe.networks.unet import make_unet
 from cdipipe.optics import fourier
 
 logger = logging.getLogger(__name__)
+PIXEL_NOISE = 0.5**0.5
+"""Noise of an object pixel beside a strong static region, square root of photons."""
 
 
 class NetworkStart:
@@ -30,6 +33,7 @@ class NetworkStart:
     Attributes
     ----------
     done : whether the fit has ended
+    generator : weights, input and jitter come from it, and what is drawn after the fit
     """
 
     def __init__(self, problem, misfit, support, seed, parameters):
@@ -58,6 +62,7 @@ class NetworkStart:
         self.network, self.input = self.network.to(memory_format=layout), self.input.to(memory_format=layout)
         scale = parameters.scale_k or estimate_scale(problem, support)
         self.log_scale = torch.tensor(math.log(scale), device=problem.device, requires_grad=parameters.scale_k is None)
+        self.jitter = parameters.jitter * PIXEL_NOISE / scale if parameters.network_input == "noise" else 0.0
         weights = [*self.network.parameters(), *([self.log_scale] if parameters.scale_k is None else [])]
         self.optimiser = torch.optim.Adam(weights, parameters.rate, fused=True)
         self.stop, self.mean, self.count, self.done = self._make_stop(), None, 0, False
@@ -80,11 +85,10 @@ class NetworkStart:
         return shape_object(channels, scale, self.problem.constraint, self.problem.phase_range_rad) * self.inside
 
     def _jittered_input(self):
-        width = self.parameters.jitter
-        if not width:
+        if not self.jitter:
             return self.input
         drawn = torch.randn(self.input.shape, generator=self.generator).to(self.input.device)
-        return torch.add(self.input, drawn, alpha=width)
+        return torch.add(self.input, drawn, alpha=self.jitter)
 
     def place(self, block):
         """A block in the support's box as an object on the grid, FFT order."""
@@ -143,7 +147,7 @@ class NetworkStart:
     def _give_up(self, residual):
         self.done = True
         if self.mean is None:
-            raise FloatingPointError("the network's first output is not a number")
+            raise InputError("the misfit of the first output is not a number; are there counts that are none?")
         logger.warning("the fit diverged after %d iterations and keeps what it had; try a lower rate", self.count)
         return residual.r_factor
 
