@@ -16,6 +16,8 @@ from cdipipe.networks.resampling import plan_resampling
 WEIGHTS = Path(__file__).parent / "weights"
 CACHED_PIXELS = 2**16
 """Pixels of the patterns that go through a network together on a CPU: 64 patterns of 32 x 32, 2 volumes of 32^3."""
+MANY_MISSING = 0.05
+"""Share of a pattern's pixels."""
 logger = logging.getLogger("cdipipe")
 
 
@@ -39,10 +41,11 @@ class Predictor:
         self.known_peaks = checkpoint.scores.get("peak_over_mean")
         self.support_threshold, self.oversampling = parameters.support_threshold, parameters.oversampling
         self.precision = parameters.precision
-        self.warned = False
+        self.warned = self.warned_of_gaps = False
 
     def __call__(self, intensity: torch.Tensor, measured: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        counts = torch.where(measured, intensity.clamp(min=0), 0.0)
+        counts = fill_gaps(intensity.clamp(min=0), measured)
+        self._look_at_gaps(measured)
         plans = [self._plan(c, m) for c, m in zip(counts, measured, strict=True)]
         if all(plan.is_identity for plan in plans):
             small = counts
@@ -72,6 +75,14 @@ class Predictor:
         arrays = counts.cpu().numpy(), measured.cpu().numpy()
         return plan_resampling(*arrays, self.settings.size, self.oversampling, self.network.name)
 
+    def _look_at_gaps(self, measured: torch.Tensor) -> None:
+        """Warn once where much is missing that the network has always seen."""
+        missing = 1 - float(measured.float().mean())
+        if missing > MANY_MISSING and not self.warned_of_gaps:
+            self.warned_of_gaps = True
+            message = "%s: %.3g %% of the pixels are not measured; it was trained on whole patterns"
+            logger.warning(message, self.network.name, 100 * missing)
+
     def _look_at(self, patterns: torch.Tensor) -> None:
         """Warn once where the patterns are unlike those of the training."""
         if self.warned or self.known_peaks is None:
@@ -83,6 +94,17 @@ class Predictor:
             advice = "are these moduli, given as photons?" if typical < low else "is a hot pixel among them?"
             message = "%s: the largest modulus of the patterns is %.3g times their mean; in training %.3g to %.3g; %s"
             logger.warning(message, self.network.name, typical, low, high, advice)
+
+
+def fill_gaps(counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
+    """Unmeasured pixels of patterns (B, *grid) as the mean of their measured neighbours; 0 where they have none."""
+    if bool(measured.all()):
+        return counts
+    pool = torch.nn.functional.avg_pool2d if counts.ndim == 3 else torch.nn.functional.avg_pool3d
+    weight = measured.to(counts.dtype)
+    seen = torch.where(measured, counts, 0.0)
+    mean = pool(seen[:, None], 3, 1, 1)[:, 0] / pool(weight[:, None], 3, 1, 1)[:, 0].clamp(min=1e-6)
+    return torch.where(measured, counts, mean)
 
 
 def peak_over_mean(patterns: torch.Tensor) -> torch.Tensor:

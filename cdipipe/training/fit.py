@@ -34,9 +34,16 @@ def make_fabric(settings: TrainingSettings, device: str = "cpu", devices: int = 
     """Lightning Fabric for these devices; call ``launch()`` on it before :func:`fit`.
 
     Several processes are started by it, or it joins those that torchrun or SLURM started.
+
+    Raises
+    ------
+    InputError   more GPUs are asked for than there are
     """
     from lightning_fabric import Fabric
 
+    available = torch.cuda.device_count()
+    if device == "cuda" and devices > available:
+        raise InputError(f"--devices {devices}: there are {available} GPUs here; each process takes one")
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and device == "cuda")
     several = devices * nodes > 1
     return Fabric(

@@ -12,6 +12,7 @@ from cdipipe.measurement import Measurement
 from cdipipe.methods.driver.reconstruct import reconstruct
 from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.networks.checkpoint import Checkpoint, write_checkpoint
+from cdipipe.networks.predictor import fill_gaps
 from cdipipe.networks.registry import get_network
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
@@ -90,6 +91,24 @@ def test_masked_and_withheld_pixels_are_not_seen(phase, checkpoints):
     changed = np.where(result.free_pixels, 1e6, measurement.intensity).astype(np.float32)
     again = reconstruct(replace(measurement, intensity=changed), recipe, seed=1, free_fraction=0.1)
     assert np.array_equal(result.object, again.object) and "r_factor_free" in result.run_scores
+
+
+def test_lone_gaps_are_filled_from_their_neighbours_and_large_ones_are_noted(phase, caplog):
+    counts = torch.rand(2, 8, 8) + 1
+    measured = torch.ones(2, 8, 8, dtype=torch.bool)
+    measured[0, 3, 4] = False
+    filled = fill_gaps(torch.where(measured, counts, 1e9), measured)
+    around = [counts[0, i, j] for i in (2, 3, 4) for j in (3, 4, 5) if (i, j) != (3, 4)]
+    assert float(filled[0, 3, 4]) == pytest.approx(float(sum(around)) / 8, rel=1e-5)
+    assert torch.equal(filled[measured], counts[measured])
+    measured[0] = False
+    assert not fill_gaps(counts, measured)[0].any()
+    whole = shots(4)
+    seen = np.ones((32, 32), bool)
+    phase(replace(whole, measured=seen))
+    seen[14:22, 14:25] = False
+    phase(replace(whole, measured=seen))
+    assert [r.message for r in caplog.records if "trained on whole patterns" in r.message] != []
 
 
 def test_larger_patterns_come_back_on_their_own_grid(phase):

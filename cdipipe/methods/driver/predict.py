@@ -33,8 +33,9 @@ def predict_patterns(measurement: Measurement, recipe, device, free_pixels, adva
             )
     predictor = get_method(name).predict(parameters, measurement.pattern_shape, device)
     results: list[Runs] = []
-    for first in range(0, measurement.pattern_count, parameters.batch):
-        indices = range(first, min(first + parameters.batch, measurement.pattern_count))
+    size = recipe.batch or parameters.batch
+    for first in range(0, measurement.pattern_count, size):
+        indices = range(first, min(first + size, measurement.pattern_count))
         patterns = [measurement.pattern(index) for index in indices]
         results += _predict_batch(patterns, predictor, device, free_pixels)
         advance(len(patterns))
