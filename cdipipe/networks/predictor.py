@@ -12,6 +12,7 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
 from cdipipe.networks.resampling import plan_resampling
+from cdipipe.networks.views import predict_views
 
 WEIGHTS = Path(__file__).parent / "weights"
 CACHED_PIXELS = 2**16
@@ -40,7 +41,7 @@ class Predictor:
             self.module.to(memory_format=torch.channels_last)
         self.known_peaks = checkpoint.scores.get("peak_over_mean")
         self.support_threshold, self.oversampling = parameters.support_threshold, parameters.oversampling
-        self.precision = parameters.precision
+        self.precision, self.views = parameters.precision, getattr(parameters, "views", 1)
         self.warned = self.warned_of_gaps = False
 
     def __call__(self, intensity: torch.Tensor, measured: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,12 +54,15 @@ class Predictor:
             shrunk = [plan.shrink(pattern.cpu().numpy()) for plan, pattern in zip(plans, counts, strict=True)]
             small = torch.from_numpy(np.stack(shrunk)).to(counts.device)
         self._look_at(small)
-        objects = torch.cat([self._apply(part) for part in small.split(self._together(small))])
+        objects = predict_views(self._apply_all, small, self.views)
         if small is not counts:
             objects = torch.cat([plan.enlarge(item[None]) for plan, item in zip(plans, objects, strict=True)])
         modulus = objects.abs()
         axes = tuple(range(1, modulus.ndim))
         return objects, modulus > self.support_threshold * modulus.amax(axes, keepdim=True)
+
+    def _apply_all(self, patterns: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self._apply(part) for part in patterns.split(self._together(patterns))])
 
     def _apply(self, patterns: torch.Tensor) -> torch.Tensor:
         seen = torch.ones_like(patterns, dtype=torch.bool)
