@@ -19,6 +19,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cdipipe.methods.cdip_parts.dynamic_parameters import MovieParameters
 from cdipipe.methods.registry import Method, Parameters
 
 
@@ -77,6 +78,10 @@ class CdipParameters(Parameters):
         None, description="photons per pixel under the pattern; fit: found; not given: none"
     )
 
+    movie: MovieParameters = Field(
+        MovieParameters(), description="what a movie takes beyond that; its iterations are passes over all frames"
+    )
+
     @property
     def planned(self) -> int:
         """Steps in all: twice as many where fields begin in two ways."""
@@ -90,6 +95,13 @@ def run(state, problem, parameters, recipe, watch):
     return run_course(state, problem, parameters, recipe, watch)
 
 
+def run_stack(problems, start, parameters, recipe, seed, watch):
+    """Fit one field in space and time to all frames of a movie; one trace entry per pass over the frames."""
+    from cdipipe.methods.cdip_parts.dynamic import run_movie
+
+    return run_movie(problems, start, parameters, recipe, seed, watch)
+
+
 METHOD = Method(
     name="cdip",
     summary="Untrained neural field of three planes, fitted through the forward model (CDIP)",
@@ -97,6 +109,7 @@ METHOD = Method(
     "neural fields; sine layers arXiv:2006.09661; planes doi:10.1109/CVPR52729.2023.00021",
     parameters=CdipParameters,
     run=run,
+    run_stack=run_stack,
     shrinks_support=False,
     converged_estimate=True,
 )

@@ -33,6 +33,7 @@ class Problem:
         The structure beside the object as far as it is known; the region only where the model uses it.
     object_support : (*grid) bool in FFT order, or None
         What is known beforehand of the support of the object in this model.
+    time_s : float, or None where the pattern is not a frame of a movie with times
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Problem:
         measured = torch.from_numpy(pattern.measured).to(device)
         self.ndim = intensity.ndim
         self.shape = tuple(intensity.shape)
+        self.time_s = None if pattern.frame_times_s is None else float(pattern.frame_times_s[0])
         self.device = torch.device(device)
         self.constraint = constraint
         self.phase_range_rad = tuple(phase_range_rad)

@@ -1,0 +1,156 @@
+"""CDIP on movies: one field for all frames, any frame rate on output."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cdipipe.errors import InputError
+from cdipipe.methods.cdip import CdipParameters
+from cdipipe.methods.cdip_parts import dynamic, dynamic_render
+from cdipipe.methods.driver.problem import Problem
+from cdipipe.methods.driver.reconstruct import reconstruct
+from cdipipe.methods.driver.stack import Start
+from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.metrics.dynamics import judge_movie
+from cdipipe.simulate.exposure import simulate
+from cdipipe.simulate.registry import get_scene
+
+SMALL = {"size": 48, "frames": 8, "photons": 4e6, "particle_count": 3, "particle_diameter_m": 6e-8}
+QUICK = {"iterations": 4, "hidden": 8, "movie": {"channels": 4}}
+
+
+@pytest.fixture(scope="module")
+def movie():
+    """(Measurement, Truth): three gold spheres of five pixels in a focused beam."""
+    scene = get_scene("particles")
+    return simulate(scene, scene.parameters(**SMALL, illumination="probe"), seed=3)
+
+
+def problems_of(measurement):
+    return [Problem(measurement.pattern(i), "support", (-1.6, 1.6)) for i in range(measurement.pattern_count)]
+
+
+def correlation(objects, measurement, truth):
+    return judge_movie(objects, measurement.probe_modes, truth.object)[0]["field_phase_correlation"]
+
+
+def fit(measurement, seed=0, start=None, **changes):
+    parameters = CdipParameters(**{**QUICK, **changes})
+    return dynamic.run_movie(problems_of(measurement), start or Start(), parameters, None, seed, quiet())
+
+
+def quiet():
+    from cdipipe.methods.driver.iterate import Watch
+
+    return Watch()
+
+
+def test_particles_are_found_in_every_frame(movie):
+    measurement, truth = movie
+    recipe = recipe_from_mapping({"method": "cdip", "iterations": 80, "movie": {"channels": 12, "frames_per_step": 2}})
+    result = reconstruct(measurement, recipe, seed=1)
+    assert result.object.shape == measurement.intensity.shape
+    assert correlation(result.object, measurement, truth) > 0.9
+    assert np.angle(result.object).min() < -0.05 and np.abs(result.object).max() < 1.0 + 1e-5
+    outside = np.abs(measurement.probe_modes).sum(0) == 0
+    outside[12:37, 12:37] = False
+    assert (result.object[:, outside] == 1).all()
+
+
+def test_same_seed_same_bits(movie):
+    one, two, other = (fit(movie[0], seed) for seed in (5, 5, 6))
+    assert np.array_equal(one.objects, two.objects) and np.array_equal(one.error_trace, two.error_trace)
+    assert not np.array_equal(one.objects, other.objects)
+    assert one.error_trace.shape == (4,) and one.supports.shape == one.objects.shape
+
+
+def test_a_fitted_field_renders_at_any_frame_rate(movie, tmp_path):
+    measurement, path = movie[0], tmp_path / "field.pt"
+    result = fit(measurement, movie={"channels": 4, "field_file": str(path)})
+    kept = dynamic_render.load_movie(path)
+    times = measurement.frame_times_s
+    assert np.allclose(kept.render(times), result.objects, atol=1e-6)
+    between = kept.render(np.linspace(times[0], times[-1], 3 * len(times) - 2))
+    assert np.allclose(between[::3], result.objects, atol=1e-4)
+    assert not np.allclose(between[1::3], result.objects[:-1], atol=1e-6)
+    with pytest.raises(InputError, match=r"times to render: got 0 to 1 s; the movie lasts from 0 to 0\.049 s"):
+        kept.render([0.0, 1.0])
+    other = tmp_path / "other.pt"
+    torch.save({"format": "something"}, other)
+    with pytest.raises(InputError, match="not the field of a movie"):
+        dynamic_render.load_movie(other)
+    with pytest.raises(InputError, match="No such file"):
+        dynamic_render.load_movie(tmp_path / "none.pt")
+
+
+def test_a_step_never_holds_more_frames_than_asked_for(movie, monkeypatch):
+    seen, objects = [], dynamic_render.Movie.objects
+
+    def counting(self, times):
+        seen.append(len(times))
+        return objects(self, times)
+
+    monkeypatch.setattr(dynamic_render.Movie, "objects", counting)
+    fit(movie[0], movie={"channels": 4, "frames_per_step": 3})
+    assert max(seen) == 3 and sum(seen) == 5 * 8
+
+
+def test_frames_at_their_own_times(movie):
+    """Frames that are not evenly spaced are fitted where they are in time."""
+    measurement = replace(movie[0], frame_times_s=np.array([0, 1, 2, 3, 10, 11, 12, 13.0]))
+    problems = problems_of(measurement)
+    assert dynamic.frame_times(problems).tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
+    wrong = replace(measurement, frame_times_s=np.array([0, 1, 2, 2, 10, 11, 12, 13.0]))
+    with pytest.raises(InputError, match="frame_times_s must increase; frame 3 is at 2 s, the one before at 2 s"):
+        fit(wrong)
+    numbered = replace(measurement, frame_times_s=None)
+    assert dynamic.frame_times(problems_of(numbered)).tolist() == list(range(8))
+
+
+def test_variation_in_time_smooths(movie):
+    rough, smooth = (
+        fit(movie[0], iterations=20, movie={"channels": 8, "tv_time": weight}).objects for weight in (0.0, 30.0)
+    )
+    assert np.abs(np.diff(smooth, axis=0)).sum() < 0.7 * np.abs(np.diff(rough, axis=0)).sum()
+
+
+def test_a_movie_can_begin_with_an_earlier_one(movie):
+    measurement, truth = movie
+    turned = truth.object * np.exp(2j * np.arange(8))[:, None, None].astype(np.complex64)
+    cold, warm = (
+        fit(measurement, start=start, iterations=2, movie={"channels": 12, "imitation": 60}).objects
+        for start in (None, Start(object=turned))
+    )
+    assert correlation(warm, measurement, truth) > correlation(cold, measurement, truth) + 0.2
+
+
+def test_a_diverging_fit_keeps_its_best_state(movie, caplog, monkeypatch):
+    scores = iter([(1.0, 0.5), (float("nan"), 0.5)])
+    monkeypatch.setattr(dynamic.MovieFit, "_pass", lambda *_: next(scores))
+    with caplog.at_level(logging.WARNING):
+        result = fit(movie[0])
+    assert "diverged in pass 2 of 4; the field of pass 1 is kept" in caplog.text
+    assert np.isfinite(result.objects).all() and result.error_trace.tolist() == [0.5]
+
+
+def test_running_out_of_memory_names_what_to_lower(movie, monkeypatch):
+    def starve(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
+
+    monkeypatch.setattr(dynamic.MovieFit, "run", starve)
+    with pytest.raises(InputError, match=r"out of memory with a box of \d+ x \d+ pixels and 4 frames per step; lower"):
+        fit(movie[0])
+
+
+def test_an_isolated_movie_finds_its_box():
+    scene = get_scene("particles")
+    measurement, _ = simulate(scene, scene.parameters(**SMALL), seed=3)
+    result = fit(measurement)
+    assert result.supports[0].any() and not result.supports[0].all()
+    assert (result.objects[~result.supports] == 0).all()
+    given = Start(support=np.pad(np.ones((20, 20), bool), 14))
+    box = dynamic.find_movie_box(problems_of(measurement), given, CdipParameters(**QUICK))
+    assert box.sides == (22, 22) and box.first == (-11, -11)
