@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
 from cdipipe.networks.registry import Network, Stage
-from cdipipe.training.settings import NetworkSettings, TrainingSettings
+from cdipipe.training.settings import NetworkSettings, Schedule, TrainingSettings
 
 
 class CdiNnNetwork(NetworkSettings):
@@ -20,8 +20,10 @@ class CdiNnNetwork(NetworkSettings):
     widths: tuple[int, ...] = Field(
         (32, 64, 128), min_length=1, max_length=6, description="channels of each level; (16, 32, 64) is the small size"
     )
-    batch_norm: bool = Field(
-        False, description="a batch norm after each convolution but the last (not in the paper): learns faster"
+    batch_norm: bool | None = Field(
+        None,
+        description="a batch norm after each convolution but the last (not in the paper): learns faster; not given: "
+        "with heads complex",
     )
     input_gain: float = Field(1500.0, gt=0, description="largest value of the input, whatever the photons")
 
@@ -33,16 +35,25 @@ class CdiNnNetwork(NetworkSettings):
             raise ValueError(f"widths {self.widths}: each level needs at least 1 channel")
         return self
 
+    @property
+    def has_norms(self) -> bool:
+        return self.heads == "complex" if self.batch_norm is None else self.batch_norm
+
 
 class CdiNnSettings(TrainingSettings):
+    """Defaults are ours; the paper has heads shape_phase, batches of 256, and a constant rate without clipping."""
+
     network: CdiNnNetwork = CdiNnNetwork()
+    batch_size: int = Field(32, ge=1, description="samples per step and process")
+    schedule: Schedule = "cosine"
+    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: any")
     centre: Literal["subpixel", "pixel", "none"] = Field(
         "subpixel", description="labels with their centre of mass in the middle"
     )
-    twin: Literal["either", "rule", "none"] = Field(
-        "either",
-        description="either: the loss is the lesser of both twins' (complex heads only); rule: labels with sum "
-        "S (phi - mean) r^2 >= 0; none: as drawn",
+    twin: Literal["either", "rule", "none"] | None = Field(
+        None,
+        description="either: the loss is the lesser of both twins' (complex heads only, and their default); rule: "
+        "labels with sum S (phi - mean) r^2 >= 0 (default of shape_phase); none: as drawn",
     )
     physics_weight: float = Field(0.2, ge=0, description="weight of the R-factor of the predicted object's pattern")
 
@@ -52,12 +63,16 @@ class CdiNnSettings(TrainingSettings):
             raise ValueError("twin 'either' needs network.heads 'complex'; take 'rule' for shape_phase")
         return self
 
+    @property
+    def twins(self) -> str:
+        return self.twin or ("either" if self.network.heads == "complex" else "rule")
+
 
 def build(settings: CdiNnNetwork):
     """The module, with fresh weights from torch's generator."""
     from cdipipe.networks.cdi_nn_model import RealImaginary, ShapePhase
 
-    return (RealImaginary if settings.heads == "complex" else ShapePhase)(settings.widths, settings.batch_norm)
+    return (RealImaginary if settings.heads == "complex" else ShapePhase)(settings.widths, settings.has_norms)
 
 
 def prepare(arrays, settings: CdiNnSettings, generator):
@@ -73,7 +88,7 @@ def prepare(arrays, settings: CdiNnSettings, generator):
     objects = objects / objects.abs().amax((-2, -1), keepdim=True).clamp(min=1e-12)
     if settings.centre != "none":
         objects = centre_objects(objects, 2, subpixel=settings.centre == "subpixel")
-    if settings.twin == "rule":
+    if settings.twins == "rule":
         objects = choose_twins(objects, supports_of(objects, 2), 2)
     return {
         "inputs": scale_inputs(modulus, settings.network.input_gain),
@@ -88,7 +103,7 @@ def complex_loss(module, batch, settings: CdiNnSettings):
     from cdipipe.training import losses
 
     objects = RealImaginary.to_objects(module(batch["inputs"]))
-    distance = losses.object_distance(objects, batch["objects"], twins=settings.twin == "either")
+    distance = losses.object_distance(objects, batch["objects"], twins=settings.twins == "either")
     misfit = losses.fourier_r_factor(objects, batch["modulus"])
     return distance + settings.physics_weight * misfit, {"distance": distance.detach(), "r_factor": misfit.detach()}
 

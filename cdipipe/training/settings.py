@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Schedule = Literal["constant", "cosine", "step", "warm_restarts"]
+
 
 class NetworkSettings(BaseModel):
     """Base of what a module is built from; frozen, unknown keys forbidden."""
@@ -26,7 +28,7 @@ class TrainingSettings(BaseModel):
     least_learning_rate: float = Field(0.0, ge=0, description="learning rate at the end of a cosine")
     optimiser: Literal["adam", "adamw"] = "adam"
     weight_decay: float = Field(0.0, ge=0, le=1, description="decoupled with adamw, L2 with adam")
-    schedule: Literal["constant", "cosine", "step", "warm_restarts"] = Field(
+    schedule: Schedule = Field(
         "constant",
         description="cosine: to the least rate over a stage; step: times step_factor at step_epochs; warm_restarts: "
         "cosines of cycle_epochs, each cycle_factor times longer than the one before",
