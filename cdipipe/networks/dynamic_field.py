@@ -75,8 +75,7 @@ class MovieField(nn.Module):
             nn.Parameter(self._first_values(index, channels, generator)) for index in range(len(PLANE_NAMES))
         )
         self.weights = nn.ParameterList(
-            uniform(math.sqrt(6 / narrow) / self.omega, narrow, wide)
-            for narrow, wide in itertools.pairwise(widths)
+            uniform(math.sqrt(6 / narrow) / self.omega, narrow, wide) for narrow, wide in itertools.pairwise(widths)
         )
         self.biases = nn.ParameterList(uniform(1 / math.sqrt(hidden), wide) for wide in widths[1:])
 

@@ -37,8 +37,7 @@ class Predictor:
         self.module = checkpoint.build().to(device)
         if hasattr(self.module, "fold"):
             self.module.fold()
-        if not any(isinstance(layer, torch.nn.Conv3d) for layer in self.module.modules()):
-            self.module.to(memory_format=torch.channels_last)
+        self.module.to(memory_format=best_layout(self.module))
         self.known_peaks = checkpoint.scores.get("peak_over_mean")
         self.support_threshold, self.oversampling = parameters.support_threshold, parameters.oversampling
         self.precision, self.views = parameters.precision, getattr(parameters, "views", 1)
@@ -98,6 +97,12 @@ class Predictor:
             advice = "are these moduli, given as photons?" if typical < low else "is a hot pixel among them?"
             message = "%s: the largest modulus of the patterns is %.3g times their mean; in training %.3g to %.3g; %s"
             logger.warning(message, self.network.name, typical, low, high, advice)
+
+
+def best_layout(module: torch.nn.Module) -> torch.memory_format:
+    """Channels last: up to twice as fast on a CPU as channels first, and what tensor cores want."""
+    solid = any(isinstance(layer, torch.nn.Conv3d) for layer in module.modules())
+    return torch.channels_last_3d if solid else torch.channels_last
 
 
 def fill_gaps(counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.corpus_read import Corpus
 from cdipipe.networks.checkpoint import Checkpoint
-from cdipipe.networks.predictor import usual_peaks
+from cdipipe.networks.predictor import best_layout, usual_peaks
 from cdipipe.networks.registry import Network, Stage
 from cdipipe.progress import Progress, progress
 from cdipipe.training import optimisers
@@ -113,7 +113,7 @@ class _Training:
         self.optimiser_state = resume.training["optimiser"] if resume else None
         self.folder = RunFolder(Path(folder), list(resume.training["rows"]) if resume else [])
         self.module = resume.build() if resume else network.build(settings.network)
-        self.module.to(fabric.device, memory_format=_layout(self.module))
+        self.module.to(fabric.device, memory_format=best_layout(self.module))
         self.stages = network.stages(settings)
         samples, kept = split_corpus(corpus, settings.validation_share)
         where = (fabric.global_rank, fabric.world_size)
@@ -300,10 +300,3 @@ def _choose_parameters(module: torch.nn.Module, stage: Stage) -> list[tuple[str,
         if parameter.requires_grad:
             named.append((name, parameter))
     return named
-
-
-def _layout(module: torch.nn.Module) -> torch.memory_format:
-    """Channels last suits convolutions in two dimensions, on CPUs and GPUs."""
-    flat = any(isinstance(m, torch.nn.Conv2d) for m in module.modules())
-    solid = any(isinstance(m, torch.nn.Conv3d) for m in module.modules())
-    return torch.channels_last if flat and not solid else torch.contiguous_format
