@@ -4,12 +4,13 @@ A network draws fine detail slowly, and at a high dose the counts know far more 
 iterations. The step dx from the network's object that the counts ask for holds what the network missed, and noise. The
 same step asked for by counting noise alone tells how much of each spatial frequency is noise, so that dx is taken with
 the Wiener weight 1 - noise power / power of dx, per ring. At a low dose the network missed less than the noise is, and
-nearly nothing is taken. What one step left because it was noise is no more than noise in the next one: steps repeat
-only what is not linear.
+nearly nothing is taken. The weight is for the sum of all steps: by itself a later one, which corrects what is not
+linear, would look like noise.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,8 @@ RING_PX = 2.0
 """Width of the rings in which powers are compared, in pixels of the transform of the support's box."""
 ROUNDS = 3
 NOISE_DRAWS = 2
+SURE = 2.0
+"""Standard deviations by which a ring must exceed its noise."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,31 @@ def refine(problem, misfit, object_, support, generator, steps):
 
     Returns
     -------
-    (*grid) complex64; steps end where one would raise the misfit
+    (*grid) complex64; the object as it is if the change would raise the misfit
     """
-    noises = None
-    for _ in range(ROUNDS if steps else 0):
-        now = misfit.evaluate(object_)
-        real = problem.constraint == "real_nonneg"
-        linear = Linear(problem, misfit.directions(object_), misfit.weight, support, real)
+    if not steps:
+        return object_
+    before = misfit.evaluate(object_).misfit
+    change, noises = least_squares(problem, misfit, object_, support, generator, steps)
+    change = take_what_exceeds_noise(change, noises, support)
+    refined = problem.project_object((object_ + change)[None], support[None])[0]
+    return refined if misfit.evaluate(refined).misfit < before else object_
+
+
+def least_squares(problem, misfit, object_, support, generator, steps):
+    """The change to the object that explains the counts best, and changes that noise alone would ask for."""
+    real = problem.constraint == "real_nonneg"
+    change, noises = torch.zeros_like(object_), None
+    now = misfit.evaluate(object_)
+    for _ in range(ROUNDS):
+        linear = Linear(problem, misfit.directions(object_ + change), misfit.weight, support, real)
         noises = noises or [solve(linear, misfit.draw_noise(generator), steps) for _ in range(NOISE_DRAWS)]
-        change = take_what_exceeds_noise(solve(linear, -now.error, steps), noises, support)
-        refined = problem.project_object((object_ + change)[None], support[None])[0]
-        if misfit.evaluate(refined).misfit >= now.misfit:
+        further = change + solve(linear, -now.error, steps)
+        then = misfit.evaluate(object_ + further)
+        if then.misfit >= now.misfit:
             break
-        object_ = refined
-    return object_
+        change, now = further, then
+    return change, noises
 
 
 def solve(linear, error, steps):
@@ -90,7 +104,7 @@ def solve(linear, error, steps):
 
 
 def take_what_exceeds_noise(change, noises, support):
-    """The change, each ring of spatial frequencies weighted by 1 - noise power / its power, at least 0."""
+    """The change, each ring of spatial frequencies weighted by 1 - noise power / its power, if surely above 0."""
     ndim = change.ndim
     power = fourier.forward_corner(change, ndim).abs().square()
     noise = sum(fourier.forward_corner(item, ndim).abs().square() for item in noises) / len(noises)
@@ -101,7 +115,10 @@ def take_what_exceeds_noise(change, noises, support):
     ring = (radius / RING_PX).long()
     count = int(ring.max()) + 1
     totals = [torch.bincount(ring.flatten(), p.flatten().double(), count) for p in (power, noise)]
-    weight = (1 - totals[1] / totals[0].clamp(min=1e-30)).clamp(min=0).to(power.dtype)[ring]
+    # independent numbers in a ring, and how far chance alone may lift its power
+    numbers = torch.bincount(ring.flatten(), minlength=count) * math.prod(box) / change.numel()
+    margin = 1 + SURE * (2 * (1 + 1 / len(noises)) / numbers.clamp(min=1)).sqrt()
+    weight = (1 - margin * totals[1] / totals[0].clamp(min=1e-30)).clamp(min=0).to(power.dtype)[ring]
     return fourier.inverse_corner(weight * fourier.forward_corner(change, ndim), ndim) * support
 
 
