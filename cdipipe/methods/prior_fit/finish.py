@@ -21,6 +21,9 @@ RING_PX = 2.0
 """Width of the rings in which powers are compared, in pixels of the transform of the support's box."""
 ROUNDS = 3
 NOISE_DRAWS = 2
+CLEAR = 4.0
+"""Power of a change over that of noise above which it is taken whole. A network so far off has learnt the noise of low
+frequencies with their image, before it has drawn the high ones; the weights take it for noise-free and would fail."""
 SURE = 2.0
 """Standard deviations by which a ring must exceed its noise."""
 
@@ -115,6 +118,8 @@ def take_what_exceeds_noise(change, noises, support):
     ring = (radius / RING_PX).long()
     count = int(ring.max()) + 1
     totals = [torch.bincount(ring.flatten(), p.flatten().double(), count) for p in (power, noise)]
+    if totals[0].sum() > CLEAR * totals[1].sum():
+        return change
     # independent numbers in a ring, and how far chance alone may lift its power
     numbers = torch.bincount(ring.flatten(), minlength=count) * math.prod(box) / change.numel()
     margin = 1 + SURE * (2 * (1 + 1 / len(noises)) / numbers.clamp(min=1)).sqrt()
