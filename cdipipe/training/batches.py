@@ -48,17 +48,15 @@ class CorpusBatches:
         self.dataset = CorpusDataset(
             corpus, batch, arrays, seed=seed, rank=rank, world_size=world_size, samples=samples
         )
-        self._samples = set(samples)
+        used = set(samples)
+        self._used = {chunk: len(used.intersection(corpus.chunk_indices(*chunk))) for chunk in self.dataset.chunks}
 
     def steps(self, epoch: int) -> int:
         """As many full batches as the process with the fewest samples has."""
         data = self.dataset
         data.set_epoch(epoch)
-        fewest = min(sum(map(self._used, data.chunks_of(rank))) for rank in range(data.world_size))
-        return fewest // data.batch_size
-
-    def _used(self, chunk: tuple[int, int]) -> int:
-        return sum(index in self._samples for index in self.dataset.corpus.chunk_indices(*chunk))
+        fewest = min(sum(map(self._used.get, data.chunks_of(rank))) for rank in range(data.world_size))
+        return fewest // data.batch_size or min(fewest, 1)
 
     def read(self, epoch: int, first: int = 0) -> Iterator[dict[str, torch.Tensor]]:
         steps = self.steps(epoch)

@@ -103,6 +103,23 @@ def fit(
             training.folder.close()
 
 
+@dataclass
+class _StageRun:
+    """A stage under way, with the module as Fabric wraps it and the parameters that move."""
+
+    index: int
+    stage: Stage
+    epochs: int
+    named: list[tuple[str, torch.nn.Parameter]]
+    wrapped: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+
+    def set_rate(self, rate: float) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        return rate
+
+
 class _Training:
     """One training under way."""
 
@@ -145,88 +162,90 @@ class _Training:
         return self.at.best_loss
 
     def _run_stage(self, index: int, stage: Stage) -> None:
-        epochs = stage.epochs or self.settings.epochs
+        now = self._begin_stage(index, stage)
+        per_epoch = self.batches.steps(self.at.epoch)
+        if per_epoch == 0:
+            raise InputError(
+                f"{self.corpus.folder}: fewer chunks than processes; make the corpus with a smaller --chunk"
+            )
+        total = per_epoch * (now.epochs - self.at.epoch) - self.at.step
+        with self._progress(total, f"train {self.network.name}, {stage.name}") as bar:
+            for epoch in range(self.at.epoch, now.epochs):
+                self._run_epoch(now, epoch, bar)
+        self.at = Position(**{**vars(self.at), "stage": index + 1, "epoch": 0})
+        if index + 1 < len(self.stages):
+            self.at.best_loss = math.inf  # losses of different stages are not of one kind
+            self._save(None, best=False)
+
+    def _begin_stage(self, index: int, stage: Stage) -> _StageRun:
         named = _choose_parameters(self.module, stage)
         optimiser = optimisers.make_optimiser([p for _, p in named], self.settings)
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
             self.optimiser_state = None
         wrapped, optimiser = self.fabric.setup(self.module, optimiser)
-        total = sum(self.batches.steps(epoch) for epoch in range(self.at.epoch, epochs)) - self.at.step
-        with self._progress(total, f"train {self.network.name}, {stage.name}") as bar:
-            for epoch in range(self.at.epoch, epochs):
-                self._run_epoch(index, stage, epoch, epochs, wrapped, optimiser, named, bar)
-        last = index + 1 == len(self.stages)
-        self.at = Position(**{**vars(self.at), "stage": index + 1, "epoch": 0})
-        if not last:
-            self.at.best_loss = math.inf  # losses of different stages are not of one kind
-            self._save(None, best=False)
+        return _StageRun(index, stage, stage.epochs or self.settings.epochs, named, wrapped, optimiser)
 
     def _progress(self, total: int, text: str):
         return progress(total, text) if self.fabric.is_global_zero else _Silent(range(total), total, text)
 
-    def _run_epoch(self, index, stage, epoch, epochs, wrapped, optimiser, named, bar) -> None:
-        began, seconds = time.perf_counter(), self.at.seconds
-        steps, where = self.batches.steps(epoch), (index, epoch)
-        if steps == 0:
-            raise InputError(f"{self.corpus.folder}: fewer samples than processes; nothing to train on")
+    def _run_epoch(self, now: _StageRun, epoch: int, bar) -> None:
+        began, seconds, rate = time.perf_counter(), self.at.seconds, 0.0
+        steps, every = self.batches.steps(epoch), self.settings.checkpoint_steps
         self.module.train()
         for step, arrays in enumerate(self.batches.read(epoch, self.at.step), self.at.step):
-            rate = optimisers.learning_rate(self.settings, epoch + step / steps, epochs)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            batch = self._prepare(arrays, 3, *where, step)
-            torch.manual_seed(derived_seed(self.settings.seed, 4, *where, step, self.fabric.global_rank))
-            loss = self._step(stage, batch, wrapped, optimiser, named, f"epoch {epoch + 1}, step {step + 1}")
+            rate = now.set_rate(optimisers.learning_rate(self.settings, epoch + step / steps, now.epochs))
+            batch = self._prepare(arrays, 3, now.index, epoch, step)
+            place = (now.index, epoch, step, self.fabric.global_rank)
+            torch.manual_seed(derived_seed(self.settings.seed, 4, *place))
+            loss = self._step(now, batch, f"epoch {epoch + 1}, step {step + 1}")
             self.at.step, self.at.loss_sum = step + 1, self.at.loss_sum + loss
             self.at.steps_done += 1
             self.at.samples_done += len(batch["inputs"]) * self.fabric.world_size
             self.at.seconds = seconds + time.perf_counter() - began
             bar.update(1, note=f"epoch {epoch + 1}, loss {self.at.loss_sum / self.at.step:.4g}")
-            every = self.settings.checkpoint_steps
             if every and self.at.step % every == 0 and self.at.step < steps:
-                self._save(optimiser, best=False)
-        self._finish_epoch(stage, epoch, optimiser, rate)
+                self._save(now.optimiser, best=False)
+        self._finish_epoch(now, epoch, rate)
 
-    def _finish_epoch(self, stage: Stage, epoch: int, optimiser, rate: float) -> None:
+    def _finish_epoch(self, now: _StageRun, epoch: int, rate: float) -> None:
         """Validate, write a line of the curve and the checkpoints."""
-        began = time.perf_counter()
-        # the sum over processes of their means is enough for a curve: all have the same number of steps
-        train_loss = float(self.fabric.all_reduce(torch.tensor(self.at.loss_sum / self.at.step), reduce_op="mean"))
-        scores = self._validate(stage)
+        began, at = time.perf_counter(), self.at
+        # all processes have the same number of steps, so the mean of their means is that of all samples
+        train_loss = float(self.fabric.all_reduce(torch.tensor(at.loss_sum / at.step), reduce_op="mean"))
+        scores = self._validate(now.stage)
         loss = scores.get("loss", train_loss)
-        best = loss < self.at.best_loss
-        at = self.at
+        best = loss < at.best_loss
         at.best_loss, at.epoch, at.step, at.loss_sum = min(loss, at.best_loss), epoch + 1, 0, 0.0
         at.seconds += time.perf_counter() - began
-        row = {"stage": stage.name, "epoch": epoch + 1, "step": at.steps_done, "samples": at.samples_done}
+        row = {"stage": now.stage.name, "epoch": epoch + 1, "step": at.steps_done, "samples": at.samples_done}
         row |= {"seconds": round(at.seconds, 1), "learning_rate": rate, "train_loss": train_loss}
         row |= {f"validation_{name}": value for name, value in scores.items()}
         if self.fabric.is_global_zero:
             self.folder.add_row(row)
-        self._save(optimiser, best)
+        self._save(now.optimiser, best)
 
-    def _step(self, stage, batch, wrapped, optimiser, named, where: str) -> float:
+    def _step(self, now: _StageRun, batch: dict[str, torch.Tensor], where: str) -> float:
         """One step of the optimiser; the loss before it."""
         settings = self.settings
-        optimiser.zero_grad(set_to_none=True)
-        loss, _ = stage.loss(wrapped, batch, settings)
-        self._backward(loss, named, where)
+        now.optimiser.zero_grad(set_to_none=True)
+        loss, _ = now.stage.loss(now.wrapped, batch, settings)
+        self._backward(now, loss, where)
         if settings.asam_rho:
-            before = optimisers.climb(named, settings.asam_rho, settings.asam_eta)
-            optimiser.zero_grad(set_to_none=True)
+            before = optimisers.climb(now.named, settings.asam_rho, settings.asam_eta)
+            now.optimiser.zero_grad(set_to_none=True)
             with optimisers.frozen_statistics(self.module):
-                worst, _ = stage.loss(wrapped, batch, settings)
-            self._backward(worst, named, where)
+                worst, _ = now.stage.loss(now.wrapped, batch, settings)
+            self._backward(now, worst, where)
             optimisers.descend(before)
-        optimiser.step()
+        now.optimiser.step()
         return float(loss.detach())
 
-    def _backward(self, loss: torch.Tensor, named, where: str) -> None:
+    def _backward(self, now: _StageRun, loss: torch.Tensor, where: str) -> None:
         """Gradients, clipped. Their norm is the same in all processes, so all of them stop at the same step."""
         self.fabric.backward(loss)
         limit = self.settings.clip_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_([p for _, p in named], limit)
+        norm = torch.nn.utils.clip_grad_norm_([p for _, p in now.named], limit)
         if not bool(torch.isfinite(norm)):
             raise InputError(
                 f"the loss is not a number any more in {where} (loss {float(loss.detach()):g}, gradient "
