@@ -58,7 +58,7 @@ def command(
         preview=None if preview is None else preview_writer(preview),
     )
     write_reconstruction(output, replace(result, provenance=collect(inputs)))
-    print(_summary(output, result, time.perf_counter() - began))
+    print(_summary(output, result, time.perf_counter() - began) + _brief(chosen))
 
 
 def _recipe(method, recipe, settings, restarts):
@@ -145,6 +145,16 @@ def _start(init, support):
     if result is not None and mask is None:
         mask = result.support
     return Start(None if result is None else result.object, mask)
+
+
+def _brief(recipe) -> str:
+    """The recipe in words, where one of its methods asks for that."""
+    steps = [parameters.brief() for _, parameters in recipe.steps]
+    if not any(steps):
+        return ""
+    words = [text or name for text, (name, _) in zip(steps, recipe.steps, strict=True)]
+    runs = f"mean of best {recipe.average_best} of {recipe.restarts} starts"
+    return f"; {' -> '.join(words)}; {recipe.constraint}; {runs}, of last {max(recipe.average_last, 1)} iterates"
 
 
 def _summary(output, result, seconds) -> str:

@@ -127,7 +127,7 @@ def describe_reconstruction(result: Reconstruction) -> dict[str, Any]:
         **_image(result.object, result.support, result.stack, result.geometry),
         "method": result.method,
         "recipe": result.recipe,
-        "forward": result.forward,
+        "forward": {name: _shape_or_value(value) for name, value in result.forward.items()},
         "iterations": 0 if trace is None or trace.ndim == 0 else int(trace.shape[-1]),
         "runs_kept": 0 if result.runs is None else len(result.runs),
         "run_scores": {name: values.tolist() for name, values in result.run_scores.items()},

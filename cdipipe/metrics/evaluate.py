@@ -90,28 +90,46 @@ def _evaluate_pattern(reconstruction, measurement, truth, index, model):
     if truth is not None:
         true_object = truth.object[index] if is_stack else truth.object
         support = truth.support[index] if is_stack else truth.support
-        whole = true_object
-        if pattern.static_region is not None and model.static_region is None:
-            whole = true_object + pattern.static_region  # it was reconstructed as part of the object
-        aligned = _aligned(whole, object_, model)
-        if whole is not true_object:
-            aligned = np.where(pattern.known_static_support, 0, aligned)
+        static = _true_static(pattern, truth, index)
+        whole = true_object if static is None else true_object + static
+        aligned = _aligned(whole, true_object, object_, model, pattern)
         more, more_curves = _judge_by_truth(aligned, true_object, support)
-        of_truth = fourier.misfits(_predict(model, whole), pattern.intensity, pattern.measured, free)
+        of_truth = fourier.misfits(
+            _predict(replace(model, static_region=None), whole), pattern.intensity, pattern.measured, free
+        )
         metrics |= more | {f"{name}_truth": of_truth[name] for name in ("r_factor", "poisson_nll") if name in of_truth}
         curves |= more_curves
     return metrics, curves
 
 
-def _aligned(truth, object_, model):
-    """The object laid over the truth as far as the pattern leaves it open: beside a known static region not at all."""
-    if model.freedom == "none":
+def _true_static(pattern, truth, index):
+    """The static structure beside the object: as the measurement knows it, or else as the truth does; or None."""
+    if pattern.static_region is not None:
+        return pattern.static_region
+    return _pattern_of(truth.extra.get("static_region"), index, pattern.intensity.ndim)
+
+
+def _aligned(whole, true_object, object_, model, pattern):
+    """The object laid over the truth as far as the pattern leaves it open.
+
+    Beside a known static region that is not at all. Where the static region was estimated, or is part of the object,
+    both together are laid over the truth of both: by whole pixels, as the place of the static structure is known to
+    the pixel and it would shine into the object through a sub-pixel shift.
+    """
+    if model.static_region is not None and pattern.static_region is not None:
         return object_
-    if model.freedom == "phase":
-        overlap = np.vdot(object_, truth)
+    beside_static = model.static_region is not None or pattern.known_static_support is not None
+    if model.static_region is not None and whole is not true_object:
+        object_ = object_ + model.static_region.numpy()
+    if model.probe_modes is not None:
+        overlap = np.vdot(object_, whole)
         scale = abs(overlap) / max(float(np.vdot(object_, object_).real), 1e-30)
-        return (object_ * (scale * np.exp(1j * np.angle(overlap)))).astype(object_.dtype)
-    return align_to(truth, object_, scale=True).object
+        aligned = (object_ * (scale * np.exp(1j * np.angle(overlap)))).astype(object_.dtype)
+    elif beside_static:
+        aligned = align_to(whole, object_, subpixel=False).object
+    else:
+        aligned = align_to(whole, object_, scale=True).object
+    return np.where(pattern.known_static_support, 0, aligned) if beside_static else aligned
 
 
 def _judge_by_truth(aligned, truth, support):

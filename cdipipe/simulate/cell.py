@@ -23,6 +23,10 @@ class CellParameters(LowDoseParameters):
         None, description="npz file with a thickness map 'cell' and perhaps a film 'lacey'; not given: made by code"
     )
 
+    frame_turn_rad: float = Field(
+        0.035, ge=0, le=3.2, description="of a movie: how far the cell turns in its plane from frame to frame"
+    )
+
     def input_files(self) -> list[Path]:
         return [] if self.phantom is None else [Path(self.phantom).expanduser()]
 
@@ -37,10 +41,21 @@ def build(parameters: CellParameters, rng: np.random.Generator) -> Sample:
         thickness = _part(maps["cell"], parameters.sample_px, 1.0, rng)
     else:
         thickness = cell_thickness(parameters.sample_px, rng)
+    if parameters.frames > 1:
+        thickness = _turning(thickness, parameters)
     static = _part(maps["lacey"], parameters.static_px, 0.35, rng) if "lacey" in maps else None
     static = lacey_film(parameters.static_px, rng) if static is None else static
     sample = thickness * np.exp(-1j * parameters.phase_range_rad * thickness)
     return expose_pair(parameters, Pair(sample, static))
+
+
+def _turning(thickness: np.ndarray, parameters: CellParameters) -> np.ndarray:
+    """(frames, side, side): the cell turned a little further in every frame."""
+    from scipy.ndimage import rotate
+
+    angles = np.degrees(parameters.frame_turn_rad) * np.arange(parameters.frames)
+    turned = [rotate(thickness, angle, reshape=False, order=1, mode="constant") for angle in angles]
+    return np.clip(np.stack(turned), 0, 1)
 
 
 def read_phantom(path: str) -> dict[str, np.ndarray]:

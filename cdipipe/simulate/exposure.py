@@ -76,7 +76,7 @@ def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=
         first.geometry,
         first.probe_modes,
         provenance,
-        _joined([e.sample.static_region for e in exposures], share=True),
+        _joined([e.sample.static_region for e in exposures], share=True) if first.static_known else None,
         _joined([e.sample.static_support for e in exposures], share=True),
         first.frame_times_s if count == 1 else None,
         _joined([e.sample.object_support for e in exposures], share=True),

@@ -92,6 +92,12 @@ class LowDoseParameters(SceneParameters):
     detector_pixel_m: float = Field(10e-6, gt=0, description="pixel of the detector; its distance follows")
     mass_attenuation_cm2_g: float = Field(1e4, gt=0, description="mu / rho of the sample, for its dose in gray")
     count: int = Field(1, ge=1, description="independent samples; more than one makes a stack of shots (LoDIP: 50)")
+    frames: int = Field(
+        1, ge=1, le=10000, description="more than one: a movie of a sample that changes beside one static structure"
+    )
+    static_known: bool = Field(
+        True, description="False: the measurement tells where the static structure is, but not what it is"
+    )
 
     @model_validator(mode="after")
     def _possible(self):
@@ -101,6 +107,8 @@ class LowDoseParameters(SceneParameters):
             )
         if self.photons and self.amplitude_ratio is not None and self.sample_is_fixed:
             raise ValueError("photons, amplitude_ratio and the light on the sample cannot all be fixed: give two")
+        if self.frames > 1 and self.count > 1:
+            raise ValueError(f"count {self.count} and frames {self.frames}: a movie is of one sample")
         if not 0 <= self.phase_range_rad <= 2 * np.pi + 1e-3:
             raise ValueError(f"phase_range_rad {self.phase_range_rad} is outside 0 to 2 pi")
         if self.probe_sigma_px is not None and self.probe == "plane":
@@ -185,7 +193,10 @@ def _window(size: int, side: int, offset: tuple[int, int], outline: str) -> np.n
 
 @dataclass(frozen=True)
 class Pair:
-    """Amplitudes of at most 1: sample (sample_px, sample_px) complex, static structure (static_px, static_px) real."""
+    """Amplitudes of at most 1: sample (sample_px, sample_px) complex, static structure (static_px, static_px) real.
+
+    Of a movie the sample has its frames in front.
+    """
 
     sample: np.ndarray
     static: np.ndarray
@@ -205,26 +216,31 @@ def expose_pair(parameters: LowDoseParameters, pair: Pair, more: dict[str, Any] 
         if not wave.any():
             raise InputError(f"the {name} is zero everywhere; take another image")
     probe = _probe(parameters)
-    on_sample, on_static = _incident(parameters, _energy(sample, probe), _energy(static, probe))
+    frames = len(sample) if sample.ndim > 2 else 1
+    on_sample, on_static = _incident(parameters, _energy(sample, probe) / frames, _energy(static, probe))
     sample, static = sample * np.sqrt(on_sample), static * np.sqrt(on_static)
-    numbers = _numbers(parameters, on_sample, on_static, _energy(sample, probe), _energy(static, probe))
+    numbers = _numbers(parameters, on_sample, on_static, _energy(sample, probe) / frames, _energy(static, probe))
+    secret = {} if parameters.static_known else {"static_region": static.astype(np.complex64)}
     return Sample(
         sample,
-        windows[0],
+        np.broadcast_to(windows[0], sample.shape),
+        "single" if sample.ndim == 2 else "movie",
         probe_modes=None if probe is None else probe[None].astype(np.complex128),
-        extra={**numbers, **(more or {})},
+        extra={**numbers, **secret, **(more or {})},
         photons_scaled=True,
         static_region=static,
         static_support=windows[1],
+        static_known=parameters.static_known,
         object_support=parameters.known_support(),
         geometry=parameters.geometry(),
     )
 
 
 def _placed(block: np.ndarray, window: np.ndarray, offset: tuple[int, int]) -> np.ndarray:
-    whole = np.zeros(window.shape, np.complex128)
-    starts = [n // 2 + o - b // 2 for n, o, b in zip(window.shape, offset, block.shape, strict=True)]
-    whole[tuple(slice(s, s + b) for s, b in zip(starts, block.shape, strict=True))] = block
+    sides = block.shape[-2:]
+    whole = np.zeros((*block.shape[:-2], *window.shape), np.complex128)
+    starts = [n // 2 + o - b // 2 for n, o, b in zip(window.shape, offset, sides, strict=True)]
+    whole[(..., *(slice(s, s + b) for s, b in zip(starts, sides, strict=True)))] = block
     return whole * window
 
 

@@ -68,6 +68,7 @@ class Sample:
     static_region : (H, W) complex, optional
         Known structure beside the object, on the object's scale. The pattern is of both together.
     static_support : bool, (H, W); None: where ``static_region`` is not zero
+    static_known : False: the measurement tells where the static structure is, not what it is
     object_support : bool, (H, W), optional; what an experimenter would know of the support, perhaps too large
     geometry : energy, distance, pixel, where the scene has them; passed on to the files
     frame_times_s : (T,) float64, optional; of a movie
@@ -82,6 +83,7 @@ class Sample:
     photons_scaled: bool = False
     static_region: np.ndarray | None = None
     static_support: np.ndarray | None = None
+    static_known: bool = True
     object_support: np.ndarray | None = None
     geometry: Geometry = field(default_factory=Geometry)
     frame_times_s: np.ndarray | None = None

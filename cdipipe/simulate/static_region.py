@@ -29,6 +29,10 @@ class StaticRegionParameters(LowDoseParameters):
         "image", description="static structure: image (as images), or lacey: gold film"
     )
 
+    frame_shift_px: float = Field(
+        1.0, ge=0, le=32, description="of a movie: how far the image moves in its window from frame to frame"
+    )
+
     def input_files(self) -> list[Path]:
         return files_of(self.images)
 
@@ -37,16 +41,36 @@ def build(parameters: StaticRegionParameters, rng: np.random.Generator) -> Sampl
     """Sample and static structure, both drawn anew for every sample."""
     from cdipipe.simulate.sources.lacey import lacey_film
 
-    sample = draw_image(parameters.images, parameters.sample_px, rng).astype(np.complex128)
+    if parameters.frames > 1:
+        sample = _moving_image(parameters, rng).astype(np.complex128)
+    else:
+        sample = draw_image(parameters.images, parameters.sample_px, rng).astype(np.complex128)
     if parameters.static == "lacey":
         static = lacey_film(parameters.static_px, rng)
     else:
         static = draw_image(parameters.images, parameters.static_px, rng)
     if parameters.phase_range_rad > 0:
-        phase = draw_image(parameters.images, parameters.sample_px, rng)
+        moves = parameters.frames > 1
+        phase = _moving_image(parameters, rng) if moves else draw_image(parameters.images, parameters.sample_px, rng)
         phase = (phase - phase.min()) / max(float(np.ptp(phase)), 1e-9) - 0.5
         sample *= np.exp(1j * parameters.phase_range_rad * phase)
     return expose_pair(parameters, Pair(sample, static))
+
+
+def _moving_image(parameters: StaticRegionParameters, rng: np.random.Generator) -> np.ndarray:
+    """(frames, side, side) float64, largest value 1: a window that moves across a larger image on a straight line."""
+    from scipy.ndimage import shift
+
+    side, path_px = parameters.sample_px, parameters.frame_shift_px * (parameters.frames - 1)
+    angle = rng.uniform(0, np.pi / 2)
+    image = draw_image(parameters.images, side + int(np.ceil(path_px)) + 1, rng)
+    frames = np.empty((parameters.frames, side, side))
+    for index in range(parameters.frames):
+        way = parameters.frame_shift_px * index * np.array([np.sin(angle), np.cos(angle)])
+        whole = np.floor(way).astype(int)
+        window = image[whole[0] : whole[0] + side + 1, whole[1] : whole[1] + side + 1]
+        frames[index] = shift(window, whole - way, order=1, mode="nearest")[:side, :side]
+    return frames / frames.max()
 
 
 def draw_image(source: ImageSource, side: int, rng: np.random.Generator) -> np.ndarray:

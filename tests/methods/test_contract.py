@@ -16,7 +16,7 @@ from cdipipe.methods.registry import IterativeParameters, all_methods
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
 
-ITERATIVE = [m.name for m in all_methods().values() if issubclass(m.parameters, IterativeParameters)]
+ITERATIVE = [m.name for m in all_methods().values() if issubclass(m.parameters, IterativeParameters) and not m.needs]
 
 
 def recipe(name, **settings):

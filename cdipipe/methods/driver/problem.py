@@ -31,6 +31,7 @@ class Problem:
     ----------
     static_region, static_support : (*grid) complex64 and bool in FFT order, or None
         The structure beside the object as far as it is known; the region only where the model uses it.
+    static_content : the region as the measurement tells it, used by the model or not
     object_support : (*grid) bool in FFT order, or None
         What is known beforehand of the support of the object in this model.
     time_s : float, or None where the pattern is not a frame of a movie with times
@@ -55,7 +56,8 @@ class Problem:
         self.phase_range_rad = tuple(phase_range_rad)
         self.model = forward_model(pattern, use_static_region).to(device)
         self._corner_model = self.model.corner()
-        self.static_region = self._corner(pattern.static_region) if self.model.static_region is not None else None
+        self.static_content = self._corner(pattern.static_region)
+        self.static_region = self.static_content if self.model.static_region is not None else None
         self.static_support = self._corner(pattern.known_static_support)
         self.object_support = self._corner(known_support(pattern, use_static_region))
         self.intensity = fourier.to_corner(intensity, self.ndim).contiguous()

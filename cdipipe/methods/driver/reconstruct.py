@@ -13,9 +13,10 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.methods.driver.iterate import Watch, count_iterations
+from cdipipe.methods.driver.preparation import prepare, prepares
 from cdipipe.methods.driver.problem import Problem, forward_model
 from cdipipe.methods.driver.restarts import Runs, batch_size, derive_seed, run_restarts
-from cdipipe.methods.driver.stack import Start, check_needs, run_joint, split_recipe
+from cdipipe.methods.driver.stack import Start, check_needs, run_joint, score_object, split_recipe
 from cdipipe.methods.driver.support import check_support
 from cdipipe.methods.driver.workers import run_jobs
 from cdipipe.methods.recipe import Recipe
@@ -65,7 +66,12 @@ def reconstruct(
     _check(measurement, start)
     began = time.perf_counter()
     keep = recipe.restarts if keep_runs else recipe.average_best
-    patterns = _phase_parts(measurement, recipe, seed, torch.device(device), start, free_pixels, preview, keep)
+    found: dict = {}
+    rest = recipe
+    if prepares(recipe):
+        measurement, start, report = prepare(measurement, recipe, seed, torch.device(device), start, free_pixels)
+        rest, found = recipe.model_copy(update={"steps": recipe.steps[1:]}), {recipe.steps[0][0]: report}
+    patterns = _phase_parts(measurement, rest, seed, torch.device(device), start, free_pixels, preview, keep)
     seconds = time.perf_counter() - began
     one_pattern = measurement.stack in ("single", "volume")
     result = _one(patterns[0], recipe, keep_runs) if one_pattern else _many(patterns, recipe)
@@ -73,7 +79,7 @@ def reconstruct(
         result,
         stack=measurement.stack,
         method=recipe.name,
-        recipe={**recipe.to_mapping(), "seed": seed, "free_fraction": free_fraction},
+        recipe={**recipe.to_mapping(), "seed": seed, "free_fraction": free_fraction, **found},
         geometry=measurement.geometry,
         free_pixels=free_pixels,
         forward=forward_model(measurement, recipe.use_static_region).to_dict(),
@@ -91,6 +97,8 @@ def _settle_static_region(recipe):
 
 def _phase_parts(measurement, recipe, seed, device, start, free_pixels, preview, keep) -> list[Runs]:
     """Part after part of a recipe, joint steps on all frames together, see ``driver.stack``."""
+    if not recipe.steps:
+        return _phase_given(measurement, recipe, device, start, free_pixels)
     parts = split_recipe(recipe, measurement.stack)
     phase = {"each": _phase_patterns, "joint": _phase_jointly, "predict": _predict_patterns}
     for number, (kind, part) in enumerate(parts, 1):
@@ -114,6 +122,18 @@ def _predict_patterns(measurement, recipe, _seed, device, _start, free_pixels, _
 
     with progress(measurement.pattern_count, recipe.name) as bar:
         return predict_patterns(measurement, recipe, device, free_pixels, bar.update)
+
+
+def _phase_given(measurement, recipe, device, start, free_pixels) -> list[Runs]:
+    """The start itself as the result, where no step is left."""
+    results = []
+    for index in range(measurement.pattern_count):
+        pattern = measurement.pattern(index)
+        problem = _problem(pattern, recipe, device, free_pixels)
+        object_ = _item(start.object, index, pattern)
+        scores = score_object(problem, object_)
+        results.append(Runs(object_[None], object_ != 0, np.empty((1, 0), np.float32), scores))
+    return results
 
 
 def _phase_jointly(measurement, recipe, seed, device, start, free_pixels, _preview, _keep) -> list[Runs]:

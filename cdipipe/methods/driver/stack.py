@@ -37,6 +37,18 @@ class StackResult:
     """(iterations,) float32: R-factor of all frames, or what the method minimises"""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a first step makes of the patterns that share one static structure; arrays centred."""
+
+    static_region: np.ndarray
+    """(*grid) complex64"""
+    objects: np.ndarray
+    """(T, *grid) complex64, one for each pattern"""
+    report: dict
+    """plain data on what was found, kept with the recipe"""
+
+
 def split_recipe(recipe, stack: str):
     """Parts of a recipe: (kind, recipe of the part).
 
@@ -70,6 +82,8 @@ def check_needs(measurement, recipe) -> None:
         "movie": measurement.stack == "movie",
     }
     for name, _ in recipe.steps:
+        if get_method(name).prepare is not None:
+            has["static_region"] = has["static_support"]
         for need in get_method(name).needs:
             if not has[need]:
                 what = "frames of a movie" if need == "movie" else need.replace("_", " ")
@@ -82,12 +96,13 @@ def run_joint(problems, start: Start, recipe, seed, watch) -> list[Runs]:
     result = get_method(name).run_stack(problems, start, parameters, recipe, seed, watch)
     trace = np.asarray(result.error_trace, np.float32)[None]
     return [
-        Runs(object_[None], support, trace, _scores(problem, object_))
+        Runs(object_[None], support, trace, score_object(problem, object_))
         for problem, object_, support in zip(problems, result.objects, result.supports, strict=True)
     ]
 
 
-def _scores(problem, object_):
+def score_object(problem, object_: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of one centred object, as those of a single run."""
     import torch
 
     corner = fourier.to_corner(torch.from_numpy(object_).to(problem.device), problem.ndim)

@@ -1,0 +1,1 @@
+"""Denoisers for images with white Gaussian noise of known standard deviation."""

@@ -1,0 +1,76 @@
+"""In situ CDI: many frames of a changing sample share one static structure, which is estimated from all of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from cdipipe.errors import InputError
+from cdipipe.methods.registry import IterativeParameters, Method
+
+
+class InSituParameters(IterativeParameters):
+    iterations: int = Field(300, ge=1, description="iterations, those of the closing block among them")
+    er_iterations: int = Field(50, ge=0, description="closing block: so many of the iterations are error reduction")
+    beta: float = Field(0.9, gt=0, le=2, description="feedback on pixels of the sample that violate the constraint")
+    static: Literal["estimate", "known"] = Field(
+        "estimate",
+        description="estimate: from all frames together, the content being unknown; known: as the measurement tells",
+    )
+
+    @model_validator(mode="after")
+    def _block_fits(self):
+        if self.er_iterations > self.iterations:
+            raise ValueError(f"er_iterations {self.er_iterations} is more than iterations {self.iterations}")
+        return self
+
+    def brief(self) -> str:
+        """The step in a few words, for summaries."""
+        block = f"{self.iterations - self.er_iterations} joint (beta {self.beta:g}) + {self.er_iterations} ER"
+        return f"{block}, static region {'known' if self.static == 'known' else 'estimated'}"
+
+
+def run_stack(problems, start, parameters, recipe, seed, watch):
+    """Project every frame, average the static structure over the frames, put it back, HIO on the rest.
+
+    With P_t = P_M u_t the estimate of the static structure is sum_t w_t P_t / sum_t w_t with weights w_t, the photons
+    of a frame: the exact projection onto the frames that agree there (weighted).
+    """
+    import torch
+
+    from cdipipe.methods.driver.iterate import State
+    from cdipipe.methods.driver.stack import StackResult
+    from cdipipe.methods.static_parts.movie import Movie
+
+    movie = Movie(problems, start, seed, _known_static(problems[0], parameters), parameters.beta)
+    # to the watch the movie is one start whose R-factor is that of all frames together
+    state = State(movie.waves[:1], movie.supports[:1], torch.full((1, parameters.iterations), torch.nan))
+    for iteration in range(parameters.iterations):
+        closing = iteration >= parameters.iterations - parameters.er_iterations
+        state.record(torch.tensor([movie.iterate(error_reduction=closing)]))
+        watch.tell(state)
+    return StackResult(*movie.result(), state.error_trace[0].numpy())
+
+
+def _known_static(problem, parameters):
+    if parameters.static == "estimate":
+        return None
+    if problem.static_content is None:
+        raise InputError(
+            "in_situ.static: 'known', but the measurement does not tell the static region; take 'estimate'"
+        )
+    return problem.static_content
+
+
+METHOD = Method(
+    name="in_situ",
+    summary="In situ CDI: all frames of a movie jointly, with the static region that they share",
+    reference="Lo et al., In situ coherent diffractive imaging, Nat. Commun. 9, 1826 (2018), "
+    "doi:10.1038/s41467-018-04259-9",
+    parameters=InSituParameters,
+    run_stack=run_stack,
+    needs=("movie", "static_support"),
+    uses_static_region=False,
+    shrinks_support=False,
+)

@@ -1,0 +1,1 @@
+"""What the methods that know or estimate a static region share."""
