@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cdipipe.denoise.mirror import pad_mirrored
+
 BLOCK = 8
 STEP = 3
 """Pixels between the blocks that look for others like them."""
@@ -61,24 +63,13 @@ def denoise_by_block_matching(image: Tensor, sigma: float) -> Tensor:
     ----------
     Dabov, Foi, Katkovnik, Egiazarian, IEEE Trans. Image Process. 16, 2080 (2007), doi:10.1109/TIP.2007.901238
     """
-    if sigma <= 0 or min(image.shape) < 2:
+    if sigma <= 0:
         return image.clone()
     margin = BLOCK
-    padded = _padded(image.float() / sigma, margin)
+    padded = pad_mirrored(image.float() / sigma, margin, (margin, margin))
     first = _stage(padded, None)
     second = _stage(padded, first)
     return second[margin : margin + image.shape[0], margin : margin + image.shape[1]] * sigma
-
-
-def _padded(image: Tensor, margin: int) -> Tensor:
-    """The image mirrored at its edges, as often as needed."""
-    rows, columns = (_mirrored(size, margin, image.device) for size in image.shape)
-    return image[rows][:, columns].contiguous()
-
-
-def _mirrored(size: int, margin: int, device) -> Tensor:
-    index = torch.arange(-margin, size + margin, device=device) % (2 * size)
-    return torch.where(index < size, index, 2 * size - 1 - index)
 
 
 def _stage(noisy: Tensor, guide: Tensor | None) -> Tensor:

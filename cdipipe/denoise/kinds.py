@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cdipipe.denoise.mirror import pad_mirrored
+
 KINDS = ("none", "tv", "nlm", "block_matching", "learned", "mean")
 FLAT = 1e-12
 
@@ -62,9 +64,10 @@ def by_means(image: Tensor, sigma: float) -> Tensor:
     """
     from skimage.restoration import denoise_nl_means
 
-    scaled = image.double().cpu().numpy() / sigma
+    margin = 4  # the filter refuses images smaller than its patches
+    scaled = pad_mirrored(image.double(), margin, (margin, margin)).cpu().numpy() / sigma
     clean = denoise_nl_means(scaled, patch_size=5, patch_distance=10, h=0.6, sigma=1.0, fast_mode=True)
-    return torch.from_numpy(clean * sigma).to(image)
+    return torch.from_numpy(clean[margin:-margin, margin:-margin] * sigma).to(image)
 
 
 def by_blocks(image: Tensor, sigma: float) -> Tensor:

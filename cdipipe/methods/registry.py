@@ -58,15 +58,12 @@ class Method:
         A whole step, for methods that are not one update after another (then ``update`` is None).
     run_stack : ``(problems, start, parameters, recipe, seed, watch) -> StackResult``, optional
         A whole step on all frames of a movie together, see ``cdipipe.methods.driver.stack``.
-<<<<<<< HEAD
     predict : ``(parameters, pattern_shape, device) -> predictor``, optional
         A whole step on many patterns at a time, without iterations: ``predictor(intensity, measured) -> (objects,
         supports)`` of a batch (B, *grid), float32 photons and bool to complex64 on any scale and bool, all centred. The
         parameters have ``batch``, the number of patterns that go together. See ``cdipipe.methods.driver.predict``.
-=======
     prepare : ``(problems, start, parameters, seed, watch_iteration) -> Prepared``, optional
         A first step that completes the measurement for those that follow, see ``cdipipe.methods.driver.preparation``.
->>>>>>> 9b992f5 (feat(methods): hio_static, in_situ, reference_lsq and static_estimate; movies and unknown contents beside a static structure)
     needs : what a measurement must have: ``static_region``, ``static_support``, ``object_support``, ``probe_modes``,
         ``movie``
     uses_static_region : False for a method that reconstructs the static region as part of the object
@@ -82,11 +79,8 @@ class Method:
     estimate: Callable[..., Any] | None = None
     run: Callable[..., Any] | None = None
     run_stack: Callable[..., Any] | None = None
-<<<<<<< HEAD
     predict: Callable[..., Any] | None = None
-=======
     prepare: Callable[..., Any] | None = None
->>>>>>> 9b992f5 (feat(methods): hio_static, in_situ, reference_lsq and static_estimate; movies and unknown contents beside a static structure)
     needs: tuple[str, ...] = ()
     uses_static_region: bool = True
     shrinks_support: bool = True

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cdipipe.denoise.mirror import pad_mirrored
+
 WEIGHTS = Path(__file__).parent / "weights" / "denoiser.pt"
 
 
@@ -80,7 +82,7 @@ def denoise(network: Denoiser, image: Tensor, sigma: float, ensemble: bool = Tru
     """An image (H, W) of any size without most of its noise; the mean over the eight turns with ``ensemble``."""
     height, width = image.shape
     pad = (-height % 4 + 8, -width % 4 + 8)
-    padded = functional.pad(image[None, None], (8, pad[1], 8, pad[0]), mode="reflect")[0, 0]
+    padded = pad_mirrored(image, 8, pad)
     level = torch.full((1, 1, 1, 1), sigma, dtype=torch.float32)
     total = torch.zeros_like(padded)
     turns = [(quarter, flip) for quarter in range(4) for flip in (False, True)] if ensemble else [(0, False)]

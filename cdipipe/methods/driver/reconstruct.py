@@ -60,6 +60,7 @@ def reconstruct(
     InputError   no photons, nothing measured, a start that does not fit, or a method that needs more than there is
     """
     start = start or Start()
+    completes = prepares(recipe)
     check_needs(measurement, recipe)
     recipe = _settle_static_region(recipe)
     free_pixels = _choose_free_pixels(measurement, free_fraction, seed)
@@ -68,7 +69,7 @@ def reconstruct(
     keep = recipe.restarts if keep_runs else recipe.average_best
     found: dict = {}
     rest = recipe
-    if prepares(recipe):
+    if completes:
         measurement, start, report = prepare(measurement, recipe, seed, torch.device(device), start, free_pixels)
         rest, found = recipe.model_copy(update={"steps": recipe.steps[1:]}), {recipe.steps[0][0]: report}
     patterns = _phase_parts(measurement, rest, seed, torch.device(device), start, free_pixels, preview, keep)
