@@ -124,6 +124,7 @@ def _find_stacks(image: Tensor) -> Tensor:
         place = ((top[:, None] + down) * columns + left).flatten()
         numbers.append(place[:, None] + across)
     distance, number = torch.cat(distances, 1), torch.cat(numbers, 1)
+    distance[:, distance.shape[1] // 2] = -1  # the block itself comes first, even among equals
     size = min(STACK, 1 << int(math.log2(rows * columns)), distance.shape[1])
     chosen = distance.topk(size, dim=1, largest=False)
     places = number.gather(1, chosen.indices)
