@@ -23,6 +23,8 @@ BENCHMARKS = {
     "restarts": (["solvers.py", "restarts"], "cost per restart, 1 against 32, and peak memory"),
     "quality": (["solvers.py", "quality"], "20 strong-phase polygons beside cohere (extra 'bench')"),
     "gold": (["solvers.py", "gold"], "the measured gold crystal beside cohere (extra 'bench', CDIPIPE_DATA_DIR)"),
+    "wpc": (["wpc.py"], "mask algebra of partial convolutions against plain PyTorch"),
+    "dpr": (["dpr.py"], "DPR at full size, one 512^2 pattern, fast path against plain PyTorch"),
     "gpu": (["gpu.py"], "100 restarts of 1000 HIO iterations on an NVIDIA GPU, parity with the reference"),
 }
 

@@ -13,12 +13,11 @@ from cdipipe.errors import InputError
 from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.dpr_inference import FusedDPR, MaskPlan
 from cdipipe.networks.dpr_model import in_whole_grid
+from cdipipe.networks.predictor import peak_over_mean
 
 logger = logging.getLogger("cdipipe")
 
 SUPPORT_QUANTILE = 0.99
-FEWEST_PEAK_OVER_MEAN = 30.0
-"""Brightest pixel over mean of a pattern; photons of a compact object have hundreds to thousands, moduli below this."""
 
 
 class DprPredictor:
@@ -28,10 +27,12 @@ class DprPredictor:
     ----------
     network : FusedDPR
     support_threshold : share of an object's 99 % quantile above which its support is
+    usual_peaks : range of largest over mean modulus of the patterns of the training; None: unknown
     """
 
-    def __init__(self, network: FusedDPR, support_threshold: float):
+    def __init__(self, network: FusedDPR, support_threshold: float, usual_peaks: tuple[float, float] | None = None):
         self.network, self.size, self.support_threshold = network, network.size, support_threshold
+        self.usual_peaks = usual_peaks
         self._plan: MaskPlan | None = None
         self._warned = False
 
@@ -62,18 +63,16 @@ class DprPredictor:
         return self._plan
 
     def _look_at(self, intensity: Tensor, measured: Tensor) -> None:
-        """Warn once where patterns look like moduli: the network takes photons, on a linear scale."""
-        if self._warned:
+        """Warn once where patterns are unlike those of the training: the network takes photons, on a linear scale."""
+        if self._warned or self.usual_peaks is None:
             return
-        seen = torch.where(measured, intensity, 0).clamp(min=0).flatten(1)
-        typical = float((seen.amax(1) / seen.mean(1).clamp(min=1e-20)).median())
-        if typical < FEWEST_PEAK_OVER_MEAN:
+        low, high = self.usual_peaks
+        typical = float(peak_over_mean(torch.where(measured, intensity, 0)).median())
+        if not low <= typical <= high:
             self._warned = True
-            logger.warning(
-                "dpr: the brightest pixel of the patterns is only %.3g times their mean; are these moduli, given as "
-                "photons (cdipipe import --amplitude), or is a background to be taken off?",
-                typical,
-            )
+            advice = "are these moduli, given as photons?" if typical < low else "is a hot pixel among them?"
+            message = "dpr: the largest modulus of the patterns is %.3g times their mean; in training %.3g to %.3g; %s"
+            logger.warning(message, typical, low, high, advice)
 
 
 def load_dpr(file: str, device, support_threshold: float) -> DprPredictor:
@@ -85,9 +84,10 @@ def load_dpr(file: str, device, support_threshold: float) -> DprPredictor:
     """
     path = Path(file).expanduser()
     changed = path.stat().st_mtime_ns if path.exists() else 0
-    return DprPredictor(_load(str(path), str(device), changed), support_threshold)
+    return DprPredictor(*_load(str(path), str(device), changed, support_threshold))
 
 
 @functools.lru_cache(maxsize=2)
-def _load(path: str, device: str, _changed: int) -> FusedDPR:
-    return FusedDPR(read_checkpoint(path, "dpr").build().to(device))
+def _load(path: str, device: str, _changed: int, support_threshold: float):
+    checkpoint = read_checkpoint(path, "dpr")
+    return FusedDPR(checkpoint.build().to(device)), support_threshold, checkpoint.scores.get("peak_over_mean")

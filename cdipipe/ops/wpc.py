@@ -40,6 +40,7 @@ def _fail(what: str, got, allowed: str) -> None:
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a tensor that was made for inference alone must not be kept for training
 def _guinier_porod_weights(shape: tuple[int, int], oversampling: float, device: torch.device) -> Tensor:
     rows, columns = (torch.arange(n, dtype=torch.float64) - n // 2 for n in shape)
     q_squared = rows[:, None] ** 2 + columns**2

@@ -196,6 +196,12 @@ def test_weights_are_those_of_a_sphere_and_continuous():
     assert float(guinier_porod_weights((64, 64), 0.1).min()) == pytest.approx(1e-8)
 
 
+def test_weights_first_asked_for_in_inference_are_good_for_training():
+    with torch.inference_mode():
+        weights = guinier_porod_weights((9, 11), 1.25)
+    assert not weights.is_inference() and guinier_porod_weights((9, 11), 1.25) is weights
+
+
 def test_results_do_not_depend_on_what_was_asked_before(random_real, device):
     weights = guinier_porod_weights((64, 64), 1.0, device)
     measured = random_real(64, 64) > 0.5
