@@ -24,7 +24,7 @@ class ReferenceLsqParameters(Parameters):
         description="amplitude: least squares of square roots; poisson: Fisher scoring, for very few photons",
     )
     denoiser: Literal["none", "tv", "nlm", "block_matching", "learned", "mean"] = Field(
-        "block_matching",
+        "mean",
         description="at the level of the noise: total variation, non-local means, block matching with collaborative "
         "filtering, a trained network, the mean of the last two, or none",
     )
