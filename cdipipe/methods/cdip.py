@@ -9,15 +9,15 @@ that grows from a small centre (progressive anchoring).
 A fit of this kind gets stuck like error reduction does. Three things help. Many random fields are fitted as one batch
 and the worse half is dropped again and again. TV begins strong, whatever the photons, and falls to what their noise
 asks for: it smooths over the local minima, and finds weakly scattering phases almost always. And other fields begin as
-imitations of the best of a few short runs of hybrid input-output, which is what finds strong phases. The lowest sum
-of misfit and TV decides.
+imitations of what a guided population of hybrid input-output runs finds, which is what strong phases need. The lowest
+sum of misfit and TV decides.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cdipipe.methods.cdip_parts.dynamic_parameters import MovieParameters
 from cdipipe.methods.registry import Method, Parameters
@@ -37,7 +37,9 @@ class CdipParameters(Parameters):
     layers: int = Field(2, ge=1, le=8, description="hidden layers")
     omega: float = Field(5.0, gt=0, description="frequency of the sine layers")
     loss: Literal["amplitude_mse", "amplitude_mae", "poisson"] = Field(
-        "amplitude_mse", description="misfit of the pattern until the closing steps"
+        "amplitude_mse",
+        description="misfit of the pattern for random fields until the closing steps; always poisson for a field that "
+        "imitated a start",
     )
     closing: float = Field(0.4, ge=0, le=1, description="share of the steps, at the end, with the Poisson misfit")
     tv: float = Field(
@@ -49,9 +51,16 @@ class CdipParameters(Parameters):
         description="weight at the first step of random fields, in units of the object's modulus; falls to tv until "
         "the closing steps",
     )
+    perceptual: float = Field(
+        0.0, ge=0, description="weight of the distance of both patterns' logarithms in a photograph network's features"
+    )
+    perceptual_weights: str | None = Field(
+        None,
+        description="file with that network's weights, see `cdipipe fetch vgg19`; needed where its weight is not 0",
+    )
     plane_rate: float = Field(2e-2, gt=0, description="learning rate of the planes")
     network_rate: float = Field(1e-2, gt=0, description="learning rate of the layers")
-    warm_rate: float = Field(0.5, gt=0, description="factor on the learning rates of a field that imitated a start")
+    warm_rate: float = Field(0.3, gt=0, description="factor on the learning rates of a field that imitated a start")
     box_px: int | None = Field(None, ge=4, description="side of the box in pixels; not given: found from the data")
     margin: float = Field(1.3, gt=0.5, le=4, description="box side over the extent that the autocorrelation tells")
     anchor_px: int = Field(10, ge=2, description="side of the centre in which a random field begins, pixels")
@@ -59,16 +68,22 @@ class CdipParameters(Parameters):
     shrink_every: int = Field(
         0, ge=0, description="steps between updates of a support from the field's own output; 0: the whole box"
     )
-    start: Literal["both", "random", "hio"] = Field(
+    confine: bool = Field(
+        True,
+        description="leave random fields in the closing steps only where the object was found, so that none wins by "
+        "describing noise around it",
+    )
+    start: Literal["both", "random", "hio", "guided"] = Field(
         "both",
-        description="first object where none is given: random fields, the best of short HIO runs, or both one after "
-        "the other, and what fits better",
+        description="first object where none is given: random fields, the best of short HIO runs, a guided population "
+        "of them, or both: random fields, then guided, and what fits better",
     )
     population: int = Field(8, ge=1, le=4096, description="HIO runs, or random fields, that compete for each start")
     survivors: int = Field(1, ge=1, description="fields of a start that are fitted to the end")
+    guided_starts: int = Field(16, ge=2, le=10_000, description="starts of a guided population, see `guided`")
     hio_iterations: int = Field(250, ge=10, description="iterations of each HIO run")
     support_margin_px: int = Field(
-        2, ge=0, description="pixels added around the support of a start; the field may use them"
+        1, ge=0, description="pixels around the object that a start or a random field found; the field may use them"
     )
     imitation: int = Field(120, ge=1, description="steps in which a field learns the object that it starts with")
     coherence_px: float | Literal["fit"] | None = Field(
@@ -81,6 +96,12 @@ class CdipParameters(Parameters):
     movie: MovieParameters = Field(
         MovieParameters(), description="what a movie takes beyond that; its iterations are passes over all frames"
     )
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.perceptual and self.perceptual_weights is None:
+            raise ValueError("perceptual needs perceptual_weights, the file of a VGG-19; see `cdipipe fetch vgg19`")
+        return self
 
     @property
     def planned(self) -> int:

@@ -43,7 +43,7 @@ def weak():
 @pytest.mark.parametrize("start", ["both", "hio", "random"])
 def test_finds_an_object_without_a_support(weak, start):
     measurement, truth = weak
-    result = reconstruct(measurement, recipe(start=start, iterations=200, population=4), seed=1)
+    result = reconstruct(measurement, recipe(start=start, iterations=200, population=4, guided_starts=4), seed=1)
     assert align_to(truth.object, result.object).correlation > 0.97
     steps = 400 if start == "both" else 200
     assert np.isfinite(result.error_trace).all() and result.error_trace.shape == (1, steps)
@@ -212,3 +212,20 @@ def test_the_box_of_the_measured_crystal_is_compact(data_dir):
 def test_a_box_larger_than_the_array_is_refused(weak):
     with pytest.raises(InputError, match="box_px 65 is larger than the array"):
         reconstruct(weak[0], recipe(box_px=65))
+
+
+def test_the_perceptual_loss_looks_at_the_pattern_with_real_weights(weak, data_dir):
+    file = str(data_dir / "vgg19_relu3_1" / "vgg_normalised_conv3_1.pth")
+    settings = {"start": "random", "population": 1, "iterations": 6}
+    plain = reconstruct(weak[0], recipe(**settings), seed=1)
+    other = reconstruct(weak[0], recipe(**settings, perceptual=0.1, perceptual_weights=file), seed=1)
+    assert np.isfinite(other.object).all() and not np.array_equal(plain.object, other.object)
+    with pytest.raises(InputError, match="perceptual needs perceptual_weights"):
+        recipe(perceptual=0.1)
+
+
+def test_random_fields_close_where_the_object_was_found(weak):
+    settings = {"start": "random", "population": 2, "iterations": 120}
+    wide, close = (reconstruct(weak[0], recipe(**settings, confine=c), seed=1) for c in (False, True))
+    assert close.support.sum() < 0.8 * wide.support.sum()
+    assert not close.object[~close.support].any()

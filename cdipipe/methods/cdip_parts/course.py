@@ -9,7 +9,7 @@ import torch
 from cdipipe.methods.cdip_parts import fit as fitting
 from cdipipe.methods.cdip_parts.box import find_box
 from cdipipe.methods.cdip_parts.misfit import misfit, total_variation
-from cdipipe.methods.cdip_parts.starts import choose_starts
+from cdipipe.methods.cdip_parts.starts import choose_starts, grow, largest_piece
 
 SHRINK_SIGMA_PX, SHRINK_THRESHOLD = 1.5, 0.1
 CULLINGS = (0.3, 0.5, 0.7)
@@ -18,7 +18,7 @@ CULLINGS = (0.3, 0.5, 0.7)
 
 def run_course(state, problem, parameters, recipe, watch):
     """See ``cdipipe.methods.cdip.run``."""
-    kinds = ("random", "hio") if parameters.start == "both" else (parameters.start,)
+    kinds = ("random", "guided") if parameters.start == "both" else (parameters.start,)
     if state.given or state.done:
         kinds = ("given",)
     found = [_fit_kind(kind, state, problem, parameters, recipe, watch) for kind in kinds]
@@ -53,7 +53,7 @@ def _follow(fit, box, parameters, state, watch, warm) -> None:
     cullings = [round(share * total) for share in CULLINGS]
     for step in range(total):
         sides = _sides(box, parameters, step / total) if anchored else box.sides
-        loss = parameters.loss if step < closing else "poisson"
+        loss = parameters.loss if step < closing and not warm else "poisson"
         tv = _tv_weight(tv_start, parameters.tv, step / max(closing, 1))
         r_factor = fit.step(sides, loss, tv, step / total)
         state.record(_lowest(r_factor, fit.origin, len(state.seeds)))
@@ -61,6 +61,8 @@ def _follow(fit, box, parameters, state, watch, warm) -> None:
         grown = sides == box.sides
         if step == closing:
             fit.forget_scores()
+            if anchored and parameters.confine:
+                fit.confine(grow(largest_piece(fit.current()), parameters.support_margin_px))
         if (step + 1) % fitting.CHECK_EVERY == 0 and grown:
             fit.check(step, loss)
             if not fit.alive.any():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from cdipipe.errors import InputError
 from cdipipe.methods.cdip_parts.misfit import misfit, total_variation
 from cdipipe.methods.cdip_parts.model import BoxModel
 from cdipipe.networks.field import PlaneField
@@ -73,6 +74,7 @@ class Fit:
         self.alive = torch.ones(len(generators), dtype=torch.bool, device=problem.device)
         self.best = None
         self.optimiser = None
+        self.features = _photograph_features(problem, parameters)
 
     def start_optimiser(self, rate_factor=1.0) -> None:
         """A fresh Adam for everything that is fitted."""
@@ -113,10 +115,22 @@ class Fit:
         predicted = self.model.intensity(objects)
         misfits = misfit(predicted, self.problem, loss, self.problem.measured)
         total = misfits + tv * total_variation(objects, self.model.modulus) if tv else misfits
+        if self.features is not None:
+            total = total + self.parameters.perceptual * self._perceptual_error(predicted)
         self._descend(total)
         self._last = objects.detach(), predicted.detach(), misfits.detach()
         difference = (self._last[1].sqrt() - self.problem.modulus).abs() * self.problem.measured
         return difference.flatten(1).sum(1) / self.problem.modulus_sum
+
+    def _perceptual_error(self, predicted):
+        """Distance of the logarithms of both patterns, both on the scale 0 to 1, times the number of pixels."""
+        from cdipipe.training.perceptual import perceptual_error
+
+        problem = self.problem
+        counts = (problem.intensity.clamp(min=0) * problem.measured).log1p()
+        pictures = [(predicted * problem.measured).log1p() / counts.max(), (counts / counts.max()).expand_as(predicted)]
+        error = perceptual_error(self.features, *(fourier.to_centre(picture, problem.ndim) for picture in pictures))
+        return error * counts.numel()
 
     def check(self, step: int, loss: str) -> None:
         """Note which seeds diverged, and keep the state of those that were never better."""
@@ -175,6 +189,15 @@ class Fit:
         inside = blurred > threshold * blurred.amax(tuple(range(-ndim, 0)), keepdim=True)
         self.inside = inside if self.allowed is None else inside & self.allowed
 
+    def confine(self, supports: torch.Tensor) -> None:
+        """From now on each object stays inside its support (seeds, *grid), FFT order."""
+        inside = supports[(slice(None), *self.model.index)]
+        self.inside = inside if self.allowed is None else inside & self.allowed
+
+    def current(self) -> torch.Tensor:
+        """Objects of the last step on the grid, (seeds, *grid) complex64."""
+        return self.model.embed(self._last[0])
+
     def _in_box(self, objects):
         if objects.shape[1:] == self.box.sides:
             return objects
@@ -191,6 +214,17 @@ class Fit:
         self.optimiser.zero_grad(set_to_none=True)
         losses.sum().backward()
         self.optimiser.step()
+
+
+def _photograph_features(problem, parameters):
+    """The network of the perceptual loss, or None where it has no weight."""
+    if not parameters.perceptual:
+        return None
+    if problem.ndim != 2:
+        raise InputError("perceptual: the network looks at pictures; for a volume the weight must be 0")
+    from cdipipe.training.perceptual import load_features
+
+    return load_features(parameters.perceptual_weights, str(problem.device))
 
 
 def _expected_modulus(problem, box, support) -> float:

@@ -6,6 +6,8 @@ import torch
 
 FLOOR = 1e-2
 """Photons per pixel added to counts and prediction, so that logarithm and square root have a slope everywhere."""
+DARKEST = -1 + 1e-7
+"""Keeps the logarithm finite where a very bright pixel is predicted dark."""
 SMOOTHING = 1e-2
 """Share of an object's modulus below which a step between pixels counts as none: keeps the slope of TV finite."""
 
@@ -26,10 +28,11 @@ def misfit(predicted, problem, loss: str, pixels):
     -------
     (B,) float32 sums
     """
-    counts, expected = problem.intensity.clamp(min=0) + FLOOR, predicted + FLOOR
+    measured = torch.where(pixels, problem.intensity.clamp(min=0), 0.0)  # a saturated pixel may hold anything
+    counts, expected = measured + FLOOR, predicted + FLOOR
     if loss == "poisson":
-        excess = predicted - problem.intensity.clamp(min=0)
-        per_pixel = excess - counts * (excess / counts).log1p()
+        excess = predicted - measured
+        per_pixel = excess - counts * (excess / counts).clamp(min=DARKEST).log1p()
     elif loss == "amplitude_mse":
         per_pixel = 2 * (expected.sqrt() - counts.sqrt()).square()
     else:

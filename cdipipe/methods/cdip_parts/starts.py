@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from cdipipe.methods.driver.iterate import State, Watch, run_recipe
+from cdipipe.methods.driver.iterate import State, Watch, count_iterations, run_recipe
 from cdipipe.methods.driver.restarts import derive_seed, random_start
 from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.optics import fourier
 
-HIO = {"er_every": 10, "closing_er": 0.2}
+HIO = {"method": "hio", "er_every": 10, "closing_er": 0.2}
+PIECE_SIGMA_PX, PIECE_THRESHOLD = 1.5, 0.25
 
 
 @dataclass
@@ -31,47 +32,80 @@ class Starts:
 
 
 def choose_starts(kind, state, problem, parameters, recipe, watch) -> Starts:
-    """The fields to fit for a batch of starts, and what they begin with: ``given``, ``random`` or ``hio``."""
+    """The fields to fit for a batch of starts; ``kind`` is ``given``, ``random``, ``hio`` or ``guided``."""
     if kind == "given":
         origin = list(range(len(state.exit_wave)))
-        supports = state.support if state.support_known else _grow(state.support, parameters.support_margin_px)
-        return Starts(origin, list(state.seeds), state.exit_wave, supports)
+        return Starts(origin, list(state.seeds), *_confine(state.exit_wave, state.support, state, problem, parameters))
     known = state.support if state.support_known else None
     origin = [index for index in range(len(state.seeds)) for _ in range(parameters.population)]
     places = list(range(1, parameters.population + 1)) * len(state.seeds)
     seeds = [derive_seed(state.seeds[index], place) for index, place in zip(origin, places, strict=True)]
     if kind == "random":
         return Starts(origin, seeds, None, None if known is None else known[origin])
-    return _best_of_hio(origin, seeds, state, problem, parameters, recipe, watch)
+    if kind == "hio":
+        return _best_of_hio(origin, seeds, state, problem, parameters, recipe, watch)
+    return _from_guided(state, problem, parameters, recipe, watch)
 
 
 def _best_of_hio(origin, seeds, state, problem, parameters, recipe, watch) -> Starts:
-    """Short HIO runs with shrink-wrap; the ``survivors`` of lowest Poisson misfit of each start, centred."""
-    plan = recipe_from_mapping(
-        {
-            **HIO,
-            "method": "hio",
-            "iterations": parameters.hio_iterations,
-            "constraint": recipe.constraint,
-            "phase_range_rad": list(recipe.phase_range_rad),
-            "shrink_wrap": {"every": 0} if state.support_known else {},
-        }
-    )
+    """Short HIO runs with shrink-wrap; the ``survivors`` of lowest Poisson misfit of each start."""
     waves = torch.stack([random_start(problem, state.support[o], s, 0) for o, s in zip(origin, seeds, strict=True)])
-    trace = torch.empty(len(waves), parameters.hio_iterations, device=problem.device)
-    inner = State(waves, state.support[origin].clone(), trace, seeds=tuple(seeds))
-    objects, inner = run_recipe(inner, problem, plan, Watch(stop=watch.stop))
+    plan = {**HIO, "iterations": parameters.hio_iterations}
+    objects, supports = _phase(plan, waves, state.support[origin], seeds, state, problem, recipe, watch)
     score = problem.scores(objects)["poisson_nll"]
     kept = []
     for index in range(len(state.seeds)):
         mine = [place for place, o in enumerate(origin) if o == index]
         kept += sorted(mine, key=lambda place: score[place])[: parameters.survivors]
-    objects, supports = objects[kept], inner.support[kept]
-    if not state.support_known:
-        if problem.model.freedom == "shift":
+    origin, seeds = [origin[k] for k in kept], [seeds[k] for k in kept]
+    return Starts(origin, seeds, *_confine(objects[kept], supports[kept], state, problem, parameters))
+
+
+def _from_guided(state, problem, parameters, recipe, watch) -> Starts:
+    """A guided population of HIO runs for each start."""
+    plan = {"method": "guided", "starts": parameters.guided_starts}
+    objects, supports = _phase(plan, state.exit_wave, state.support, state.seeds, state, problem, recipe, watch)
+    origin = list(range(len(state.seeds)))
+    return Starts(origin, list(state.seeds), *_confine(objects, supports, state, problem, parameters))
+
+
+def _phase(plan, waves, supports, seeds, state, problem, recipe, watch):
+    """Objects and supports (B, *grid) that another method finds."""
+    wrap = {"shrink_wrap": {"every": 0}} if state.support_known else {}
+    constraint = {"constraint": recipe.constraint, "phase_range_rad": list(recipe.phase_range_rad)}
+    plan = recipe_from_mapping({**plan, **constraint, **wrap})
+    trace = torch.empty(len(waves), count_iterations(plan), device=problem.device)
+    inner = State(waves, supports.clone(), trace, seeds=tuple(seeds), support_known=state.support_known)
+    objects, inner = run_recipe(inner, problem, plan, Watch(stop=watch.stop))
+    return objects, inner.support
+
+
+def _confine(objects, supports, state, problem, parameters):
+    """Objects and the supports that their fields may use: one piece, with a margin.
+
+    The supports of a noisy pattern have outliers, and a field that may use them describes the noise.
+    """
+    if state.support_known:
+        return objects, supports
+    if problem.model.freedom == "shift":
+        if not state.given:
             objects, supports = _centre(objects, supports)
-        supports = _grow(supports, parameters.support_margin_px)
-    return Starts([origin[k] for k in kept], [seeds[k] for k in kept], objects, supports)
+        supports = largest_piece(objects)
+    return objects, grow(supports, parameters.support_margin_px)
+
+
+def largest_piece(objects):
+    """Where the blurred modulus of each object exceeds a share of its maximum, without what is apart."""
+    from scipy import ndimage
+
+    ndim = objects.ndim - 1
+    blurred = fourier.to_centre(fourier.gaussian_blur_corner(objects.abs(), PIECE_SIGMA_PX, ndim), ndim).cpu().numpy()
+    pieces = []
+    for modulus in blurred:
+        labels, count = ndimage.label(modulus > PIECE_THRESHOLD * modulus.max())
+        sizes = ndimage.sum_labels(labels > 0, labels, range(1, count + 1))
+        pieces.append(torch.from_numpy(labels == 1 + int(sizes.argmax())))
+    return fourier.to_corner(torch.stack(pieces).to(objects.device), ndim)
 
 
 def _centre(objects, supports):
@@ -97,7 +131,7 @@ def _middle_of_gap(support, axis: int) -> int:
     return round(first + (size - width) / 2)
 
 
-def _grow(supports, pixels: int):
+def grow(supports, pixels: int):
     """Every support with all pixels within a distance of it."""
     if not pixels:
         return supports
