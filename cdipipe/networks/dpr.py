@@ -27,6 +27,9 @@ class DprNetwork(NetworkSettings):
         None, ge=1, le=32, description="residual blocks of the first decoder; not given: 3, or 6 where it is alone"
     )
     compensated_blocks: int = Field(6, ge=1, le=32, description="residual blocks of the second decoder")
+    input_power: float = Field(
+        1.0, gt=0, le=1, description="the input is photons to this power; 1 as in the paper, 0.5 is the modulus"
+    )
 
     @model_validator(mode="after")
     def _halves(self):

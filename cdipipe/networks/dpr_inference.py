@@ -188,7 +188,7 @@ class FusedDPR:
     @torch.inference_mode()
     def __init__(self, network: DPR):
         partial = isinstance(network.encoder, PartialEncoder)
-        self.size, self.box_px = network.size, network.box_px
+        self.size, self.box_px, self.input_power = network.size, network.box_px, network.input_power
         self.encoder = FusedPartialEncoder(network.encoder) if partial else PlainEncoder(network.encoder)
         self.base = FusedDecoder(network.base)
         self.compensated = None if network.compensated is None else FusedDecoder(network.compensated)
@@ -203,7 +203,7 @@ class FusedDPR:
         """(B, H, W) photons to objects (B, box_px, box_px), as the network gives them."""
         if intensity.device.type == "cpu" and len(intensity) > 1:
             return torch.cat([self(item, plan) for item in intensity.split(1)])
-        intensity, x = normalise_input(intensity, plan.measured)
+        intensity, x = normalise_input(intensity, plan.measured, self.input_power)
         picture = self.base(self.encoder(x, plan))
         if self.compensated is not None:
             projected = fourier_projection(picture, intensity, plan.measured)

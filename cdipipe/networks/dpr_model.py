@@ -89,6 +89,7 @@ class DPR(nn.Module):
     compensated : whether the second decoder, which sees the Fourier projection of the first one's picture, is there
     blocks : residual blocks of the first decoder; None: 3, or 6 where it is alone
     compensated_blocks : residual blocks of the second decoder
+    input_power : the input is photons, relative to the brightest pixel, to this power
 
     References
     ----------
@@ -105,13 +106,14 @@ class DPR(nn.Module):
         compensated: bool = True,
         blocks: int | None = None,
         compensated_blocks: int = 6,
+        input_power: float = 1.0,
     ):
         super().__init__()
         if size % (2 << downsamplings) or width % 16 or width < 16:
             raise ValueError(f"size {size}, width {width}: allowed: multiples of {2 << downsamplings} and of 16")
         if encoder not in ENCODERS:
             raise ValueError(f"encoder: got '{encoder}'; allowed: {', '.join(ENCODERS)}")
-        self.size, self.box_px = size, size >> downsamplings
+        self.size, self.box_px, self.input_power = size, size >> downsamplings, input_power
         channels = width << downsamplings
         if encoder == "ffc":
             self.encoder = FourierEncoder(width, downsamplings)
@@ -134,7 +136,7 @@ class DPR(nn.Module):
         (B, box_px, box_px) float, the box around the object's centre; sum |F object|^2 over measured pixels equals
         the photons measured
         """
-        intensity, x = normalise_input(intensity, measured)
+        intensity, x = normalise_input(intensity, measured, self.input_power)
         picture = self.base(self.encoder(x.unsqueeze(1), measured))
         if self.compensated is not None:
             picture = self.compensated(torch.cat([picture, fourier_projection(picture, intensity, measured)], dim=1))
@@ -142,11 +144,12 @@ class DPR(nn.Module):
         return picture * photon_scale(fourier.forward_box_corner(picture, intensity.shape[-2:]), intensity, measured)
 
 
-def normalise_input(intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """(photons, 0 where they are negative or not measured; the same with the brightest pixel 1), (B, H, W) each."""
+def normalise_input(intensity: Tensor, measured: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    """(photons, 0 where they are negative or not measured; input, brightest pixel 1), (B, H, W) each."""
     photons = torch.where(measured, intensity, 0).clamp(min=0)
     brightest = photons.amax(dim=(-2, -1), keepdim=True)
-    return photons, photons / brightest.clamp(min=torch.finfo(photons.dtype).tiny)
+    share = photons / brightest.clamp(min=torch.finfo(photons.dtype).tiny)
+    return photons, share if power == 1 else share.pow(power)
 
 
 def photon_scale(wavefront: Tensor, intensity: Tensor, measured: Tensor) -> Tensor:

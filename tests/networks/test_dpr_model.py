@@ -145,8 +145,15 @@ def test_the_truth_is_a_fixed_point_of_the_fourier_projection():
 @pytest.mark.parametrize("choice", ["auto", "reference"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"encoder": "pc"}, {"encoder": "ffc"}, {"compensated": False}, {"width": 32, "size": 128, "blocks": 2}],
-    ids=["wpc", "pc", "ffc", "one decoder", "wider"],
+    [
+        {},
+        {"encoder": "pc"},
+        {"encoder": "ffc"},
+        {"compensated": False},
+        {"width": 32, "size": 128, "blocks": 2},
+        {"input_power": 0.5},
+    ],
+    ids=["wpc", "pc", "ffc", "one decoder", "wider", "modulus"],
 )
 def test_the_fast_path_is_the_same_function(options, choice):
     network = trained(**options)
