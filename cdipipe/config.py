@@ -69,6 +69,8 @@ class Config(Section):
             for name in names:
                 if name not in known:
                     raise unknown_name(kind[:-1], name, known, where)
+        for name in set(self.tables) & set(self.galleries):
+            raise ValueError(f"galleries.{name}: a table has this name already")
         if self.average and not self.keep_runs:
             raise ValueError("average: needs the runs, which keep_runs: false throws away")
         return self

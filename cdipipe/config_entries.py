@@ -6,12 +6,23 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, Field(gt=0)]
+
+
+def _number_if_it_is_one(heading: Any) -> Any:
+    """Keys of a mapping that went through JSON are text."""
+    try:
+        return float(heading)
+    except (TypeError, ValueError):
+        return heading
+
+
+Heading = Annotated[str | float, BeforeValidator(_number_if_it_is_one)]
 
 
 class Section(BaseModel):
@@ -149,10 +160,10 @@ class TableEntry(Section):
 
     metric: str
     title: str = ""
-    columns: dict[str | float, Name | list[Name]] = Field(min_length=1)
+    columns: dict[Heading, Name | list[Name]] = Field(min_length=1)
     """heading -> the measurement, or several that are averaged"""
     methods: list[Name] | None = None
-    printed: dict[str, dict[str | float, float]] = {}
+    printed: dict[str, dict[Heading, float]] = {}
     """row -> heading -> value that the paper prints"""
     axis: str | None = None
     """the headings are numbers on this axis: curves are drawn, too"""

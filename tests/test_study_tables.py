@@ -83,3 +83,8 @@ def test_a_configuration_at_a_scale_can_be_written_and_read_again(tmp_path, cli)
     assert cli("config", written, "--get", "restarts").out.strip() == "3"
     assert "unknown table or gallery 'u'" in cli("table", source, "u", "-o", tmp_path / "x.png").complaint
     assert "has none" in cli("table", source, "g", "-o", tmp_path / "x.png", "--values", tmp_path / "x.tsv").complaint
+
+
+def test_a_table_and_a_gallery_cannot_share_a_name():
+    with pytest.raises(InputError, match="a table has this name already"):
+        study(galleries={"t": {"rows": {"first": "a"}}})
