@@ -24,7 +24,12 @@ class CdiNn3dNetwork(NetworkSettings):
         "(8, 16, 32) is the small size",
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="after the input and after each convolution")
-    input_gain: float = Field(1.0, gt=0, description="largest value of the input, whatever the photons")
+    input_gain: float = Field(
+        2e4,
+        gt=0,
+        description="largest value of the input, whatever the photons; the public code has 1, with which few samples "
+        "teach nothing",
+    )
     centre_peak: bool = Field(
         True,
         description="the pattern's centre of mass goes to the middle, by whole pixels, before the network sees it; the "

@@ -21,16 +21,27 @@ def encoder(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def decoder(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
-    """Two convolutions and a doubling per level, widest first; a last convolution to one channel."""
+class Rectified(nn.Module):
+    """ReLU; in training with a small slope below zero.
+
+    Most voxels are empty, so the mean absolute error first pulls the output down everywhere, and a ReLU that is below
+    zero everywhere has no gradient to come back.
+    """
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return nn.functional.leaky_relu(values, 0.05) if self.training else nn.functional.relu(values)
+
+
+def decoder(widths: tuple[int, ...], dropout: float, start: float) -> nn.Sequential:
+    """Two convolutions and a doubling per level, widest first; a last convolution to one channel, about ``start``."""
     layers, channels = [], widths[-1]
     for width in reversed(widths):
         layers += [*convolution(channels, width, dropout), *convolution(width, width, dropout)]
         layers.append(nn.Upsample(scale_factor=2))
         channels = width
     last = nn.Conv3d(channels, 1, 3, padding=1)
-    nn.init.constant_(last.bias, 0.1)  # outputs of a ReLU that begins below zero everywhere never learn
-    return nn.Sequential(*layers, last, nn.ReLU())
+    nn.init.constant_(last.bias, start)
+    return nn.Sequential(*layers, last, Rectified())
 
 
 class EncoderTwoDecoders(nn.Module):
@@ -39,8 +50,8 @@ class EncoderTwoDecoders(nn.Module):
     def __init__(self, widths: tuple[int, ...], dropout: float):
         super().__init__()
         self.encoder = encoder(widths, dropout)
-        self.phase = decoder(widths, dropout)
-        self.shape = decoder(widths, dropout)
+        self.phase = decoder(widths, dropout, start=0.5)
+        self.shape = decoder(widths, dropout, start=0.1)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, 1, D, H, W) modulus over its maximum to (B, 2, D, H, W)."""
