@@ -229,3 +229,14 @@ def test_random_fields_close_where_the_object_was_found(weak):
     wide, close = (reconstruct(weak[0], recipe(**settings, confine=c), seed=1) for c in (False, True))
     assert close.support.sum() < 0.8 * wide.support.sum()
     assert not close.object[~close.support].any()
+
+
+def test_a_lack_of_memory_says_what_to_lower(weak, monkeypatch):
+    from cdipipe.methods.cdip_parts.fit import Fit
+
+    def fail(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte")
+
+    monkeypatch.setattr(Fit, "step", fail)
+    with pytest.raises(InputError, match="lower box_px"):
+        reconstruct(weak[0], recipe(start="random", iterations=5))

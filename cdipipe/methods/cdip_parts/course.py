@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 
 import torch
 
+from cdipipe.errors import InputError
 from cdipipe.methods.cdip_parts import fit as fitting
 from cdipipe.methods.cdip_parts.box import find_box
 from cdipipe.methods.cdip_parts.misfit import misfit, total_variation
@@ -21,7 +23,8 @@ def run_course(state, problem, parameters, recipe, watch):
     kinds = ("random", "guided") if parameters.start == "both" else (parameters.start,)
     if state.given or state.done:
         kinds = ("given",)
-    found = [_fit_kind(kind, state, problem, parameters, recipe, watch) for kind in kinds]
+    with _explain_lack_of_memory(problem):
+        found = [_fit_kind(kind, state, problem, parameters, recipe, watch) for kind in kinds]
     objects, supports, scores = (torch.stack(parts) for parts in zip(*found, strict=True))
     winner = scores.argmin(0)
     starts = torch.arange(len(winner), device=winner.device)
@@ -42,6 +45,19 @@ def _fit_kind(kind, state, problem, parameters, recipe, watch):
     fit.start_optimiser(parameters.warm_rate if warm else 1.0)
     _follow(fit, box, parameters, state, watch, warm)
     return _choose(fit, problem, parameters, len(state.seeds))
+
+
+@contextmanager
+def _explain_lack_of_memory(problem):
+    """One line that says what to lower, instead of the allocator's complaint."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        raise InputError(
+            f"cdip: out of memory on a pattern of {problem.shape}; lower box_px, population, hidden or depth, or batch"
+        ) from error
 
 
 def _follow(fit, box, parameters, state, watch, warm) -> None:
