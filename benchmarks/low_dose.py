@@ -33,6 +33,8 @@ RECIPES = {
     "hio_static": {"method": "hio_static", **REAL},
     "hio_static_open": {"method": "hio_static", "iterations": 300, "er_iterations": 0, **REAL},
     **LEAST_SQUARES,
+    "lodip": {"method": "lodip", **REAL},
+    "lodip_gps": {"steps": [{"lodip": {}}, {"gps": {"schedule": "refinement"}}], **REAL},
 }
 
 

@@ -99,6 +99,10 @@ class Config(Section):
         used = {method for measurement, method in self.pairs() if measurement in members}
         return [method for method in entry.methods or self.methods if method in used]
 
+    def drawn(self) -> dict[str, TableEntry | GalleryEntry]:
+        """Tables and galleries that have at least one reconstruction to show."""
+        return {name: entry for name, entry in (self.tables | self.galleries).items() if self.pairs_of(entry)}
+
     def pairs_of(self, entry: TableEntry | GalleryEntry) -> list[tuple[str, str]]:
         """(measurement, method) of every reconstruction that a table or gallery shows."""
         if isinstance(entry, GalleryEntry):

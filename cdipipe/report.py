@@ -47,9 +47,7 @@ def write_html(study: Config, source: Path) -> str:
         provenance=collect([source]),
         columns=[(key, *COLUMNS[key]) for key in keys],
         rows=rows,
-        tables=[
-            _table(study, folder, name, entry.title or name) for name, entry in (study.tables | study.galleries).items()
-        ],
+        tables=[_table(study, folder, name, entry.title or name) for name, entry in study.drawn().items()],
         overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
         measurements=measurements,
         corpora=[_corpus(study, folder, name) for name in study.corpora],

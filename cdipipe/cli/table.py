@@ -48,7 +48,10 @@ def _gallery(config, name: str):
 
     entry = config.galleries[name]
     methods = config.rows_of(entry)
-    rows = [_row(config, entry, label, measurement, methods) for label, measurement in entry.rows.items()]
+    shown = {measurement for measurement, _ in config.pairs_of(entry)}
+    rows = [_row(config, entry, label, name, methods) for label, name in entry.rows.items() if name in shown]
+    if not rows:
+        raise InputError(f"gallery '{name}': none of its measurements is reconstructed by one of its methods")
     return gallery_figure(rows, methods, entry.title or name, entry.phase)
 
 

@@ -236,7 +236,7 @@ rule write_report:
             for measurement in STUDY.compared()
             for figure in ("comparison", "resolution")
         ],
-        tables=[f"{OUT}/tables/{name}.png" for name in [*STUDY.tables, *STUDY.galleries]],
+        tables=[f"{OUT}/tables/{name}.png" for name in STUDY.drawn()],
         reconstructions=results("object.png", "diagnostics.png"),
         movies=[
             f"{OUT}/{pair[0]}/{pair[1]}/movie.gif" for pair in STUDY.pairs() if STUDY.measurements[pair[0]].is_movie
