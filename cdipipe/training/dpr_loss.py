@@ -10,34 +10,44 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cdipipe.optics import fourier
 from cdipipe.training.perceptual import perceptual_error
 
 
-def lay_over(prediction: Tensor, target: Tensor) -> Tensor:
-    """Prediction, or it turned by 180 degrees, rolled by whole pixels to where it matches the target best.
+def lay_over(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both on a canvas of twice the box, the prediction, or it turned by 180 degrees, where it matches the target best.
 
-    Which twin and which shift is decided without gradient, from the largest cross-correlation; the result is a roll of
-    the prediction, so that gradients come back to where its pixels are from.
+    Which twin and which shift, by whole pixels and at most half the box, is decided without gradient from the largest
+    cross-correlation. Nothing wraps around and nothing is cut off: an object that leaves the box on one side and comes
+    back on the other has another pattern, and must not pass for one that is whole.
 
     Parameters
     ----------
-    prediction, target : (B, h, w) float
+    prediction, target : (B, h, w) float, even sides
+
+    Returns
+    -------
+    prediction, target : (B, 2 h, 2 w)
     """
+    height, width = target.shape[-2:]
+    frame = (width // 2, width // 2, height // 2, height // 2)
+    prediction, target = functional.pad(prediction, frame), functional.pad(target, frame)
+    flipped = prediction.flip((-2, -1))
     with torch.no_grad():
-        twins = torch.stack([prediction, prediction.flip((-2, -1))], dim=1).float()
-        spectra = fourier.forward_real_corner(twins)
+        spectra = fourier.forward_real_corner(torch.stack([prediction, flipped], dim=1).float())
         wanted = fourier.forward_real_corner(target.float())[:, None]
         matches = fourier.inverse_real_corner(wanted * spectra.conj(), target.shape[-2:])
+        matches[..., height // 2 + 1 : -(height // 2), :] = -torch.inf
+        matches[..., width // 2 + 1 : -(width // 2)] = -torch.inf
         best = matches.flatten(1).argmax(1)
-    height, width = target.shape[-2:]
-    turned, place = best // (height * width), best % (height * width)
-    chosen = torch.where((turned == 1)[:, None, None], prediction.flip((-2, -1)), prediction)
-    rows = (torch.arange(height, device=best.device) - (place // width)[:, None]) % height
-    columns = (torch.arange(width, device=best.device) - (place % width)[:, None]) % width
+    turned, place = best // (4 * height * width), best % (4 * height * width)
+    chosen = torch.where((turned == 1)[:, None, None], flipped, prediction)
+    rows = (torch.arange(2 * height, device=best.device) - (place // (2 * width))[:, None]) % (2 * height)
+    columns = (torch.arange(2 * width, device=best.device) - (place % (2 * width))[:, None]) % (2 * width)
     items = torch.arange(len(chosen), device=best.device)[:, None, None]
-    return chosen[items, rows[:, :, None], columns[:, None, :]]
+    return chosen[items, rows[:, :, None], columns[:, None, :]], target
 
 
 def gradient_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -65,12 +75,14 @@ def dpr_terms(prediction: Tensor, target: Tensor, size: int, features: nn.Module
     size : pattern pixels per axis
     features : network of the perceptual part; None: without it
     """
-    prediction = lay_over(prediction, target)
+    height, width = target.shape[-2:]
+    laid, wanted = lay_over(prediction, target)
     terms = {
-        "mae": (prediction - target).abs().mean((1, 2)),
-        "gradient": gradient_error(prediction, target),
+        "mae": (laid - wanted).abs().sum((1, 2)) / (height * width),
+        "gradient": gradient_error(laid, wanted),
         "r_factor": fourier_error(prediction, target, size),
     }
     if features is not None:
-        terms["perceptual"] = perceptual_error(features, prediction, target)
+        rows, columns = slice(height // 2, -(height // 2)), slice(width // 2, -(width // 2))
+        terms["perceptual"] = perceptual_error(features, laid[:, rows, columns], target)
     return terms
