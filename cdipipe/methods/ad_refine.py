@@ -57,6 +57,7 @@ METHOD = Method(
     "Rudin, Osher, Fatemi, Physica D 60, 259 (1992), doi:10.1016/0167-2789(92)90242-F (total variation)",
     parameters=AdRefineParameters,
     run=run,
+    models_light=True,
     shrinks_support=False,
     converged_estimate=True,
 )

@@ -64,6 +64,7 @@ METHOD = Method(
     reference="Chen, Miao, Wang, Lee, Phys. Rev. B 76, 064113 (2007), doi:10.1103/PhysRevB.76.064113 (guided HIO)",
     parameters=GuidedParameters,
     run=run,
+    models_light=True,
     shrinks_support=False,
     converged_estimate=True,
 )

@@ -36,7 +36,7 @@ def run(state, problem, parameters, recipe, watch):
         if recipe.constraint != "support":
             direction = None  # a projected step breaks conjugacy: start afresh
         u, wave = moved, problem.wavefront(moved)
-        modulus = problem.sum_modes(wave.abs().square()).sqrt_()
+        modulus = problem.detect(wave).sqrt_()
         misfit = ((modulus - problem.modulus).abs() * problem.measured).flatten(1).sum(1, dtype=gradient.real.dtype)
         state.record(misfit / problem.modulus_sum)
         watch.tell(state)
@@ -46,7 +46,7 @@ def run(state, problem, parameters, recipe, watch):
 
 def _gradient(problem, u, wave, support, background):
     counts = problem.intensity.clamp(min=0) + background
-    weight = (1 - counts / (problem.sum_modes(wave.abs().square()) + background)) * problem.measured
+    weight = problem.spread((1 - counts / (problem.detect(wave) + background)) * problem.measured)
     if wave.ndim > weight.ndim:
         weight = weight.unsqueeze(1)
     return problem.backpropagate(weight * wave) * support
@@ -65,12 +65,13 @@ def _conjugate(gradient, previous, direction):
 def _line_search(problem, wave, change, background, rounds=4):
     """Newton steps on t of L(|z + t D|^2), from the quadratic model; (B, 1, ...) real, never negative."""
     counts = problem.intensity.clamp(min=0) + background
-    start = problem.sum_modes(wave.abs().square())
-    linear, square = problem.sum_modes(2 * (wave.conj() * change).real), problem.sum_modes(change.abs().square())
+    start = problem.detect(wave)
+    changes = 2 * (wave.conj() * change).real, change.abs().square()
+    linear, square = (problem.spread(problem.sum_modes(part)) for part in changes)
     axes = tuple(range(1, square.ndim))
     step = square.new_zeros((square.shape[0],) + (1,) * (square.ndim - 1))
     for _ in range(rounds):
-        intensity = start + step * linear + step**2 * square + background
+        intensity = (start + step * linear + step**2 * square).clamp(min=0) + background
         slope_in = linear + 2 * step * square
         ratio = counts / intensity
         slope = (problem.measured * (1 - ratio) * slope_in).sum(axes, keepdim=True)
@@ -87,6 +88,7 @@ METHOD = Method(
     reference="Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012), doi:10.1088/1367-2630/14/6/063004",
     parameters=PoissonMlParameters,
     run=run,
+    models_light=True,
     shrinks_support=False,
     converged_estimate=True,
 )

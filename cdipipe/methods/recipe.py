@@ -61,6 +61,30 @@ class StartSupport(Parameters):
     margin: float = Field(1.0, gt=0, le=4, description="factor on the box's sides")
 
 
+class Coherence(Parameters):
+    """Partial coherence of the light: a Gaussian Schell width, known or fitted while phasing."""
+
+    width_px: float | None = Field(
+        None,
+        gt=0,
+        description="width xi of exp(-r^2 / (2 xi^2)) on the object's pixels, or where its fit starts (not given: half "
+        "the longest side); not given and not fitted: coherent light",
+    )
+    fit: bool = Field(False, description="fit the width of every start anew while it runs")
+    start: int = Field(40, ge=0, description="iterations before the first fit")
+    every: int = Field(20, ge=1, description="iterations between fits")
+
+    def width_at_start(self, shape: tuple[int, ...]) -> float | None:
+        """The width in pixels to begin with, or None for coherent light."""
+        return max(shape) / 2 if self.fit and self.width_px is None else self.width_px
+
+
+class Background(Parameters):
+    """Photons that do not come from the object."""
+
+    photons: float = Field(0.0, ge=0, description="mean background per pixel, in photons")
+
+
 class Recipe(Parameters):
     """Everything that decides a reconstruction besides the data and the seed."""
 
@@ -72,6 +96,8 @@ class Recipe(Parameters):
     use_static_region: bool = Field(
         True, description="take a known static region as known; False: reconstruct it as part of the object"
     )
+    coherence: Coherence = Coherence()
+    background: Background = Background()
     start_support: StartSupport = StartSupport()
     shrink_wrap: ShrinkWrap = ShrinkWrap()
     restarts: int = Field(1, ge=1, le=100_000, description="random starts")
@@ -101,6 +127,11 @@ class Recipe(Parameters):
         if self.average_best > self.restarts:
             raise ValueError(f"average_best: {self.average_best} runs cannot be averaged out of {self.restarts}")
         return self
+
+    @property
+    def is_ideal(self) -> bool:
+        """Coherent light and no background."""
+        return self.coherence.width_px is None and not self.coherence.fit and not self.background.photons
 
     @property
     def name(self) -> str:

@@ -67,6 +67,8 @@ class Method:
     needs : what a measurement must have: ``static_region``, ``static_support``, ``object_support``, ``probe_modes``,
         ``movie``
     uses_static_region : False for a method that reconstructs the static region as part of the object
+    models_light : whether a step with ``run`` or ``run_stack`` takes partial coherence and background into account;
+        a single update does so by itself
     shrinks_support : whether shrink-wrap may run during this step
     converged_estimate : whether the iterate itself is an estimate, so that no closing ER block is wanted
     """
@@ -83,6 +85,7 @@ class Method:
     prepare: Callable[..., Any] | None = None
     needs: tuple[str, ...] = ()
     uses_static_region: bool = True
+    models_light: bool = False
     shrinks_support: bool = True
     converged_estimate: bool = False
 

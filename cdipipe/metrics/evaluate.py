@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def _evaluate_pattern(reconstruction, measurement, truth, index, model):
     is_stack = measurement.stack in ("shots", "movie")
     object_ = reconstruction.object[index] if is_stack else reconstruction.object
     free = _pattern_of(reconstruction.free_pixels, index, pattern.intensity.ndim)
-    model = _model_of(model, index)
+    model = model.of_pattern(index)
     predicted = _predict(model, object_)
     metrics = fourier.misfits(predicted, pattern.intensity, pattern.measured, free)
     curves = _radial(predicted, pattern, free)
@@ -222,14 +222,6 @@ def _forward_model(reconstruction: Reconstruction, rank: int):
     if model.ndim != rank:
         raise InputError(f"the reconstruction's forward model has {model.ndim} axes, the patterns have {rank}")
     return model
-
-
-def _model_of(model, index: int):
-    """The forward model of one pattern, where the static regions of a stack differ."""
-    static = model.static_region
-    if static is None or static.ndim == model.ndim:
-        return model
-    return replace(model, static_region=static[index])
 
 
 def _predict(model, object_: np.ndarray) -> np.ndarray:

@@ -148,6 +148,8 @@ def _iterate(state, problem, method, parameters, recipe, watch):
         state.record(r_factor)
         if state.shrink_is_due(problem, recipe):
             state.shrink(projected, problem, recipe)
+        if recipe.coherence.fit and state.done >= recipe.coherence.start and state.done % recipe.coherence.every == 0:
+            problem.fit_coherence(problem.project_object(projected, state.support))
         if iteration >= parameters.iterations - state.tail:
             state.add_to_tail(problem.project_object(projected, state.support))
         watch.tell(state)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -10,6 +13,7 @@ from cdipipe.measurement import Measurement
 from cdipipe.metrics.fourier import misfits
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier
+from cdipipe.optics.coherence_fit import fit_width
 from cdipipe.optics.forward import ForwardModel
 
 
@@ -26,6 +30,7 @@ class Problem:
     use_static_region : bool
         Whether a static region that the measurement knows is part of the forward model; the object is then that of the
         sample alone.
+    coherence_px, background : the detector's part of the forward model, see ``ForwardModel``
 
     Attributes
     ----------
@@ -45,6 +50,8 @@ class Problem:
         device="cpu",
         free_pixels=None,
         use_static_region=True,
+        coherence_px=None,
+        background=0.0,
     ):
         intensity = torch.from_numpy(pattern.intensity).to(device, torch.float32)
         measured = torch.from_numpy(pattern.measured).to(device)
@@ -54,7 +61,7 @@ class Problem:
         self.device = torch.device(device)
         self.constraint = constraint
         self.phase_range_rad = tuple(phase_range_rad)
-        self.model = forward_model(pattern, use_static_region).to(device)
+        self.model = forward_model(pattern, use_static_region, coherence_px, background).to(device)
         self._corner_model = self.model.corner()
         self.static_content = self._corner(pattern.static_region)
         self.static_region = self.static_content if self.model.static_region is not None else None
@@ -86,6 +93,34 @@ class Problem:
         power = reference.abs().square() if reference.ndim == self.ndim else reference.abs().square().sum(0)
         static = float((power * self.measured).sum(dtype=torch.float64))
         return max(self.photons - static, self.photons**0.5)
+
+    @property
+    def coherence_px(self):
+        """Width of partial coherence: None, one, or one for each item of a batch as a tensor (B,)."""
+        return self._corner_model.coherence_px
+
+    @property
+    def background(self):
+        """Photons per pixel beside those of the object: a number, or (*grid) in FFT order."""
+        return self._corner_model.background
+
+    def with_coherence(self, width_px) -> Problem:
+        """The same pattern behind light of another coherence width: one, or (B,) for the items of a batch."""
+        other = copy.copy(self)
+        other._corner_model = replace(self._corner_model, coherence_px=width_px)
+        return other
+
+    def of_item(self, index: int) -> Problem:
+        """The problem as item ``index`` of a batch sees it."""
+        width = self.coherence_px
+        return self.with_coherence(width[index]) if isinstance(width, torch.Tensor) and width.ndim else self
+
+    def fit_coherence(self, estimate) -> None:
+        """Fit the width of every item of this batch to its estimate (B, *grid); changes this problem."""
+        coherent = self.sum_modes(self.wavefront(estimate).abs().square_())
+        background = self._corner_model.background
+        width = fit_width(coherent, self.coherence_px, self.modulus, self.measured, background, self.ndim)
+        self._corner_model = replace(self._corner_model, coherence_px=width)
 
     def project_modulus(self, exit_wave):
         """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
@@ -140,6 +175,17 @@ class Problem:
         """A real array of wavefronts, summed over the probe modes if there are any: (B, *grid)."""
         return per_mode if self.model.probe_modes is None else per_mode.sum(-self.ndim - 1)
 
+    def spread(self, intensity):
+        """Intensities of coherent light (B, *grid) as partially coherent light shows them; linear, self-adjoint."""
+        return self._corner_model.spread(intensity)
+
+    def detect(self, wavefront):
+        """Photons (B, *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background."""
+        intensity = self.sum_modes(wavefront.abs().square())
+        if self._corner_model.is_ideal:
+            return intensity
+        return self.spread(intensity).clamp_(min=0).add_(self._corner_model.background)
+
     def backpropagate(self, wavefront):
         """Adjoint of :meth:`propagate`."""
         return self._corner_model.backpropagate(wavefront)
@@ -152,17 +198,24 @@ class Problem:
         names = ["r_factor", "poisson_nll"] + ["r_factor_free"] * (self.free is not None)
         counts, seen, free = (None if a is None else a.cpu().numpy() for a in (self.intensity, self.seen, self.free))
         rows = [
-            misfits(self.predict_intensity(item[None])[0].cpu().numpy().astype(np.float64), counts, seen, free)
-            for item in exit_wave
+            misfits(
+                self.of_item(index).predict_intensity(item[None])[0].cpu().numpy().astype(np.float64),
+                counts,
+                seen,
+                free,
+            )
+            for index, item in enumerate(exit_wave)
         ]
         return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
-def forward_model(pattern: Measurement, use_static_region: bool = True) -> ForwardModel:
+def forward_model(
+    pattern: Measurement, use_static_region: bool = True, coherence_px=None, background=0.0
+) -> ForwardModel:
     """The forward model of a measurement; of a stack whose static regions differ, with all of them in front."""
     arrays = {"probe_modes": pattern.probe_modes, "static_region": pattern.static_region if use_static_region else None}
     tensors = {n: None if a is None else torch.from_numpy(np.asarray(a, np.complex64)) for n, a in arrays.items()}
-    return ForwardModel(len(pattern.pattern_shape), **tensors)
+    return ForwardModel(len(pattern.pattern_shape), **tensors, coherence_px=coherence_px, background=background)
 
 
 def known_support(pattern: Measurement, use_static_region: bool = True) -> np.ndarray | None:

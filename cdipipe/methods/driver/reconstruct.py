@@ -83,11 +83,20 @@ def reconstruct(
         recipe={**recipe.to_mapping(), "seed": seed, "free_fraction": free_fraction, **found},
         geometry=measurement.geometry,
         free_pixels=free_pixels,
-        forward=forward_model(measurement, recipe.use_static_region).to_dict(),
+        forward=_forward(measurement, recipe, result),
         seconds=seconds,
         device=_device_name(device),
         backend=backend.name(torch.device(device)),
     )
+
+
+def _forward(measurement, recipe, result) -> dict:
+    """The forward model as plain data; a fitted width is that of the best start, or one for each pattern."""
+    width = recipe.coherence.width_at_start(measurement.pattern_shape)
+    if width is not None and "coherence_px" in result.run_scores:
+        found = np.nan_to_num(result.run_scores["coherence_px"], nan=width)
+        width = tuple(found.tolist()) if measurement.stack in ("shots", "movie") else float(found[0])
+    return forward_model(measurement, recipe.use_static_region, width, recipe.background.photons).to_dict()
 
 
 def _settle_static_region(recipe):
@@ -146,7 +155,9 @@ def _phase_jointly(measurement, recipe, seed, device, start, free_pixels, _previ
 
 
 def _problem(pattern, recipe, device, free_pixels) -> Problem:
-    return Problem(pattern, recipe.constraint, recipe.phase_range_rad, device, free_pixels, recipe.use_static_region)
+    constraint = recipe.constraint, recipe.phase_range_rad
+    light = recipe.coherence.width_at_start(pattern.pattern_shape), recipe.background.photons
+    return Problem(pattern, *constraint, device, free_pixels, recipe.use_static_region, *light)
 
 
 def _phase_patterns(measurement, recipe, seed, device, start, free_pixels, preview, keep) -> list[Runs]:

@@ -142,9 +142,13 @@ def _run_batch(problem, recipe, seed, indices, initial, support, watch, support_
     state = State(
         torch.stack(waves), supports, trace, seeds=seeds, given=initial is not None, support_known=support_known
     )
+    if problem.coherence_px is not None:  # each start has its own width, and the batch its own problem
+        problem = problem.with_coherence(torch.full((len(waves),), problem.coherence_px, device=problem.device))
     estimate, state = run_recipe(state, problem, recipe, watch)
     scores = problem.scores(estimate)
     scores["seed"] = np.array(list(indices))
+    if problem.coherence_px is not None:
+        scores["coherence_px"] = problem.coherence_px.cpu().numpy().astype(np.float64)
     return (
         fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
         fourier.to_centre(state.support, problem.ndim).cpu().numpy(),

@@ -81,10 +81,15 @@ def check_needs(measurement, recipe) -> None:
         "probe_modes": measurement.probe_modes is not None,
         "movie": measurement.stack == "movie",
     }
+    if recipe.coherence.fit and not any(get_method(name).update for name, _ in recipe.steps):
+        raise InputError(f"coherence.fit: {recipe.name} does not fit it; a step of er, hio, raar or dm before it does")
     for name, _ in recipe.steps:
-        if get_method(name).prepare is not None:
+        method = get_method(name)
+        if not recipe.is_ideal and method.update is None and not method.models_light:
+            raise InputError(f"{name} knows coherent light without background only; got coherence or background")
+        if method.prepare is not None:
             has["static_region"] = has["static_support"]
-        for need in get_method(name).needs:
+        for need in method.needs:
             if not has[need]:
                 what = "frames of a movie" if need == "movie" else need.replace("_", " ")
                 raise InputError(f"{name} needs a measurement with {what}; this one has none")

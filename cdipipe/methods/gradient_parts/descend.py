@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from cdipipe.methods.driver.best import Best
 from cdipipe.methods.gradient_parts.losses import MISFITS, total_variation
 from cdipipe.optics import fourier
 
@@ -69,24 +70,26 @@ def descend(problem, exit_wave, support, parameters, tell=None):
     (B, *grid) complex64 and bool: the iterate of lowest loss of every item, and its support
     """
     grid = (1,) * problem.ndim
-    wave = problem.project_object(exit_wave, support)
+    wave, support = problem.project_object(exit_wave, support), support.clone()
     area = support.flatten(1).sum(1).clamp(min=1)
     rms = (problem.object_photons / area).sqrt().reshape(-1, *grid)
-    adam, best = _Adam.like(wave), _Best(wave, support)
+    adam, best = _Adam.like(wave), Best(len(wave), wave.device)
     rule = _SupportRule(parameters, len(wave), problem)
     for iteration in range(parameters.iterations):
         loss, gradient, r_factor = _loss(problem, wave, parameters, TV_SMOOTHING * rms)
-        best.keep(loss, wave, support)
+        best.offer(loss, wave, support)
         if tell:
             tell(r_factor)
         support, changed = rule.update(iteration, loss, wave, support)
-        best.forget(changed)
+        if changed is not None:
+            best.forget(changed)  # losses inside another support do not compare
         rate = _cosine(iteration / parameters.iterations) * parameters.learning_rate
         wave = wave - rate * rms * adam.step(gradient * support)
         wave = problem.project_object(wave, support)
     loss, _, _ = _loss(problem, wave, parameters, TV_SMOOTHING * rms)
-    best.keep(loss, wave, support)
-    return best.wave, best.support
+    best.offer(loss, wave, support)
+    best.restore(wave, support)
+    return wave, support
 
 
 def _cosine(share):
@@ -96,8 +99,9 @@ def _cosine(share):
 def _loss(problem, wave, parameters, smoothing):
     """Loss (B,) float64, gradient (B, *grid), R-factor (B,)."""
     wavefront = problem.wavefront(wave)
-    predicted = problem.sum_modes(wavefront.abs().square())
+    predicted = problem.detect(wavefront)
     loss, weight = MISFITS[parameters.loss](predicted, problem)
+    weight = problem.spread(weight)
     modes = weight if weight.ndim == wavefront.ndim else weight.unsqueeze(1)
     gradient = problem.backpropagate(wavefront.mul_(modes)).mul_(2)
     r_factor = ((predicted.sqrt() - problem.modulus).abs() * problem.measured).flatten(1).sum(1) / problem.modulus_sum
@@ -106,26 +110,6 @@ def _loss(problem, wave, parameters, smoothing):
         loss = loss + parameters.tv_weight * variation
         gradient.add_(slope, alpha=parameters.tv_weight)
     return loss, gradient, r_factor
-
-
-class _Best:
-    """The iterate of lowest loss of every item."""
-
-    def __init__(self, wave, support):
-        self.loss = torch.full((len(wave),), math.inf, dtype=torch.float64, device=wave.device)
-        self.wave, self.support = wave.clone(), support.clone()
-
-    def keep(self, loss, wave, support):
-        better = loss < self.loss
-        self.loss = torch.where(better, loss, self.loss)
-        chosen = better.reshape(-1, *[1] * (wave.ndim - 1))
-        self.wave = torch.where(chosen, wave, self.wave)
-        self.support = torch.where(chosen, support, self.support)
-
-    def forget(self, changed):
-        """Losses inside another support do not compare."""
-        if changed is not None:
-            self.loss = torch.where(changed, math.inf, self.loss)
 
 
 class _SupportRule:

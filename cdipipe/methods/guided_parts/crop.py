@@ -35,16 +35,27 @@ def cropped_problem(problem: Problem, extents_px, margin: float) -> Problem | No
     ndim = problem.ndim
     # orthonormal on both grids: the same object has its pattern N / n times higher per pixel on n pixels
     gain = float(np.prod([size / side for side, size in zip(sides, problem.shape, strict=True)]))
-    lags = fourier.to_centre(fourier.inverse_corner(problem.intensity.clamp(min=0).to(torch.complex64), ndim), ndim)
-    lags = fourier.to_corner(window(lags, sides), ndim)
-    intensity = fourier.forward_corner(lags, ndim).real.clamp(min=0) * gain**0.5
+    intensity = _coarser(problem.intensity.clamp(min=0), sides, gain)
+    background = problem.background
+    if isinstance(background, torch.Tensor):
+        background = fourier.to_centre(_coarser(background, sides, gain), ndim)
+    else:
+        background = background * gain
     pattern = Measurement(
         fourier.to_centre(intensity, ndim).cpu().numpy(),
         np.ones(sides, bool),
         "single" if ndim == 2 else "volume",
         object_support=None if problem.object_support is None else _centred(problem.object_support, sides),
     )
-    return Problem(pattern, problem.constraint, problem.phase_range_rad, problem.device)
+    small = Problem(pattern, problem.constraint, problem.phase_range_rad, problem.device, background=background)
+    return small if problem.coherence_px is None else small.with_coherence(problem.coherence_px)
+
+
+def _coarser(intensity, sides, gain):
+    """A pattern in FFT order on fewer pixels, by its autocorrelation."""
+    ndim = intensity.ndim
+    lags = fourier.inverse_corner(intensity.to(torch.complex64), ndim)
+    return fourier.forward_corner(regrid(lags, sides), ndim).real.clamp(min=0) * gain**0.5
 
 
 def _even_side(least: float, size: int) -> int:

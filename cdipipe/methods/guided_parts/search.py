@@ -16,7 +16,7 @@ from cdipipe.methods.guided_parts.population import Population, score
 
 def search(state, item, full, parameters, recipe, watch, traces):
     """The object and support of one repetition; appends its (planned,) R-factors to ``traces``."""
-    support = state.support[item]
+    support, full = state.support[item], full.of_item(item)
     working = cropped_problem(full, extents(support), parameters.crop_margin) if parameters.crop else None
     working = working or full
     seed = state.seeds[item] if state.seeds else item
