@@ -46,7 +46,8 @@ def run(state, problem, parameters, recipe, watch):
         state.record(r_factor)
         watch.tell(state)
 
-    state.exit_wave, state.support = descend(problem, state.exit_wave, support, parameters, tell)
+    fit_every = recipe.coherence.every if recipe.coherence.fit else 0
+    state.exit_wave, state.support = descend(problem, state.exit_wave, support, parameters, tell, fit_every)
     return state
 
 

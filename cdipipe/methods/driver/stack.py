@@ -81,8 +81,8 @@ def check_needs(measurement, recipe) -> None:
         "probe_modes": measurement.probe_modes is not None,
         "movie": measurement.stack == "movie",
     }
-    if recipe.coherence.fit and not any(get_method(name).update for name, _ in recipe.steps):
-        raise InputError(f"coherence.fit: {recipe.name} does not fit it; a step of er, hio, raar or dm before it does")
+    if recipe.coherence.fit and not any(get_method(name).update or name == "ad_refine" for name, _ in recipe.steps):
+        raise InputError(f"coherence.fit: {recipe.name} does not fit it; a step of er, hio, raar, dm or ad_refine does")
     for name, _ in recipe.steps:
         method = get_method(name)
         if not recipe.is_ideal and method.update is None and not method.models_light:

@@ -55,7 +55,7 @@ def loose_support(support, sigma_px, level, ndim):
     return fourier.gaussian_blur_corner(support.to(torch.float32), sigma_px, ndim) > level
 
 
-def descend(problem, exit_wave, support, parameters, tell=None):
+def descend(problem, exit_wave, support, parameters, tell=None, fit_every=0):
     """Lower misfit + weight * total variation of a batch.
 
     Parameters
@@ -64,6 +64,7 @@ def descend(problem, exit_wave, support, parameters, tell=None):
     exit_wave, support : (B, *grid) complex64 and bool, FFT order
     parameters : AdRefineParameters
     tell : called with the (B,) R-factor of every iterate
+    fit_every : iterations between fits of the coherence width, which change ``problem``; 0: none
 
     Returns
     -------
@@ -83,6 +84,9 @@ def descend(problem, exit_wave, support, parameters, tell=None):
         support, changed = rule.update(iteration, loss, wave, support)
         if changed is not None:
             best.forget(changed)  # losses inside another support do not compare
+        if fit_every and iteration % fit_every == fit_every - 1:
+            problem.fit_coherence(wave)
+            best.forget()
         rate = _cosine(iteration / parameters.iterations) * parameters.learning_rate
         wave = wave - rate * rms * adam.step(gradient * support)
         wave = problem.project_object(wave, support)
