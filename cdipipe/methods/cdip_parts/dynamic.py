@@ -45,7 +45,7 @@ def run_movie(problems, start, parameters, recipe, seed, watch) -> StackResult:
         fit = MovieFit(problems, box, parameters, seed)
         if start.object is not None:
             fit.imitate(start.object, parameters.movie.imitation)
-        trace = fit.run(watch)
+        trace = fit.run(watch, parameters.warm_rate if start.object is not None else 1.0)
         frames = fit.render_frames()
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, Stopped) or "memory" not in f"{type(error).__name__} {error}".lower():
@@ -135,11 +135,11 @@ class MovieFit:
         power = self.model.probes.abs().square().sum(0)
         return float(power[power > 0.01 * power.max()].mean().sqrt())
 
-    def _optimiser(self):
+    def _optimiser(self, factor: float = 1.0):
         planes = list(self.movie.field.planes)
         layers = [*self.movie.field.weights, *self.movie.field.biases]
         layers += [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        rates = (self.parameters.plane_rate, self.parameters.network_rate)
+        rates = (factor * self.parameters.plane_rate, factor * self.parameters.network_rate)
         groups = [{"params": g, "lr": r, "first_lr": r} for g, r in zip((planes, layers), rates, strict=True)]
         return torch.optim.Adam(groups, betas=BETAS, fused=True)
 
@@ -177,11 +177,11 @@ class MovieFit:
         corner = fourier.to_corner(torch.from_numpy(settled), 2)
         return corner[(slice(None), *(index.cpu() for index in self.model.index))]
 
-    def run(self, watch) -> np.ndarray:
+    def run(self, watch, rate_factor: float = 1.0) -> np.ndarray:
         """All passes; the R-factor of each, (passes,) float32, shorter if the fit diverged."""
         total = self.parameters.iterations
         closing = total - round(self.parameters.closing * total)
-        optimiser, trace, kept = self._optimiser(), [], _Kept()
+        optimiser, trace, kept = self._optimiser(rate_factor), [], _Kept()
         for done in range(total):
             loss = self.parameters.loss if done < closing else "poisson"
             if done == closing:
