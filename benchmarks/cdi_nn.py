@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=["scores", "speed", "iterate"])
     parser.add_argument("--checkpoint", help="default: the weights of the package")
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     parameters = CdiNnParameters(checkpoint=arguments.checkpoint)
@@ -171,7 +171,7 @@ def main() -> None:
     result = {}
     if "scores" in arguments.only:
         result["scores"] = measure_scores(predictor, arguments.count)
-        result["scores_eight_views"] = measure_scores(eight, arguments.count, (0.0, 1e4))
+        result["scores_eight_views"] = measure_scores(eight, arguments.count, (0.0,))
         result["scores_bf16"] = measure_scores(half, arguments.count, (0.0,))
     if "speed" in arguments.only:
         result["speed"] = measure_speed(predictor, eight, half, arguments.rounds)

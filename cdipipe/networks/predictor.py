@@ -46,15 +46,14 @@ class Predictor:
     def __call__(self, intensity: torch.Tensor, measured: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         counts = fill_gaps(intensity.clamp(min=0), measured)
         self._look_at_gaps(measured)
-        plans = [self._plan(c, m) for c, m in zip(counts, measured, strict=True)]
-        if all(plan.is_identity for plan in plans):
-            small = counts
-        else:
+        small, plans = counts, []
+        if any(length != self.settings.size for length in counts.shape[1:]):
+            plans = [self._plan(c, m) for c, m in zip(counts, measured, strict=True)]
             shrunk = [plan.shrink(pattern.cpu().numpy()) for plan, pattern in zip(plans, counts, strict=True)]
             small = torch.from_numpy(np.stack(shrunk)).to(counts.device)
         self._look_at(small)
         objects = predict_views(self._apply_all, small, self.views)
-        if small is not counts:
+        if plans:
             objects = torch.cat([plan.enlarge(item[None]) for plan, item in zip(plans, objects, strict=True)])
         modulus = objects.abs()
         axes = tuple(range(1, modulus.ndim))

@@ -1,0 +1,43 @@
+"""The weights that come with the package: small, described, and as good as their card says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cdipipe.networks
+from cdipipe.methods.driver.reconstruct import reconstruct
+from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.metrics.align import align_to
+from cdipipe.networks.checkpoint import read_checkpoint
+from cdipipe.networks.registry import all_networks
+from cdipipe.simulate.exposure import simulate
+from cdipipe.simulate.registry import get_scene
+
+WEIGHTS = Path(cdipipe.networks.__path__[0]) / "weights"
+FILES = [file for name in all_networks() if (file := WEIGHTS / f"{name}.pt").exists()]
+
+
+def test_there_are_some():
+    assert "cdi_nn.pt" in [file.name for file in FILES]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_they_are_small_plain_and_have_a_card(file):
+    assert file.stat().st_size <= 6 * 2**20
+    found = read_checkpoint(file, file.stem)
+    found.build()
+    assert found.training == {} and found.corpus["digest"]
+    card = file.with_suffix(".md").read_text()
+    for part in ("Corpus", "Seed", "Samples seen", "Machine", "Scores", "Not for"):
+        assert part in card, part
+
+
+@pytest.mark.parametrize("span, photons, least", [(0.8 * np.pi, 0, 0.93), (2 * np.pi, 0, 0.85), (2 * np.pi, 1e4, 0.84)])
+def test_cdi_nn_finds_unseen_polygons_out_of_the_box(span, photons, least):
+    scene = get_scene("polygons")
+    parameters = scene.parameters(size=32, photons=photons, phase_range_rad=span, count=60)
+    measurement, truth = simulate(scene, parameters, seed=77)
+    result = reconstruct(measurement, recipe_from_mapping({"method": "cdi_nn"}))
+    found = [align_to(t, o).correlation for t, o in zip(truth.object, result.object, strict=True)]
+    assert np.mean(found) > least
