@@ -10,12 +10,28 @@ from pydantic import Field, model_validator
 
 from cdipipe.methods.registry import IterativeParameters, Method
 
+HOPS = (35, 55, 95, 175)
+HOP_ER_ITERATIONS = 15
+"""Iterations of the hops in turn, and of their closing blocks of error reduction."""
+
+
+def hop_lengths(count: int) -> list[int]:
+    """Iterations of each of so many hops."""
+    return [HOPS[hop % len(HOPS)] for hop in range(count)]
+
 
 class StaticEstimateParameters(IterativeParameters):
     iterations: int = Field(300, ge=1, description="HIO iterations of a start, those of its closing block among them")
     er_iterations: int = Field(50, ge=0, description="closing block: so many of the iterations are error reduction")
     beta: float = Field(0.9, gt=0, le=2, description="feedback on pixels that violate the constraint")
-    tries: int = Field(6, ge=1, le=1000, description="starts at most; the first that is accepted ends the search")
+    tries: int = Field(3, ge=1, le=1000, description="starts at most; the first that is accepted ends the search")
+    hops: int = Field(
+        24,
+        ge=0,
+        le=1000,
+        description="a start that is not accepted is left by 20 to 160 iterations from its best, refined again, so "
+        "many times at most",
+    )
     tolerance: float = Field(
         0.05,
         gt=0,
@@ -31,11 +47,11 @@ class StaticEstimateParameters(IterativeParameters):
 
     @property
     def planned(self) -> int:
-        return self.iterations * self.tries
+        return (self.iterations + sum(hop_lengths(self.hops))) * self.tries
 
     def brief(self) -> str:
         """The step in a few words, for summaries."""
-        return f"static region estimated ({self.iterations} iterations, up to {self.tries} starts)"
+        return f"static region estimated ({self.iterations} iterations, up to {self.tries} starts of {self.hops} hops)"
 
 
 def prepare(problems, start, parameters, seed, watch_iteration):
@@ -49,7 +65,8 @@ def prepare(problems, start, parameters, seed, watch_iteration):
     ndim = problems[0].ndim
     found = estimate_static(problems, start, parameters, seed, watch_iteration)
     static, samples = (fourier.to_centre(a, ndim).cpu().numpy() for a in (found.static, found.samples))
-    report = {"misfit_ratio": found.ratio, "expected": found.expected, "tries": found.tries, "accepted": found.accepted}
+    report = {"misfit_ratio": found.ratio, "expected": found.expected, "tries": found.tries}
+    report |= {"hops": found.hops, "accepted": found.accepted}
     return Prepared(static.astype(np.complex64), samples.astype(np.complex64), report)
 
 

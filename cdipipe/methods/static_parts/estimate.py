@@ -2,7 +2,8 @@
 
 HIO on both supports leaves three doubts, and each has its test: the estimate is refined by least squares; the
 structure turned by 180 degrees within its box explains its own pattern alike, so both are refined beside the sample
-and the lower misfit is kept; and a start may end in a wrong place, so that the misfit has to be what noise leaves.
+and the lower misfit is kept; and a start may end in a wrong place, so that the misfit has to be what noise leaves,
+or the search goes on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from cdipipe.methods.driver.restarts import derive_seed
+from cdipipe.methods.static_estimate import HOP_ER_ITERATIONS, hop_lengths
 from cdipipe.methods.static_parts.least_squares import Linearised, conjugate_gradients, energy
 from cdipipe.methods.static_parts.movie import Movie
 from cdipipe.optics import fourier
@@ -34,7 +36,7 @@ class Estimate:
     samples : (T, *grid) complex128
     ratio : misfit in units of its expectation for noise alone, see :func:`misfit_ratio`
     expected : what ``ratio`` is where everything was found: below 1 by the share of what was fitted
-    tries : starts until this one was kept
+    tries, hops : starts until this one was kept, and short blocks from its best
     accepted : whether the misfit is what noise leaves
     """
 
@@ -43,6 +45,7 @@ class Estimate:
     ratio: float = np.inf
     expected: float = 1.0
     tries: int = 0
+    hops: int = 0
     accepted: bool = False
 
 
@@ -76,36 +79,65 @@ def estimate_static(problems, start, parameters, seed: int, watch_iteration) -> 
     ----------
     problems : list of Problem whose object is sample and static structure together
     start : Start of the driver
-    parameters : iterations, er_iterations, beta, tries, tolerance
+    parameters : iterations, er_iterations, beta, tries, hops, tolerance
     watch_iteration : called with the R-factor after every HIO iteration
     """
-    real = problems[0].constraint == "real_nonneg"
-    best = None
+    best = Estimate(None, None)
     for attempt in range(parameters.tries):
         movie = Movie(problems, start, derive_seed(seed, attempt), beta=parameters.beta)
-        for iteration in range(parameters.iterations):
-            closing = iteration >= parameters.iterations - parameters.er_iterations
-            watch_iteration(movie.iterate(error_reduction=closing))
-        found = _better_of_twins(movie, real)
+        found = _search(movie, parameters, watch_iteration)
         found.tries = attempt + 1
-        found.accepted = found.ratio < found.expected + parameters.tolerance
-        best = found if best is None or found.ratio < best.ratio else best
-        if found.accepted:
+        best = min(best, found, key=lambda e: e.ratio)
+        if best.accepted:
             break
     return best
 
 
-def _better_of_twins(movie, real: bool) -> Estimate:
-    """What the movie found and its static structure turned, each refined; the lower misfit."""
+def _search(movie, parameters, watch_iteration) -> Estimate:
+    """One start, then short blocks of HIO from the best so far, refined each, until the misfit is what noise leaves.
+
+    Refinement ends in a local minimum that is mostly near the true one; a block leaves it, sooner than a new start
+    would come as near.
+    """
+    _run_block(movie, parameters.iterations, parameters.er_iterations, watch_iteration)
+    best = _accept(_better_of_twins(movie), parameters)
+    for hop, length in enumerate(hop_lengths(parameters.hops)):
+        if best.accepted:
+            break
+        movie.waves = (best.static + best.samples).to(torch.complex64)
+        _run_block(movie, length, HOP_ER_ITERATIONS, watch_iteration)
+        found = _accept(_refine(movie.problems, *_split(movie)), parameters)
+        found.hops = hop + 1
+        best = min(best, found, key=lambda e: e.ratio)
+    return best
+
+
+def _run_block(movie, iterations: int, er_iterations: int, watch_iteration) -> None:
+    for iteration in range(iterations):
+        watch_iteration(movie.iterate(error_reduction=iteration >= iterations - er_iterations))
+
+
+def _accept(found: Estimate, parameters) -> Estimate:
+    found.accepted = found.ratio < found.expected + parameters.tolerance
+    return found
+
+
+def _split(movie):
+    """What the movie found, the places of the static structure and of the samples, and whether they are real."""
+    real = movie.problems[0].constraint == "real_nonneg"
     static = movie.static
     supports = movie.supports & ~static
     waves = movie.waves.to(torch.complex128)
     waves = waves.real.to(torch.complex128) if real else waves
-    content = waves[0] * static
-    as_found = Estimate(content, waves * supports)
+    return Estimate(waves[0] * static, waves * supports), static, supports, real
+
+
+def _better_of_twins(movie) -> Estimate:
+    """What the movie found and its static structure turned, each refined; the lower misfit."""
+    as_found, static, *others = _split(movie)
     # of the turned structure nothing is known of the samples
-    turned = Estimate(turn_in_box(content, static), torch.zeros_like(waves))
-    refined = [_refine(movie.problems, e, static, supports, real) for e in (as_found, turned)]
+    turned = Estimate(turn_in_box(as_found.static, static), torch.zeros_like(as_found.samples))
+    refined = [_refine(movie.problems, e, static, *others) for e in (as_found, turned)]
     return min(refined, key=lambda e: e.ratio)
 
 
