@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from cdipipe.errors import InputError
 from cdipipe.methods.registry import IterativeParameters, Method
 
+FRAMES_TRIED = 6
+"""An unknown static structure is estimated from so many of the brightest frames at most."""
+
 
 class InSituParameters(IterativeParameters):
     iterations: int = Field(300, ge=1, description="iterations, those of the closing block among them")
@@ -17,6 +20,13 @@ class InSituParameters(IterativeParameters):
     static: Literal["estimate", "known"] = Field(
         "estimate",
         description="estimate: from all frames together, the content being unknown; known: as the measurement tells",
+    )
+    hops: int = Field(
+        24,
+        ge=0,
+        le=1000,
+        description="an unknown content is first estimated from single frames, up to 6: short blocks from the best "
+        "so far, at most, for each of them; 0: random start",
     )
 
     @model_validator(mode="after")
@@ -44,6 +54,8 @@ def run_stack(problems, start, parameters, recipe, seed, watch):
     from cdipipe.methods.static_parts.movie import Movie
 
     movie = Movie(problems, start, seed, _known_static(problems[0], parameters), parameters.beta)
+    if movie.static_region is None and parameters.hops and start.object is None:
+        movie.begin_with(_estimate_from_frames(problems, start, parameters, seed))
     # to the watch the movie is one start whose R-factor is that of all frames together
     state = State(movie.waves[:1], movie.supports[:1], torch.full((1, parameters.iterations), torch.nan))
     for iteration in range(parameters.iterations):
@@ -51,6 +63,26 @@ def run_stack(problems, start, parameters, recipe, seed, watch):
         state.record(torch.tensor([movie.iterate(error_reduction=closing)]))
         watch.tell(state)
     return StackResult(*movie.result(), state.error_trace[0].numpy())
+
+
+def _estimate_from_frames(problems, start, parameters, seed):
+    """The static structure as one frame has it, the first that is accepted: joint iterations leave no wrong place."""
+    from cdipipe.methods.driver.stack import Start
+    from cdipipe.methods.static_estimate import StaticEstimateParameters
+    from cdipipe.methods.static_parts.estimate import estimate_static
+
+    settings = StaticEstimateParameters(beta=parameters.beta, hops=parameters.hops, tries=1)
+    brightest = sorted(range(len(problems)), key=lambda index: -problems[index].photons)
+    best = None
+    for index in brightest[:FRAMES_TRIED]:
+        support = start.support
+        if support is not None and support.ndim > problems[index].ndim:
+            support = support[index]
+        found = estimate_static([problems[index]], Start(support=support), settings, seed, lambda _r_factor: None)
+        best = found if best is None or found.ratio < best.ratio else best
+        if best.accepted:
+            break
+    return best.static
 
 
 def _known_static(problem, parameters):

@@ -29,7 +29,7 @@ class StaticEstimateParameters(IterativeParameters):
         24,
         ge=0,
         le=1000,
-        description="a start that is not accepted is left by 20 to 160 iterations from its best, refined again, so "
+        description="a start that is not accepted is left by 35 to 175 iterations from its best, refined again, so "
         "many times at most",
     )
     tolerance: float = Field(

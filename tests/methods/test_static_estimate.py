@@ -41,6 +41,16 @@ def test_little_is_lost_against_the_static_region_known():
     assert found["r_factor_truth"] == pytest.approx(best["r_factor_truth"], rel=1e-3)
 
 
+def test_a_start_that_is_not_accepted_goes_on_from_its_best():
+    unknown, _ = scene(False, size=64, sample_photons_per_pixel=1000.0)
+    short = {"iterations": 20, "er_iterations": 5, "tries": 1}
+    stopped, gone_on = (
+        solve(unknown, {"static_estimate": {**short, "hops": hops}}).recipe["static_estimate"][0] for hops in (0, 24)
+    )
+    assert not stopped["accepted"] and stopped["hops"] == 0
+    assert gone_on["accepted"] and 0 < gone_on["hops"] <= 24
+
+
 def test_alone_it_gives_the_sample_beside_its_estimate():
     unknown, truth = scene(False)
     result = solve(unknown, ESTIMATE)
