@@ -54,12 +54,17 @@ def run_stack(problems, start, parameters, recipe, seed, watch):
     from cdipipe.methods.static_parts.movie import Movie
 
     movie = Movie(problems, start, seed, _known_static(problems[0], parameters), parameters.beta)
+    held = False
     if movie.static_region is None and parameters.hops and start.object is None:
-        movie.begin_with(_estimate_from_frames(problems, start, parameters, seed))
+        movie.hold(_estimate_from_frames(problems, start, parameters, seed))
+        held = True
     # to the watch the movie is one start whose R-factor is that of all frames together
     state = State(movie.waves[:1], movie.supports[:1], torch.full((1, parameters.iterations), torch.nan))
     for iteration in range(parameters.iterations):
         closing = iteration >= parameters.iterations - parameters.er_iterations
+        if held and closing:
+            # HIO with a free static structure may leave the right place again; error reduction only refines it
+            movie.static_region, held = None, False
         state.record(torch.tensor([movie.iterate(error_reduction=closing)]))
         watch.tell(state)
     return StackResult(*movie.result(), state.error_trace[0].numpy())

@@ -64,9 +64,10 @@ class Movie:
         else:
             waves[:, self.static] = (self.weights[:, None] * waves[:, self.static]).sum(0)
 
-    def begin_with(self, static) -> None:
-        """Put an estimate (*grid) of the static structure into every frame; the iterations go on from it."""
-        self.waves[:, self.static] = static[self.static].to(self.waves.dtype)
+    def hold(self, static) -> None:
+        """Take an estimate (*grid) of the static structure as known, until ``static_region`` is None again."""
+        self.static_region = static.to(self.waves.dtype)
+        self._share(self.waves)
 
     def iterate(self, error_reduction: bool) -> float:
         """One iteration on every frame; the R-factor of all of them together."""
