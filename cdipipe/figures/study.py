@@ -118,7 +118,7 @@ def gallery_figure(rows, methods: list[str], title: str, phase: bool = False) ->
             laid = values if fixed else align_to(truth, values, scale=True).object
             _show(axis, laid[box], limit, phase)
             psnr = image_metrics(truth, support, laid).get("psnr_db")
-            axis.set_title(method + (f" {psnr:.1f} dB" if psnr is not None else ""))
+            axis.set_title(method + (f"\n{psnr:.1f} dB" if psnr is not None else ""), fontsize=8)
     figure.suptitle(title)
     return figure
 
