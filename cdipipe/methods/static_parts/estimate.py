@@ -24,6 +24,8 @@ ROUNDS = 8
 CG_ITERATIONS = 20
 DAMPING = 1e-3
 """Against directions that the patterns hardly see; a well determined one weighs 1/2."""
+CONFIRMING_HOPS = 4
+"""An accepted misfit may still be that of a local minimum: so many hops must find none lower."""
 
 
 @dataclass
@@ -102,7 +104,7 @@ def _search(movie, parameters, watch_iteration) -> Estimate:
     _run_block(movie, parameters.iterations, parameters.er_iterations, watch_iteration)
     best = _accept(_better_of_twins(movie), parameters)
     for hop, length in enumerate(hop_lengths(parameters.hops)):
-        if best.accepted:
+        if best.accepted and hop >= best.hops + CONFIRMING_HOPS:
             break
         movie.waves = (best.static + best.samples).to(torch.complex64)
         _run_block(movie, length, HOP_ER_ITERATIONS, watch_iteration)
