@@ -1,0 +1,86 @@
+"""One sweep of multi-frame PIE over a movie, and total variation in space and time; arrays in FFT order."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cdipipe.ops import projection as ops
+from cdipipe.optics import fourier
+
+
+class Frames:
+    """Objects of all frames and what is known of them.
+
+    Attributes
+    ----------
+    objects : (T, H, W) complex64 transmission
+    lit : (H, W) bool, where the probe shines
+    """
+
+    def __init__(self, problems, start, parameters):
+        self.problems, self.own = problems, parameters
+        model = problems[0].model
+        self.probes = fourier.to_corner(model.probe_modes)
+        power = self.probes.abs().square().sum(0)
+        self.lit = power > parameters.illumination * power.max()
+        self.step = 1 / ((1 - parameters.alpha) * power + parameters.alpha * power.max())
+        shape = (len(problems), *problems[0].shape)
+        if start.object is None:
+            self.objects = torch.ones(shape, dtype=torch.complex64, device=problems[0].device)
+        else:
+            given = torch.from_numpy(np.ascontiguousarray(start.object, np.complex64)).to(problems[0].device)
+            self.objects = fourier.to_corner(given).expand(shape).clone()
+
+    def sweep(self) -> float:
+        """All frames once; the R-factor before it, of all frames together."""
+        own, misfit = self.own, 0.0
+        for index in range(len(self.problems)):
+            for other in range(max(index - own.neighbours, 0), min(index + own.neighbours + 1, len(self.problems))):
+                error = self._update(index, self.problems[other], own.neighbour_weight ** abs(other - index))
+                misfit += error if other == index else 0.0
+        self.objects = denoise(self.objects, own.tv_space, own.tv_time, own.tv_iterations)
+        self.objects = torch.where(self.lit, self.objects, torch.ones_like(self.objects))
+        return misfit / sum(problem.modulus_sum for problem in self.problems)
+
+    def _update(self, index, problem, weight) -> float:
+        """One step of the object of a frame towards the counts of this or another frame; the misfit before it."""
+        object_ = self.objects[index]
+        wavefront = problem.propagate(object_[None])
+        error = torch.empty(1, dtype=torch.float64, device=wavefront.device)
+        ops.project_modulus_(wavefront, problem.modulus, problem.measured, error, True)
+        waves = fourier.inverse_corner(wavefront)[0]
+        change = (self.probes.conj() * (waves - self.probes * object_)).sum(0)
+        object_ += weight * self.step * change
+        return float(error)
+
+
+def denoise(movie, weight_space, weight_time, iterations):
+    """argmin_v 1/2 |v - u|^2 + weight_space TV_space(v) + weight_time TV_time(v) by projected gradient on the dual.
+
+    Parameters
+    ----------
+    movie : (T, H, W) complex; periodic in space, ends in time
+    """
+    if not weight_space and not weight_time:
+        return movie
+    dual = torch.zeros((3, *movie.shape), dtype=movie.dtype, device=movie.device)
+    for _ in range(iterations):
+        dual += _gradient(movie - _adjoint(dual)) / 12  # 12 bounds the square of the gradient's norm
+        length = dual[1:].abs().square().sum(0).sqrt_()
+        dual[1:] *= (weight_space / length.clamp(min=max(weight_space, 1e-20))).clamp(max=1)
+        dual[0] *= (weight_time / dual[0].abs().clamp(min=max(weight_time, 1e-20))).clamp(max=1)
+    return movie - _adjoint(dual)
+
+
+def _gradient(movie):
+    forward = torch.zeros_like(movie)
+    forward[:-1] = movie[1:] - movie[:-1]
+    return torch.stack([forward, *(movie.roll(-1, axis) - movie for axis in (1, 2))])
+
+
+def _adjoint(dual):
+    time = torch.zeros_like(dual[0])
+    time[:-1] -= dual[0, :-1]
+    time[1:] += dual[0, :-1]
+    return time + sum(dual[axis].roll(1, axis) - dual[axis] for axis in (1, 2))
