@@ -18,4 +18,18 @@ void set_level(const std::string& name);
 std::string level_name();
 std::vector<std::string> available_levels();
 
+// The table of kernels of the active level.
+template <class Kernels>
+const Kernels& pick(const Kernels& baseline, const Kernels& avx2, const Kernels& avx512) {
+  const Level active = level();
+  return active == Level::avx512 ? avx512 : active == Level::avx2 ? avx2 : baseline;
+}
+
 }  // namespace cdipipe::simd
+
+// In a namespace whose kernels are compiled once per level: those of the active one.
+#ifdef CDIPIPE_X86_LEVELS
+#define CDIPIPE_ACTIVE_KERNELS ::cdipipe::simd::pick(baseline::kernels, avx2::kernels, avx512::kernels)
+#else
+#define CDIPIPE_ACTIVE_KERNELS baseline::kernels
+#endif

@@ -19,17 +19,7 @@ constexpr int64_t kReduceFloats = 4096;
 constexpr int64_t kTaskPoints = 256, kChunkPoints = 16384;
 
 const BlockKernels& active_kernels() {
-#ifdef CDIPIPE_X86_LEVELS
-  switch (simd::level()) {
-    case simd::Level::avx512:
-      return avx512::kernels;
-    case simd::Level::avx2:
-      return avx2::kernels;
-    case simd::Level::baseline:
-      break;
-  }
-#endif
-  return baseline::kernels;
+  return CDIPIPE_ACTIVE_KERNELS;
 }
 
 int64_t divide_up(int64_t count, int64_t size) {

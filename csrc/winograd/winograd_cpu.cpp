@@ -6,17 +6,7 @@ namespace cdipipe::winograd::cpu {
 namespace {
 
 const BlockKernels& active_kernels() {
-#ifdef CDIPIPE_X86_LEVELS
-  switch (simd::level()) {
-    case simd::Level::avx512:
-      return avx512::kernels;
-    case simd::Level::avx2:
-      return avx2::kernels;
-    case simd::Level::baseline:
-      break;
-  }
-#endif
-  return baseline::kernels;
+  return CDIPIPE_ACTIVE_KERNELS;
 }
 
 template <class Arrays>

@@ -10,17 +10,7 @@ namespace {
 constexpr int64_t kBlockFloats = 16384;  // features of one block
 
 const BlockKernels& active_kernels() {
-#ifdef CDIPIPE_X86_LEVELS
-  switch (simd::level()) {
-    case simd::Level::avx512:
-      return avx512::kernels;
-    case simd::Level::avx2:
-      return avx2::kernels;
-    case simd::Level::baseline:
-      break;
-  }
-#endif
-  return baseline::kernels;
+  return CDIPIPE_ACTIVE_KERNELS;
 }
 
 }  // namespace
