@@ -62,13 +62,12 @@ def run(mapping: dict, measurement, truth, seed: int) -> tuple[float, float]:
     return align_to(truth.object, result.object).correlation, seconds
 
 
-def compare(measurement, truth, seed: int) -> dict:
+def compare(measurement, truth, seed: int, seconds_of_a_start: float) -> dict:
     """One pattern, one seed, all methods."""
     row = {}
     row["cdip"], row["cdip_seconds"] = run({"method": "cdip"}, measurement, truth, seed)
     row["guided"], row["guided_seconds"] = run({"method": "guided"}, measurement, truth, seed)
-    _, eight = run({**HIO, "restarts": 8}, measurement, truth, seed)
-    row["hio_starts"] = max(8, round(8 * row["cdip_seconds"] / eight))
+    row["hio_starts"] = max(8, round(row["cdip_seconds"] / seconds_of_a_start))
     row["hio"], row["hio_seconds"] = run({**HIO, "restarts": row["hio_starts"]}, measurement, truth, seed)
     return row
 
@@ -93,10 +92,11 @@ def static(count: int, seeds: int) -> dict:
     for span in SPANS_RAD:
         for photons in PHOTONS:
             own = []
+            start = run({**HIO, "restarts": 16}, *shot(FIRST_STATIC, span, photons), 0)[1] / 16
             for pattern in range(FIRST_STATIC, FIRST_STATIC + count):
                 measurement, truth = shot(pattern, span, photons)
                 for seed in range(seeds):
-                    row = compare(measurement, truth, seed)
+                    row = compare(measurement, truth, seed, start)
                     own.append({"span_rad": span, "photons": photons, "pattern": pattern, "seed": seed, **row})
                     print({k: round(v, 3) for k, v in own[-1].items()}, flush=True)
             cells[f"{span:g} rad, {photons:.0e} photons"] = summarise(own, names)

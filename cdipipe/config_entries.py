@@ -47,6 +47,7 @@ class ImportOptions(Section):
     stack: Literal["shots", "movie", "volume"] | None = None
     dataset: str | None = None
     axis: list[Count] | None = None
+    frames: str | None = None
     corner: bool = False
     amplitude: bool = False
     saturation: Positive | None = None

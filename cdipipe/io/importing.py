@@ -27,6 +27,7 @@ class ImportOptions:
     stack : meaning of the first axis of a 3D array
     dataset : name of the array inside npz, mat and HDF5 files
     axes : the stack axis, or the whole order of the file's axes
+    frames : which of the first axis to take: a number or first:last:step, as Python counts
     mask, mask_bad : file (``FILE::KEY``) with nonzero = measured, or with ``mask_bad`` nonzero = bad
     corner : the zero frequency is at index 0
     amplitude : values are square roots of counts
@@ -45,6 +46,7 @@ class ImportOptions:
     stack: Stack | None = None
     dataset: str | None = None
     axes: tuple[int, ...] | None = None
+    frames: str | None = None
     mask: str | None = None
     mask_bad: bool = False
     corner: bool = False
@@ -103,6 +105,21 @@ def _arrange(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
     return np.squeeze(array)
 
 
+def choose_frames(wanted: str | None, shape: tuple[int, ...]) -> int | slice:
+    """What ``--frames`` picks of an array's first axis: ``48`` one frame, ``40:60:5`` every fifth of these."""
+    if wanted is None:
+        return slice(None)
+    try:
+        numbers = [int(part) if part else None for part in wanted.split(":")]
+        chosen = slice(*numbers) if len(numbers) > 1 else numbers[0]
+        found = np.arange(shape[0])[chosen]
+    except (ValueError, TypeError, IndexError):
+        raise InputError(f"--frames {wanted}: expected a frame such as 48, or first:last:step, of {shape[0]}") from None
+    if len(shape) != 3 or found.size == 0:
+        raise InputError(f"--frames {wanted}: picks nothing from an array of shape {shape}")
+    return chosen
+
+
 def choose_stack(shape: tuple[int, ...], stack: Stack | None, where: str) -> Stack:
     """Meaning of the first axis for an array of this shape, or an InputError that says what to give."""
     if len(shape) == 2:
@@ -131,7 +148,10 @@ def _load_frames(
     loaded = _join(files, options.dataset)
     rank = loaded.values.ndim
     values = _arrange(loaded.values, options.axes)
-    stack = choose_stack(values.shape, options.stack or loaded.stack, str(files[0]))
+    whole = values.shape
+    chosen = choose_frames(options.frames, whole)
+    values = values[chosen]
+    stack = choose_stack(values.shape, options.stack or (loaded.stack if values.ndim == 3 else None), str(files[0]))
     with np.errstate(over="ignore", invalid="ignore"):
         counts = np.array(values, dtype=np.float32, order="C")
     frames = Frames(counts, np.ones(counts.shape, dtype=bool))
@@ -139,7 +159,8 @@ def _load_frames(
     if options.mask is not None:
         masks["mask"] = read_mask(options.mask, options.mask_bad)
     for reason, mask in masks.items():
-        frames.mask(~_fit_mask(mask, counts.shape, options.axes, rank), reason)
+        mask = _fit_mask(mask, whole, options.axes, rank)
+        frames.mask(~(mask[chosen] if mask.shape == whole else mask), reason)
     if counts.ndim == 2 and stack != "single":
         frames = Frames(frames.counts[None], frames.measured[None], frames.masked)
     return frames, stack, loaded.geometry, loaded.keep_negative, loaded.centre

@@ -57,6 +57,22 @@ def test_axes_can_be_reordered(save):
             imported(save(STACK), stack="shots", axes=axes)
 
 
+def test_frames_of_a_stack_are_picked_as_python_counts(save):
+    mask = np.ones(STACK.shape, bool)
+    mask[1, 2, 3] = False
+    for frames, chosen in (("1", STACK[1]), ("1:", STACK[1:]), ("::2", STACK[::2]), ("-1", STACK[-1])):
+        found = imported(save(STACK), frames=frames, stack=None if chosen.ndim == 2 else "shots")[0]
+        assert np.array_equal(found.intensity, chosen)
+        assert found.stack == ("single" if chosen.ndim == 2 else "shots")
+    picked = imported(save(STACK), frames="1", mask=str(save(mask, "mask.npy")), centre="middle")[0]
+    assert not picked.measured[2, 3] and picked.measured.sum() == picked.measured.size - 1
+    for wrong in ("99", "a", "1:2:3:4", "2:1", "1.5"):
+        with pytest.raises(InputError, match="--frames"):
+            imported(save(STACK), frames=wrong, stack="shots")
+    with pytest.raises(InputError, match="--frames"):
+        imported(save(COUNTS), frames="0")
+
+
 def test_several_files_make_a_stack(save, tmp_path):
     files = [save(frame, f"{index}.npy") for index, frame in enumerate(STACK)]
     assert np.array_equal(imported(files, stack="volume")[0].intensity, STACK)
