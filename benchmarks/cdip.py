@@ -152,7 +152,11 @@ def gold(seeds: int, _unused: int) -> dict:
     result = {}
     for name, mapping in {
         "cdip": {"method": "cdip"},
-        "cdip, coherence and background fitted": {"method": "cdip", "coherence_px": "fit", "background": "fit"},
+        "cdip, coherence and background fitted": {
+            "method": "cdip",
+            "coherence": {"fit": True},
+            "background": {"fit": True},
+        },
         "guided": {"method": "guided"},
         "hio": {**HIO, "restarts": 16},
     }.items():

@@ -59,6 +59,7 @@ METHOD = Method(
     parameters=AdRefineParameters,
     run=run,
     models_light=True,
+    fits_light=("coherence",),
     shrinks_support=False,
     converged_estimate=True,
 )

@@ -86,13 +86,6 @@ class CdipParameters(Parameters):
         1, ge=0, description="pixels around the object that a start or a random field found; the field may use them"
     )
     imitation: int = Field(120, ge=1, description="steps in which a field learns the object that it starts with")
-    coherence_px: float | Literal["fit"] | None = Field(
-        None, description="width xi of exp(-r^2 / 2 xi^2) in pixels of the object; fit: found; not given: coherent"
-    )
-    background: float | Literal["fit"] | None = Field(
-        None, description="photons per pixel under the pattern; fit: found; not given: none"
-    )
-
     movie: MovieParameters = Field(
         MovieParameters(), description="what a movie takes beyond that; its iterations are passes over all frames"
     )
@@ -131,6 +124,8 @@ METHOD = Method(
     parameters=CdipParameters,
     run=run,
     run_stack=run_stack,
+    models_light=True,
+    fits_light=("coherence", "background"),
     shrinks_support=False,
     converged_estimate=True,
 )

@@ -82,7 +82,8 @@ class Coherence(Parameters):
 class Background(Parameters):
     """Photons that do not come from the object."""
 
-    photons: float = Field(0.0, ge=0, description="mean background per pixel, in photons")
+    photons: float = Field(0.0, ge=0, description="mean background per pixel, in photons, or where its fit starts")
+    fit: bool = Field(False, description="fit it anew for every start; `cdip` does")
 
 
 class Recipe(Parameters):
@@ -131,7 +132,13 @@ class Recipe(Parameters):
     @property
     def is_ideal(self) -> bool:
         """Coherent light and no background."""
-        return self.coherence.width_px is None and not self.coherence.fit and not self.background.photons
+        coherent = self.coherence.width_px is None and not self.coherence.fit
+        return coherent and not self.background.photons and not self.background.fit
+
+    @property
+    def fitted_light(self) -> tuple[str, ...]:
+        """What of the light is fitted: ``coherence``, ``background``."""
+        return ("coherence",) * self.coherence.fit + ("background",) * self.background.fit
 
     @property
     def name(self) -> str:

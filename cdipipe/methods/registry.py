@@ -69,6 +69,7 @@ class Method:
     uses_static_region : False for a method that reconstructs the static region as part of the object
     models_light : whether a step with ``run`` or ``run_stack`` takes partial coherence and background into account;
         a single update does so by itself
+    fits_light : what a step with ``run`` or ``run_stack`` can fit itself: ``coherence``, ``background``
     shrinks_support : whether shrink-wrap may run during this step
     converged_estimate : whether the iterate itself is an estimate, so that no closing ER block is wanted
     """
@@ -86,6 +87,7 @@ class Method:
     needs: tuple[str, ...] = ()
     uses_static_region: bool = True
     models_light: bool = False
+    fits_light: tuple[str, ...] = ()
     shrinks_support: bool = True
     converged_estimate: bool = False
 

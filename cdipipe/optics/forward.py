@@ -44,7 +44,7 @@ class ForwardModel:
         Known structure U beside the object, centred, on the scale of the photons.
     coherence_px : float or tuple of float, optional
         Gaussian Schell width xi on the object's pixels; one for each pattern of a stack where they differ.
-    background : float or (*grid) float32 tensor, centred
+    background : float, tuple of float (one per pattern), or (*grid) float32 tensor, centred
         Photons per pixel that do not come from the object.
     """
 
@@ -53,7 +53,7 @@ class ForwardModel:
     probe_modes: torch.Tensor | None = None
     static_region: torch.Tensor | None = None
     coherence_px: float | tuple[float, ...] | None = None
-    background: float | torch.Tensor = 0.0
+    background: float | tuple[float, ...] | torch.Tensor = 0.0
 
     @property
     def freedom(self) -> str:
@@ -74,8 +74,9 @@ class ForwardModel:
         model = self
         if self.static_region is not None and self.static_region.ndim > self.ndim:
             model = replace(model, static_region=self.static_region[index])
-        if isinstance(self.coherence_px, tuple):
-            model = replace(model, coherence_px=self.coherence_px[index])
+        for name in ("coherence_px", "background"):
+            if isinstance(getattr(self, name), tuple):
+                model = replace(model, **{name: getattr(self, name)[index]})
         return model
 
     def _arrays(self) -> dict[str, torch.Tensor]:
@@ -141,7 +142,7 @@ class ForwardModel:
             wide = self.coherence_px
             data["coherence_px"] = list(wide) if isinstance(wide, tuple) else wide
         if isinstance(self.background, torch.Tensor) or self.background:
-            data["background"] = self.background
+            data["background"] = list(self.background) if isinstance(self.background, tuple) else self.background
         return data | {name: array.cpu().numpy() for name, array in self._arrays().items()}
 
     @classmethod
@@ -162,10 +163,14 @@ class ForwardModel:
             for name, array in arrays.items()
         }
         width, background = data.get("coherence_px"), data.get("background", 0.0)
-        if isinstance(background, np.ndarray):
+        if isinstance(background, np.ndarray) and background.ndim > 1:
             background = torch.from_numpy(np.ascontiguousarray(background.real, dtype=np.float32))
-        width = tuple(width) if isinstance(width, list | tuple | np.ndarray) else width
+        width, background = (tuple(v) if _is_row(v) else v for v in (width, background))
         return cls(data.get("ndim", 2), "far_field", **arrays, coherence_px=width, background=background)
+
+
+def _is_row(value) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,8 @@ def test_coherence_and_background_are_found():
     from cdipipe.methods.cdip_parts.fit import Fit
 
     inside = fourier.to_corner(torch.from_numpy(np.abs(truth.object) > 0), 2)
-    fit = Fit(problem, centred_box((20, 20)), [torch.Generator().manual_seed(1)], CdipParameters(background="fit"),
-              inside[None])  # fmt: skip
+    fit = Fit(problem, centred_box((20, 20)), [torch.Generator().manual_seed(1)], CdipParameters(),
+              inside[None], ("background",))  # fmt: skip
     fit.imitate(fourier.to_corner(torch.from_numpy(truth.object.astype(np.complex64)), 2)[None], 60)
     fit.start_optimiser()
     for step in range(200):
@@ -167,7 +167,8 @@ def test_a_blurred_pattern_keeps_its_photons():
     problem = problem_of(polygon()[0])
     sharp = BoxModel(problem, centred_box((20, 20)), 1)
     block = torch.randn(1, 20, 20, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
-    blurred = BoxModel(problem, centred_box((20, 20)), 1, coherence_px=15.0, background=0.5)
+    problem.set_light(15.0, 0.5)
+    blurred = BoxModel(problem, centred_box((20, 20)), 1)
     predicted = blurred.intensity(block)
     assert predicted.sum() == pytest.approx(float(sharp.intensity(block).sum()) + 0.5 * 64**2, rel=1e-3)
     assert (predicted - 0.5).std() < sharp.intensity(block).std()
@@ -240,3 +241,21 @@ def test_a_lack_of_memory_says_what_to_lower(weak, monkeypatch):
     monkeypatch.setattr(Fit, "step", fail)
     with pytest.raises(InputError, match="lower box_px"):
         reconstruct(weak[0], recipe(start="random", iterations=5))
+
+
+def test_light_that_is_fitted_is_told_and_scored_with():
+    measurement, truth = polygon(photons=3e6, detector={"coherence_px": 12.0, "background_photons": 20.0})
+    settings = {"iterations": 150, "population": 2, "start": "guided"}
+    plain = reconstruct(measurement, recipe(**settings), seed=1)
+    light = {"coherence": {"fit": True}, "background": {"fit": True}}
+    result = reconstruct(measurement, recipe(**settings, **light), seed=1)
+    assert result.forward["coherence_px"] == pytest.approx(12.0, rel=0.25)
+    assert result.forward["background"] == pytest.approx(20.0, rel=0.3)
+    assert result.run_scores["r_factor"][0] < 0.8 * plain.run_scores["r_factor"][0]
+    found, before = (align_to(truth.object, r.object).correlation for r in (result, plain))
+    assert found > before
+
+
+def test_a_background_is_fitted_by_a_method_that_can(weak):
+    with pytest.raises(InputError, match=r"background\.fit: hio does not fit it"):
+        reconstruct(weak[0], recipe_from_mapping({"method": "hio", "background": {"fit": True}}))

@@ -39,7 +39,7 @@ def correlation(objects, measurement, truth):
 
 def fit(measurement, seed=0, start=None, **changes):
     parameters = CdipParameters(**{**QUICK, **changes})
-    return dynamic.run_movie(problems_of(measurement), start or Start(), parameters, None, seed, quiet())
+    return dynamic.run_movie(problems_of(measurement), start or Start(), parameters, recipe_from_mapping({"method": "cdip"}), seed, quiet())
 
 
 def quiet():

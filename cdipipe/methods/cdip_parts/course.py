@@ -25,19 +25,25 @@ def run_course(state, problem, parameters, recipe, watch):
         kinds = ("given",)
     with _explain_lack_of_memory(problem):
         found = [_fit_kind(kind, state, problem, parameters, recipe, watch) for kind in kinds]
-    objects, supports, scores = (torch.stack(parts) for parts in zip(*found, strict=True))
-    winner = scores.argmin(0)
+    objects, supports, scores, *light = zip(*found, strict=True)
+    winner = torch.stack(scores).argmin(0)
     starts = torch.arange(len(winner), device=winner.device)
-    state.exit_wave, state.support = objects[winner, starts], supports[winner, starts]
+
+    def of_winners(parts):
+        return torch.stack(parts)[winner, starts] if isinstance(parts[0], torch.Tensor) else parts[0]
+
+    state.exit_wave, state.support = of_winners(objects), of_winners(supports)
+    if recipe.fitted_light:
+        problem.set_light(*(of_winners(parts) for parts in light))
     return state
 
 
 def _fit_kind(kind, state, problem, parameters, recipe, watch):
-    """Fields that begin in one way, and the best of each start: objects and supports (B, *grid), scores (B,)."""
+    """Fields that begin in one way, and the best of each start: objects and supports (B, *grid), scores (B,), light."""
     starts = choose_starts(kind, state, problem, parameters, recipe, watch)
     known = None if starts.supports is None else starts.supports.any(0)
     box = find_box(problem, known, parameters.box_px, parameters.margin)
-    fit = fitting.Fit(problem, box, starts.generators(), parameters, starts.supports)
+    fit = fitting.Fit(problem, box, starts.generators(), parameters, starts.supports, recipe.fitted_light)
     fit.origin = torch.tensor(starts.origin)
     warm = starts.objects is not None
     if warm:
@@ -138,7 +144,7 @@ def _choose(fit, problem, parameters, count):
         mine = torch.nonzero(fit.origin == index).flatten().to(score.device)
         chosen.append(int(mine[score[mine].argmin()]))
     inside = None if fit.inside is None else fit.inside[chosen]
-    return objects[chosen], _support(problem, fit.box, inside, count), score[chosen]
+    return objects[chosen], _support(problem, fit.box, inside, count), score[chosen], *fit.model.light(chosen)
 
 
 def _lowest(r_factor, origin, count):

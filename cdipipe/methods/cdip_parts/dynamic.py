@@ -42,11 +42,14 @@ def run_movie(problems, start, parameters, recipe, seed, watch) -> StackResult:
     """See ``run_stack`` of ``cdipipe.methods.registry.Method``; one trace entry per pass over the frames."""
     box = find_movie_box(problems, start, parameters)
     try:
-        fit = MovieFit(problems, box, parameters, seed)
+        fit = MovieFit(problems, box, parameters, seed, recipe.fitted_light)
         if start.object is not None:
             fit.imitate(start.object, parameters.movie.imitation)
         trace = fit.run(watch, parameters.warm_rate if start.object is not None else 1.0)
         frames = fit.render_frames()
+        if recipe.fitted_light:
+            for problem in problems:
+                problem.set_light(*fit.model.light(slice(None)))
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, Stopped) or "memory" not in f"{type(error).__name__} {error}".lower():
             raise
@@ -107,9 +110,10 @@ class MovieFit:
     box : Box
     parameters : CdipParameters
     seed : int
+    fits : what is fitted of the light: ``coherence``, ``background``
     """
 
-    def __init__(self, problems, box, parameters, seed):
+    def __init__(self, problems, box, parameters, seed, fits=()):
         self.problems, self.parameters = problems, parameters
         first, movie = problems[0], parameters.movie
         self.times = frame_times(problems)
@@ -123,9 +127,7 @@ class MovieFit:
         settings |= {name: getattr(parameters, name) for name in ("hidden", "layers", "head", "omega")}
         span_s = (self.times[0], self.times[-1])
         self.movie = Movie(settings, box, first.shape, span_s, refractive, modulus, seed).to(first.device)
-        self.model = BoxModel(first, box, 1, refractive, modulus, parameters.coherence_px, parameters.background).to(
-            first.device
-        )
+        self.model = BoxModel(first, box, 1, refractive, modulus, fits).to(first.device)
         self.light = self._light()
 
     def _light(self) -> float:

@@ -49,9 +49,10 @@ class Fit:
     parameters : CdipParameters
     support : (seeds, *grid) bool in FFT order, optional
         Where each object may be; the whole box unless given.
+    fits : what is fitted of the light: ``coherence``, ``background``
     """
 
-    def __init__(self, problem, box, generators, parameters, support=None):
+    def __init__(self, problem, box, generators, parameters, support=None, fits=()):
         self.problem, self.box, self.parameters = problem, box, parameters
         depth = box.sides[2] if problem.ndim == 3 else parameters.depth
         self.field = PlaneField(
@@ -65,9 +66,7 @@ class Fit:
         ).to(problem.device)
         modulus = _expected_modulus(problem, box, support)
         refractive = parameters.output == "refractive"
-        self.model = BoxModel(
-            problem, box, len(generators), refractive, modulus, parameters.coherence_px, parameters.background
-        )
+        self.model = BoxModel(problem, box, len(generators), refractive, modulus, fits)
         index = tuple(i.to(problem.device) for i in box.index(problem.shape))
         self.inside = self.allowed = None if support is None else support[(slice(None), *index)]
         self.origin = torch.arange(len(generators))

@@ -18,6 +18,8 @@ from cdipipe.optics import coherence, fourier
 
 SOFTPLUS_AT_START = 1.4
 """1 / softplus(0): a field that has not learned anything yet gives the expected modulus."""
+LEAST_BACKGROUND = 1e-3
+"""A background that is fitted begins at this share of the mean count."""
 REFRACTIVE_SHIFT = 5.0
 """softplus(-5) = 0.007: at the start a refractive object hardly does anything to the beam."""
 
@@ -34,11 +36,11 @@ class BoxModel(nn.Module):
     refractive : bool
     modulus : float
         Modulus of the exit wave where the field gives one: sqrt(photons per pixel of the object).
-    coherence_px, background : float, ``"fit"`` or None
-        Gaussian Schell width xi and photons per pixel; ``fit`` starts at twice the box and at a thousandth of the mean.
+    fits : what is fitted of the light, ``coherence`` and ``background``
+        They start at the problem's; a background that it has not, at a thousandth of the mean.
     """
 
-    def __init__(self, problem, box, seeds, refractive=False, modulus=1.0, coherence_px=None, background=None):
+    def __init__(self, problem, box, seeds, refractive=False, modulus=1.0, fits=()):
         super().__init__()
         self.problem, self.box, self.refractive, self.modulus = problem, box, refractive, modulus
         self.ndim, self.shape = problem.ndim, problem.shape
@@ -48,9 +50,11 @@ class BoxModel(nn.Module):
         probes = problem.model.probe_modes
         self.probes = None if probes is None else fourier.to_corner(probes, self.ndim)[(slice(None), *self.index)]
         self.reference = self._reference()
-        self.log_coherence = _parameter(coherence_px, 2.0 * max(box.sides), seeds, problem.device)
-        mean = problem.photons / max(int(problem.measured.sum()), 1)
-        self.log_background = _parameter(background, 1e-3 * mean, seeds, problem.device)
+        width, background = (_first(value) for value in (problem.coherence_px, problem.background))
+        if "background" in fits:
+            background = max(background, LEAST_BACKGROUND * problem.photons / max(int(problem.measured.sum()), 1))
+        self.log_coherence = _parameter(width, seeds, "coherence" in fits, problem.device)
+        self.log_background = _parameter(background, seeds, "background" in fits, problem.device)
 
     def _reference(self):
         """Wavefront of all that is not in the box, or None: of a static region, and of the free beam."""
@@ -84,6 +88,13 @@ class BoxModel(nn.Module):
         if self.log_background is not None:
             photons = photons + self.log_background.exp().reshape(-1, *(1,) * self.ndim)
         return photons.clamp(min=0)
+
+    def light(self, chosen) -> tuple[torch.Tensor | None, torch.Tensor | float]:
+        """Coherence widths (B,) and backgrounds (B, 1, ...) of some seeds, as a problem takes them."""
+        width = None if self.log_coherence is None else self.log_coherence.detach().exp()[chosen]
+        if self.log_background is None:
+            return width, 0.0
+        return width, self.log_background.detach().exp()[chosen].reshape(-1, *(1,) * self.ndim)
 
     def wavefront(self, objects: torch.Tensor) -> torch.Tensor:
         """Wavefronts (seeds, [modes], *grid), FFT order."""
@@ -126,9 +137,13 @@ def _apply(matrix: torch.Tensor, array: torch.Tensor, axis: int) -> torch.Tensor
     return (array.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
 
 
-def _parameter(value, start, seeds, device):
+def _first(value):
+    """A number that all items of a batch begin with."""
+    return float(value.flatten()[0]) if isinstance(value, torch.Tensor) else value
+
+
+def _parameter(value, seeds, is_fitted, device):
     """The logarithm of a positive quantity for each seed: fixed, fitted, or absent."""
-    if value is None:
+    if not value:
         return None
-    logarithm = torch.full((seeds,), math.log(start if value == "fit" else value), device=device)
-    return nn.Parameter(logarithm, requires_grad=value == "fit")
+    return nn.Parameter(torch.full((seeds,), math.log(value), device=device), requires_grad=is_fitted)

@@ -101,7 +101,7 @@ class Problem:
 
     @property
     def background(self):
-        """Photons per pixel beside those of the object: a number, or (*grid) in FFT order."""
+        """Photons per pixel beside those of the object: a number, (*grid) in FFT order, or (B, 1, 1) for a batch."""
         return self._corner_model.background
 
     def with_coherence(self, width_px) -> Problem:
@@ -110,10 +110,25 @@ class Problem:
         other._corner_model = replace(self._corner_model, coherence_px=width_px)
         return other
 
+    def with_light_of_each(self, count: int) -> Problem:
+        """The same pattern for a batch whose items each have a coherence width, (B,), if there is one at all."""
+        width = self.coherence_px
+        return self.with_coherence(None if width is None else torch.full((count,), width, device=self.device))
+
     def of_item(self, index: int) -> Problem:
         """The problem as item ``index`` of a batch sees it."""
-        width = self.coherence_px
-        return self.with_coherence(width[index]) if isinstance(width, torch.Tensor) and width.ndim else self
+        width, background = self.coherence_px, self.background
+        one = isinstance(width, torch.Tensor) and width.ndim > 0
+        each = isinstance(background, torch.Tensor) and background.ndim > self.ndim
+        if not (one or each):
+            return self
+        other = self.with_coherence(width[index] if one else width)
+        other.set_light(other.coherence_px, background[index] if each else background)
+        return other
+
+    def set_light(self, coherence_px, background) -> None:
+        """Change coherence width and photons per pixel of the background: numbers, or (B,) and (B, 1, 1)."""
+        self._corner_model = replace(self._corner_model, coherence_px=coherence_px, background=background)
 
     def fit_coherence(self, estimate) -> None:
         """Fit the width of every item of this batch to its estimate (B, *grid); changes this problem."""

@@ -91,12 +91,17 @@ def reconstruct(
 
 
 def _forward(measurement, recipe, result) -> dict:
-    """The forward model as plain data; a fitted width is that of the best start, or one for each pattern."""
-    width = recipe.coherence.width_at_start(measurement.pattern_shape)
-    if width is not None and "coherence_px" in result.run_scores:
-        found = np.nan_to_num(result.run_scores["coherence_px"], nan=width)
-        width = tuple(found.tolist()) if measurement.stack in ("shots", "movie") else float(found[0])
-    return forward_model(measurement, recipe.use_static_region, width, recipe.background.photons).to_dict()
+    """The forward model as plain data; what was fitted is that of the best start, or one for each pattern."""
+
+    def found(name, before):
+        if before is None or name not in result.run_scores:
+            return before
+        values = np.nan_to_num(result.run_scores[name], nan=before)
+        return tuple(values.tolist()) if measurement.stack in ("shots", "movie") else float(values[0])
+
+    width = found("coherence_px", recipe.coherence.width_at_start(measurement.pattern_shape))
+    background = found("background_photons", recipe.background.photons)
+    return forward_model(measurement, recipe.use_static_region, width, background).to_dict()
 
 
 def _settle_static_region(recipe):

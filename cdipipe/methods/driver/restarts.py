@@ -142,19 +142,31 @@ def _run_batch(problem, recipe, seed, indices, initial, support, watch, support_
     state = State(
         torch.stack(waves), supports, trace, seeds=seeds, given=initial is not None, support_known=support_known
     )
-    if problem.coherence_px is not None:  # each start has its own width, and the batch its own problem
-        problem = problem.with_coherence(torch.full((len(waves),), problem.coherence_px, device=problem.device))
+    if not recipe.is_ideal:  # each start has its own light, and the batch its own problem
+        problem = problem.with_light_of_each(len(waves))
     estimate, state = run_recipe(state, problem, recipe, watch)
     scores = problem.scores(estimate)
     scores["seed"] = np.array(list(indices))
-    if problem.coherence_px is not None:
-        scores["coherence_px"] = problem.coherence_px.cpu().numpy().astype(np.float64)
+    scores |= light_scores(problem, recipe, len(waves))
     return (
         fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
         fourier.to_centre(state.support, problem.ndim).cpu().numpy(),
         trace.cpu().numpy(),
         scores,
     )
+
+
+def light_scores(problem, recipe, count: int) -> dict[str, np.ndarray]:
+    """Coherence width and background of a batch of ``count`` starts, where there is something to tell."""
+    found = {}
+    if problem.coherence_px is not None:
+        found["coherence_px"] = problem.coherence_px
+    if recipe.background.fit:
+        found["background_photons"] = problem.background
+    return {
+        name: torch.as_tensor(value, dtype=torch.float64).flatten().expand(count).cpu().numpy()
+        for name, value in found.items()
+    }
 
 
 def _best(parts, recipe, keep) -> Runs:

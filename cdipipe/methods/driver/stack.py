@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.methods.driver.restarts import Runs
+from cdipipe.methods.driver.restarts import Runs, light_scores
 from cdipipe.methods.registry import get_method
 from cdipipe.optics import fourier
 
@@ -81,8 +81,11 @@ def check_needs(measurement, recipe) -> None:
         "probe_modes": measurement.probe_modes is not None,
         "movie": measurement.stack == "movie",
     }
-    if recipe.coherence.fit and not any(get_method(name).update or name == "ad_refine" for name, _ in recipe.steps):
-        raise InputError(f"coherence.fit: {recipe.name} does not fit it; a step of er, hio, raar, dm or ad_refine does")
+    methods = [get_method(name) for name, _ in recipe.steps]
+    if recipe.coherence.fit and not any(m.update or "coherence" in m.fits_light for m in methods):
+        raise InputError(f"coherence.fit: {recipe.name} does not fit it; er, hio, raar, dm, ad_refine and cdip do")
+    if recipe.background.fit and not any("background" in m.fits_light for m in methods):
+        raise InputError(f"background.fit: {recipe.name} does not fit it; cdip does")
     for name, _ in recipe.steps:
         method = get_method(name)
         if not recipe.is_ideal and method.update is None and not method.models_light:
@@ -101,7 +104,7 @@ def run_joint(problems, start: Start, recipe, seed, watch) -> list[Runs]:
     result = get_method(name).run_stack(problems, start, parameters, recipe, seed, watch)
     trace = np.asarray(result.error_trace, np.float32)[None]
     return [
-        Runs(object_[None], support, trace, score_object(problem, object_))
+        Runs(object_[None], support, trace, score_object(problem, object_) | light_scores(problem, recipe, 1))
         for problem, object_, support in zip(problems, result.objects, result.supports, strict=True)
     ]
 
