@@ -1,0 +1,87 @@
+"""What a study costs and finds: wall time, processor hours, memory, disk and its tables.
+
+    python benchmarks/study.py config/papers/lodip.yaml --scale laptop --cores 2
+
+runs the study as `make run` does and writes benchmarks/results/study_NAME_SCALE.json. A study that is complete is not
+run again: with `--wall-s`, its time as noted elsewhere, the rest is collected from its folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import record
+
+from cdipipe.config import load_config
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(config: Path, cores: int) -> float:
+    """Run a study through the workflow; seconds that it took."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--configfile", str(config)]
+    subprocess.run([*command, "--workflow-profile", "workflow/profiles/local"], cwd=ROOT, check=True)
+    return time.monotonic() - began
+
+
+def costs(output: Path) -> dict:
+    """Sums over the jobs of a study, from what Snakemake noted beside each."""
+    jobs = [row for file in sorted((output / "benchmarks").glob("*.tsv")) for row in rows_of(file)]
+    per_rule: dict[str, float] = {}
+    for file in sorted((output / "benchmarks").glob("*.tsv")):
+        rule = file.stem.split(".")[-1]
+        per_rule[rule] = per_rule.get(rule, 0.0) + sum(float(row["cpu_time"]) for row in rows_of(file))
+    return {
+        "jobs": len(jobs),
+        "processor_hours": sum(float(row["cpu_time"]) for row in jobs) / 3600,
+        "processor_s_of_rule": per_rule,
+        "largest_memory_MiB": max(float(row["max_rss"]) for row in jobs),
+        "disk_MiB": sum(file.stat().st_size for file in output.rglob("*") if file.is_file()) / 2**20,
+    }
+
+
+def rows_of(file: Path) -> list[dict]:
+    """Rows of a table with a header, numbers that are missing as 0."""
+    with file.open() as text:
+        rows = csv.DictReader(text, delimiter="\t")
+        return [{key: "0" if value in ("-", "NA", "") else value for key, value in row.items()} for row in rows]
+
+
+def tables(output: Path) -> dict:
+    """Every table of the study: row -> column -> mean, spread and number of patterns."""
+    found: dict = {}
+    for file in sorted((output / "tables").glob("*.tsv")):
+        with file.open() as text:
+            for row in csv.DictReader(text, delimiter="\t"):
+                entry = {key: float(row[key]) for key in ("mean", "spread", "patterns") if row[key]}
+                found.setdefault(f"{file.stem}: {row['metric']}", {}).setdefault(row["row"], {})[row["column"]] = entry
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--scale")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--wall-s", type=float, help="do not run it: it is complete and took so long")
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    name = f"study_{arguments.config.stem}" + (f"_{arguments.scale}" if arguments.scale else "")
+    copy = ROOT / "results" / f"{name}.yaml"
+    command = ["cdipipe", "config", str(arguments.config), "-o", str(copy)]
+    copy.parent.mkdir(exist_ok=True)
+    subprocess.run([*command, *(["--scale", arguments.scale] if arguments.scale else [])], check=True)
+    wall = arguments.wall_s or run(copy, arguments.cores)
+    output = ROOT / load_config(copy).output
+    result = {"cores": arguments.cores, "wall_s": wall, "costs": costs(output), "tables": tables(output)}
+    print(record.write(name, result, arguments.output))
+
+
+if __name__ == "__main__":
+    main()
