@@ -56,9 +56,10 @@ def _gallery(config, name: str):
 
 
 def _row(config, entry, label: str, measurement: str, methods: list[str]):
-    import numpy as np
 
-    from cdipipe.io.cxi import read_reconstruction, read_truth
+    from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
+    from cdipipe.metrics.align import align_to
+    from cdipipe.metrics.evaluate import lay_over_truth
 
     place = Path(config.output) / measurement
     results = {
@@ -66,21 +67,25 @@ def _row(config, entry, label: str, measurement: str, methods: list[str]):
         for method in methods
         if (measurement, method) in config.pairs()
     }
-    if measurement in config.simulated():
-        truth = read_truth(place / "T.cxi")
-        first = _pick(truth.object, truth.stack, entry.sample), _pick(truth.support, truth.stack, entry.sample)
-    else:
-        best = next(iter(results.values()))
-        first = _pick(best.object, best.stack, entry.sample), _pick(best.support, best.stack, entry.sample)
+    known = measurement in config.simulated()
+    counts, truth = read_measurement(place / "M.cxi"), read_truth(place / "T.cxi") if known else None
+    first = truth if known else next(iter(results.values()))
+    sample = min(entry.sample, counts.pattern_count - 1)
+    shown, support = _pick(first.object, first.stack, sample), _pick(first.support, first.stack, sample)
     objects = {}
     for method, result in results.items():
-        fixed = "static_region" in result.forward
-        objects[method] = np.asarray(_pick(result.object, result.stack, entry.sample)), fixed
-    return label, *first, objects
+        if known:
+            objects[method] = _plane(lay_over_truth(result, counts, truth, sample))
+        else:
+            objects[method] = _plane(align_to(shown, _pick(result.object, result.stack, sample), scale=True).object)
+    return label, _plane(shown) if known else None, _plane(shown), _plane(support), objects
 
 
 def _pick(array, stack: str, sample: int):
-    """One pattern's plane: of a stack the chosen one, of a volume the middle."""
-    if stack in ("shots", "movie"):
-        return array[min(sample, len(array) - 1)]
+    """One pattern's array."""
+    return array[sample] if stack in ("shots", "movie") else array
+
+
+def _plane(array):
+    """The array of an image, the middle plane of a volume."""
     return array if array.ndim == 2 else array[len(array) // 2]

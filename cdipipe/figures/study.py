@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from cdipipe.figures.canvas import LINES, new_figure, show_image
 from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
 from cdipipe.figures.tables import COLUMNS, ranks
-from cdipipe.metrics.align import align_to
 from cdipipe.metrics.image import image_metrics
 from cdipipe.study_tables import Table
 
@@ -98,26 +97,26 @@ def gallery_figure(rows, methods: list[str], title: str, phase: bool = False) ->
 
     Parameters
     ----------
-    rows : list of (label, truth, truth's support, {method: (object, fixed)}); arrays (H, W), ``fixed`` says that the
-        object is in its place already (beside a known static region) and is not laid over the truth
+    rows : list of (label, truth or None, object that sets the scale, its support, {method: object})
+        Arrays (H, W), all objects laid over the truth, or over the first of them.
     methods : order of the columns
     """
-    figure, axes = new_figure(len(rows), len(methods) + 1, width=1.7, height=1.75)
-    for line, (label, truth, support, objects) in zip(axes, rows, strict=True):
+    known = any(truth is not None for _, truth, *_ in rows)
+    figure, axes = new_figure(len(rows), len(methods) + known, width=1.7, height=1.75)
+    for line, (label, truth, scale, support, objects) in zip(axes, rows, strict=True):
         box = crop_box(support, 0.1)
-        limit = float(np.abs(truth[box]).max()) or 1.0
-        _show(line[0], truth[box], limit, phase)
-        line[0].set_title("truth")
-        line[0].set_ylabel(label)
-        for axis, method in zip(line[1:], methods, strict=True):
-            axis.set(xticks=[], yticks=[])
+        limit = float(np.abs(scale[box]).max()) or 1.0
+        line[0].set(ylabel=label, xticks=[], yticks=[])
+        if truth is not None:
+            _show(line[0], truth[box], limit, phase)
+            line[0].set_title("truth")
+        for axis, method in zip(line[known:], methods, strict=True):
             if method not in objects:
-                axis.set_axis_off()
+                axis.set(xticks=[], yticks=[])
+                axis.spines[:].set_visible(False)
                 continue
-            values, fixed = objects[method]
-            laid = values if fixed else align_to(truth, values, scale=True).object
-            _show(axis, laid[box], limit, phase)
-            psnr = image_metrics(truth, support, laid).get("psnr_db")
+            _show(axis, objects[method][box], limit, phase)
+            psnr = None if truth is None else image_metrics(truth, support, objects[method]).get("psnr_db")
             axis.set_title(method + (f"\n{psnr:.1f} dB" if psnr is not None else ""), fontsize=8)
     figure.suptitle(title)
     return figure

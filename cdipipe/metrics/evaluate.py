@@ -102,6 +102,15 @@ def _evaluate_pattern(reconstruction, measurement, truth, index, model):
     return metrics, curves
 
 
+def lay_over_truth(reconstruction, measurement, truth, index: int = 0) -> np.ndarray:
+    """One pattern's object laid over its truth as every metric sees it: as far as the pattern leaves it open."""
+    pattern, is_stack = measurement.pattern(index), measurement.stack in ("shots", "movie")
+    object_, true_object = (item.object[index] if is_stack else item.object for item in (reconstruction, truth))
+    model = _forward_model(reconstruction, len(measurement.pattern_shape)).of_pattern(index)
+    static = _true_static(pattern, truth, index)
+    return _aligned(true_object if static is None else true_object + static, true_object, object_, model, pattern)
+
+
 def _true_static(pattern, truth, index):
     """The static structure beside the object: as the measurement knows it, or else as the truth does; or None."""
     if pattern.static_region is not None:

@@ -175,7 +175,7 @@ rule draw_gallery:
         mem_mb=4000,
         runtime=10,
     params:
-        code=code_digest("figures", "io", "metrics/align"),
+        code=code_digest("figures", "io", "metrics"),
     shell:
         "cdipipe table {input.study} {wildcards.gallery} -o {output} > {log} 2>&1"
 
