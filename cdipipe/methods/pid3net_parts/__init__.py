@@ -1,0 +1,1 @@
+"""Parts of PID3Net."""
