@@ -17,6 +17,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.methods.cdip_parts.box import Box, box_around, find_box
+from cdipipe.methods.cdip_parts.dynamic_optimiser import TimedAdam
 from cdipipe.methods.cdip_parts.dynamic_render import Movie
 from cdipipe.methods.cdip_parts.misfit import misfit, total_variation
 from cdipipe.methods.cdip_parts.model import BoxModel
@@ -27,8 +28,6 @@ from cdipipe.optics import fourier
 
 logger = logging.getLogger(__name__)
 
-BETAS = (0.9, 0.99)
-LAST_RATE = 0.02
 CHECK_EVERY = 5
 """Passes between copies of the field to go back to."""
 DIVERGED = 10.0
@@ -138,12 +137,9 @@ class MovieFit:
         return float(power[power > 0.01 * power.max()].mean().sqrt())
 
     def _optimiser(self, factor: float = 1.0):
-        planes = list(self.movie.field.planes)
-        layers = [*self.movie.field.weights, *self.movie.field.biases]
-        layers += [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        rates = (factor * self.parameters.plane_rate, factor * self.parameters.network_rate)
-        groups = [{"params": g, "lr": r, "first_lr": r} for g, r in zip((planes, layers), rates, strict=True)]
-        return torch.optim.Adam(groups, betas=BETAS, fused=True)
+        own = self.parameters
+        fitted = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        return TimedAdam(self.movie.field, fitted, factor * own.plane_rate, factor * own.network_rate)
 
     def _batches(self) -> list[torch.Tensor]:
         """One pass: all frames once, in random order."""
@@ -159,11 +155,11 @@ class MovieFit:
         power = wanted.abs().square().mean().clamp(min=1e-20)
         optimiser = self._optimiser()
         for done in range(passes):
-            _set_rates(optimiser, done / passes)
+            optimiser.set_progress(done / passes)
             for frames in self._batches():
                 target = wanted[frames].to(self.model.index[0].device)
                 loss = (self.movie.objects(self.times[frames]) - target).abs().square().mean() / power
-                _descend(optimiser, loss)
+                optimiser.descend(loss, self.movie.field_times(self.times[frames]))
 
     def _settled(self, objects: np.ndarray) -> torch.Tensor:
         """Objects in the box, freed from what a single pattern leaves open: phase, or place and twin as well."""
@@ -188,7 +184,7 @@ class MovieFit:
             loss = self.parameters.loss if done < closing else "poisson"
             if done == closing:
                 kept.score = math.inf
-            _set_rates(optimiser, done / total)
+            optimiser.set_progress(done / total)
             score, r_factor = self._pass(optimiser, loss)
             if not score < DIVERGED * kept.score:
                 logger.warning(
@@ -215,13 +211,22 @@ class MovieFit:
             objects = self.movie.objects(self.times[frames])
             predicted = self.model.intensity(objects)
             misfits = misfit(predicted, data, loss, measured).sum()
-            _descend(optimiser, misfits + self._variation(objects, frames))
+            optimiser.descend(misfits + self._variation(objects, frames), self._seen_times(frames))
             with torch.no_grad():
                 known = data.intensity.clamp(min=0).sqrt() * measured
                 difference += float((predicted.sqrt() * measured - known).abs().sum())
                 score += float(misfits)
             modulus, pixels = modulus + float(known.sum()), pixels + int(measured.sum())
         return score / max(pixels, 1), difference / max(modulus, 1e-30)
+
+    def _seen_times(self, frames):
+        """Times (F,) in [-1, 1] at which a step looks at the field."""
+        if self.parameters.movie.tv_time:
+            frames = torch.cat((frames, self._following(frames)))
+        return self.movie.field_times(self.times[frames])
+
+    def _following(self, frames):
+        return (frames + 1).clamp(max=len(self.problems) - 1)
 
     def _variation(self, objects, frames):
         """Total variation in space and, where asked for, between each frame and the next."""
@@ -231,8 +236,7 @@ class MovieFit:
         if parameters.tv:
             total = parameters.tv * scale * total_variation(objects - refractive, self.movie.modulus).sum()
         if parameters.movie.tv_time:
-            following = (frames + 1).clamp(max=len(self.problems) - 1)
-            change = self.movie.objects(self.times[following]) - objects
+            change = self.movie.objects(self.times[self._following(frames)]) - objects
             smooth = (1e-2 * self.movie.modulus) ** 2
             change = (torch.view_as_real(change).square().sum(-1) + smooth).sqrt().sum()
             total = total + parameters.movie.tv_time * scale * change
@@ -258,15 +262,3 @@ class _Kept:
 
     def __init__(self, score: float = math.inf, done: int = 0, state: dict | None = None):
         self.score, self.done, self.state = score, done, state
-
-
-def _set_rates(optimiser, progress: float) -> None:
-    factor = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
-    for group in optimiser.param_groups:
-        group["lr"] = group["first_lr"] * factor
-
-
-def _descend(optimiser, loss) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()

@@ -38,11 +38,14 @@ class Movie(nn.Module):
         self.span_s, self.refractive, self.modulus = tuple(map(float, span_s)), bool(refractive), float(modulus)
         self.field = MovieField(generator=torch.Generator().manual_seed(seed % 2**63), **self.settings)
 
+    def field_times(self, times_s: Tensor) -> Tensor:
+        """Times (F,) of the field, from -1 to 1, in double precision."""
+        first, last = self.span_s
+        return (times_s.double() - first) / max(last - first, 1e-30) * 2 - 1
+
     def objects(self, times_s: Tensor) -> Tensor:
         """Objects in the box, (F, *box) complex64, at times (F,) in seconds; differentiable."""
-        first, last = self.span_s
-        times = (times_s.double() - first) / max(last - first, 1e-30) * 2 - 1
-        one, two = self.field(times.to(self.field.biases[0])).unbind(-1)
+        one, two = self.field(self.field_times(times_s).to(self.field.biases[0])).unbind(-1)
         if self.refractive:
             thickness = nn.functional.softplus(torch.stack((one, two)) - REFRACTIVE_SHIFT).sum(-1)
             return torch.polar((-thickness[0]).exp(), -thickness[1])
