@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from cdipipe.errors import InputError
 from cdipipe.methods.registry import IterativeParameters, Method
 
-FRAMES_TRIED = 6
-"""An unknown static structure is estimated from so many of the brightest frames at most."""
+FRAMES_JOINED = 6
+"""An unknown static structure is first estimated from so many frames at most, spread over the movie."""
 
 
 class InSituParameters(IterativeParameters):
@@ -25,8 +25,8 @@ class InSituParameters(IterativeParameters):
         24,
         ge=0,
         le=1000,
-        description="an unknown content is first estimated from single frames, up to 6: short blocks from the best "
-        "so far, at most, for each of them; 0: random start",
+        description="an unknown content is first estimated from up to 6 frames together, as static_estimate does, with "
+        "so many short blocks from the best so far for each of its starts, at most; 0: random start",
     )
 
     @model_validator(mode="after")
@@ -71,23 +71,21 @@ def run_stack(problems, start, parameters, recipe, seed, watch):
 
 
 def _estimate_from_frames(problems, start, parameters, seed):
-    """The static structure as one frame has it, the first that is accepted: joint iterations leave no wrong place."""
+    """The static structure that some frames share: they differ in their samples, so a wrong place fits not them all."""
+    import numpy as np
+
     from cdipipe.methods.driver.stack import Start
     from cdipipe.methods.static_estimate import StaticEstimateParameters
     from cdipipe.methods.static_parts.estimate import estimate_static
 
-    settings = StaticEstimateParameters(beta=parameters.beta, hops=parameters.hops, tries=1)
-    brightest = sorted(range(len(problems)), key=lambda index: -problems[index].photons)
-    best = None
-    for index in brightest[:FRAMES_TRIED]:
-        support = start.support
-        if support is not None and support.ndim > problems[index].ndim:
-            support = support[index]
-        found = estimate_static([problems[index]], Start(support=support), settings, seed, lambda _r_factor: None)
-        best = found if best is None or found.ratio < best.ratio else best
-        if best.accepted:
-            break
-    return best.static
+    settings = StaticEstimateParameters(beta=parameters.beta, hops=parameters.hops, prior="none")
+    count = min(len(problems), FRAMES_JOINED)
+    chosen = np.linspace(0, len(problems) - 1, count).round().astype(int)
+    support = start.support
+    if support is not None and support.ndim > problems[0].ndim:
+        support = support[chosen]
+    some = [problems[index] for index in chosen]
+    return estimate_static(some, Start(support=support), settings, seed, lambda _r_factor: None).static
 
 
 def _known_static(problem, parameters):

@@ -6,6 +6,8 @@ result tells what was found.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from cdipipe.methods.registry import IterativeParameters, Method
@@ -38,6 +40,13 @@ class StaticEstimateParameters(IterativeParameters):
         description="accepted is a misfit, in units of that of noise alone, up to this much above 1 - 2 n / N of "
         "n real unknowns and N pixels",
     )
+
+    prior: Literal["none", "tv", "nlm", "block_matching", "learned", "mean"] = Field(
+        "learned",
+        description="denoiser whose image of the samples helps to tell them from the static structure, see "
+        "reference_lsq; none: counts alone",
+    )
+    prior_rounds: int = Field(2, ge=1, le=100, description="rounds of the denoiser and of the static structure")
 
     @model_validator(mode="after")
     def _block_fits(self):

@@ -33,6 +33,12 @@ def test_frames_are_found_with_the_static_region_known_or_not(known):
     assert evaluate(result, measurement, truth).metrics["psnr_db"] == pytest.approx(law, abs=1.2)
 
 
+def test_the_frames_together_find_the_static_structure_of_a_small_cell():
+    measurement, truth = movie("cell", frames=6, static_known=False)
+    law = 10 * np.log10(2 * truth.extra["incident_photons_per_sample_pixel"])
+    assert evaluate(solve(measurement), measurement, truth).metrics["psnr_db"] > law - 1.5
+
+
 def test_from_the_command_line(tmp_path, cli):
     made = ("-o", tmp_path / "m.cxi", "--truth", tmp_path / "t.cxi", "--set", "size=64", "--set", "frames=3")
     assert cli("simulate", "cell", *made, "--set", "static_known=false").code == 0
