@@ -37,9 +37,9 @@ class Pid3NetParameters(IterativeParameters):
     )
     count_threshold: float = Field(0.0, ge=0, description="counts up to this are taken for 0, photons per pixel")
     tv: float = Field(
-        0.2, ge=0, description="weight of the first output's variation, in units of the photon noise of a pixel"
+        1.0, ge=0, description="weight of the first output's variation, in units of the photon noise of a pixel"
     )
-    tv_refined: float = Field(0.2, ge=0, description="the same of the refined output")
+    tv_refined: float = Field(1.0, ge=0, description="the same of the refined output")
     rate: float = Field(1e-3, gt=0, description="learning rate of Adam; falls to a fifth along a cosine")
     weight_decay: float = Field(1e-5, ge=0, description="weight of the sum of the squared weights of all convolutions")
     illumination: float = Field(0.01, gt=0, lt=1, description="the object is 1 where the light is below this share")

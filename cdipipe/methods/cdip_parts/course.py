@@ -76,7 +76,7 @@ def _follow(fit, box, parameters, state, watch, warm) -> None:
     for step in range(total):
         sides = _sides(box, parameters, step / total) if anchored else box.sides
         loss = parameters.loss if step < closing and not warm else "poisson"
-        tv = _tv_weight(tv_start, parameters.tv, step / max(closing, 1))
+        tv = tv_weight(tv_start, parameters.tv, step / max(closing, 1))
         r_factor = fit.step(sides, loss, tv, step / total)
         state.record(_lowest(r_factor, fit.origin, len(state.seeds)))
         watch.tell(state)
@@ -99,7 +99,7 @@ def _follow(fit, box, parameters, state, watch, warm) -> None:
             _cull(fit, parameters.survivors)
 
 
-def _tv_weight(first, last, progress) -> float:
+def tv_weight(first, last, progress) -> float:
     """From strong to weak along a geometric series, then constant."""
     if not last or first <= last or progress >= 1:
         return last

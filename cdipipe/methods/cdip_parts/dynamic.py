@@ -17,6 +17,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.methods.cdip_parts.box import Box, box_around, find_box
+from cdipipe.methods.cdip_parts.course import tv_weight
 from cdipipe.methods.cdip_parts.dynamic_optimiser import TimedAdam
 from cdipipe.methods.cdip_parts.dynamic_render import Movie
 from cdipipe.methods.cdip_parts.misfit import misfit, total_variation
@@ -33,6 +34,8 @@ CHECK_EVERY = 5
 DIVERGED = 10.0
 BOX_FRAMES = 8
 """Frames, evenly spread, from which the box is found."""
+LEAST_MATTER = 0.9
+"""Quantile of the phases of a transmission that counts as that of the empty beam: matter delays."""
 FILLED = 0.55
 """Share of a box that an even object fills, for the first guess of its modulus."""
 
@@ -54,8 +57,8 @@ def run_movie(problems, start, parameters, recipe, seed, watch) -> StackResult:
             raise
         sides = " x ".join(map(str, box.sides))
         raise InputError(
-            f"cdip: out of memory with a box of {sides} pixels and {parameters.movie.frames_per_step} frames per step; "
-            "lower movie.frames_per_step, movie.channels, hidden or box_px"
+            f"cdip: out of memory with a box of {sides} pixels and movie.frames_per_step "
+            f"{parameters.movie.frames_per_step}; lower that, movie.channels, hidden or box_px"
         ) from error
     if parameters.movie.field_file:
         fit.movie.save(parameters.movie.field_file)
@@ -82,22 +85,11 @@ def find_movie_box(problems, start, parameters) -> Box:
 
 
 def frame_times(problems) -> torch.Tensor:
-    """Times of the frames in seconds, or their numbers where no times are known; (T,) float64.
-
-    Raises
-    ------
-    InputError   times that do not increase
-    """
+    """Times of the frames in seconds, or their numbers where no times are known; (T,) float64."""
     times = [getattr(problem, "time_s", None) for problem in problems]
     if any(value is None for value in times):
         return torch.arange(len(problems), dtype=torch.float64)
-    times = torch.tensor(times, dtype=torch.float64)
-    for index in torch.nonzero(~(times.diff() > 0)).flatten().tolist()[:1]:
-        later, before = float(times[index + 1]), float(times[index])
-        raise InputError(
-            f"frame_times_s must increase; frame {index + 1} is at {later:g} s, the one before at {before:g} s"
-        )
-    return times
+    return torch.tensor(times, dtype=torch.float64)
 
 
 class MovieFit:
@@ -127,7 +119,7 @@ class MovieFit:
         span_s = (self.times[0], self.times[-1])
         self.movie = Movie(settings, box, first.shape, span_s, refractive, modulus, seed).to(first.device)
         self.model = BoxModel(first, box, 1, refractive, modulus, fits).to(first.device)
-        self.light = self._light()
+        self.light, self.tv = self._light(), parameters.tv
 
     def _light(self) -> float:
         """sqrt(photons per pixel) of the beam where the object modulates one: puts TV in units of the photon noise."""
@@ -137,9 +129,10 @@ class MovieFit:
         return float(power[power > 0.01 * power.max()].mean().sqrt())
 
     def _optimiser(self, factor: float = 1.0):
-        own = self.parameters
+        own = self.parameters.movie
         fitted = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        return TimedAdam(self.movie.field, fitted, factor * own.plane_rate, factor * own.network_rate)
+        rates = (factor * rate for rate in (own.plane_rate, own.network_rate, own.time_rate))
+        return TimedAdam(self.movie.field, fitted, *rates)
 
     def _batches(self) -> list[torch.Tensor]:
         """One pass: all frames once, in random order."""
@@ -170,32 +163,33 @@ class MovieFit:
                 settled[index] = align_to(settled[index - 1], settled[index], scale=False).object
             elif freedom == "phase":
                 light = self.problems[index].model.probe_modes.abs().square().sum(0).cpu().numpy()
-                mean = (settled[index] * light).sum()
-                settled[index] *= np.conj(mean) / max(abs(mean), 1e-30)
+                settled[index] *= _background(settled[index], light, self.movie.refractive)
         corner = fourier.to_corner(torch.from_numpy(settled), 2)
         return corner[(slice(None), *(index.cpu() for index in self.model.index))]
 
     def run(self, watch, rate_factor: float = 1.0) -> np.ndarray:
         """All passes; the R-factor of each, (passes,) float32, shorter if the fit diverged."""
-        total = self.parameters.iterations
-        closing = total - round(self.parameters.closing * total)
+        parameters, total = self.parameters, self.parameters.iterations
+        closing = total - round(parameters.closing * total)
         optimiser, trace, kept = self._optimiser(rate_factor), [], _Kept()
         for done in range(total):
-            loss = self.parameters.loss if done < closing else "poisson"
+            loss = parameters.loss if done < closing else "poisson"
             if done == closing:
                 kept.score = math.inf
             optimiser.set_progress(done / total)
+            self.tv = tv_weight(parameters.movie.tv_start, parameters.tv, done / max(closing, 1))
             score, r_factor = self._pass(optimiser, loss)
             if not score < DIVERGED * kept.score:
                 logger.warning(
-                    "cdip: the fit diverged in pass %d of %d; the field of pass %d is kept, try a lower plane_rate",
+                    "cdip: the fit diverged in pass %d of %d; the field of pass %d is kept, lower movie.time_rate",
                     done + 1, total, kept.done,
                 )  # fmt: skip
                 break
             trace.append(r_factor)
             if done % CHECK_EVERY == 0 and score < kept.score:
                 kept = _Kept(score, done + 1, {name: value.clone() for name, value in self.movie.state_dict().items()})
-            watch.tell(SimpleNamespace(done=done + 1))
+            for _ in range(parameters.planned // total):  # single patterns may take several kinds of starts
+                watch.tell(SimpleNamespace(done=done + 1))
         else:
             return np.array(trace, np.float32)
         if kept.state is not None:
@@ -230,16 +224,16 @@ class MovieFit:
 
     def _variation(self, objects, frames):
         """Total variation in space and, where asked for, between each frame and the next."""
-        parameters, refractive = self.parameters, float(self.movie.refractive)
+        refractive, tv_time = float(self.movie.refractive), self.parameters.movie.tv_time
         scale = self.light if self.movie.refractive else 1.0
         total = objects.new_zeros((), dtype=torch.float32)
-        if parameters.tv:
-            total = parameters.tv * scale * total_variation(objects - refractive, self.movie.modulus).sum()
-        if parameters.movie.tv_time:
+        if self.tv:
+            total = self.tv * scale * total_variation(objects - refractive, self.movie.modulus).sum()
+        if tv_time:
             change = self.movie.objects(self.times[self._following(frames)]) - objects
             smooth = (1e-2 * self.movie.modulus) ** 2
             change = (torch.view_as_real(change).square().sum(-1) + smooth).sqrt().sum()
-            total = total + parameters.movie.tv_time * scale * change
+            total = total + tv_time * scale * change
         return total
 
     def render_frames(self) -> np.ndarray:
@@ -255,6 +249,16 @@ def _is_refractive(parameters, problem) -> bool:
     if parameters.movie.output is not None:
         return parameters.movie.output == "refractive"
     return parameters.output == "refractive" or problem.model.probe_modes is not None
+
+
+def _background(object_, light, refractive: bool) -> complex:
+    """What turns an object's mean phase to zero; of a transmission the phase of where there is least matter."""
+    mean = (object_ * light).sum()
+    turn = np.conj(mean) / max(abs(mean), 1e-30)
+    if not refractive:
+        return turn
+    lit = light > 0.1 * light.max()
+    return turn * np.exp(-1j * np.quantile(np.angle(object_ * turn)[lit], LEAST_MATTER))
 
 
 class _Kept:

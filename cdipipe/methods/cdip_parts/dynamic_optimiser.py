@@ -25,12 +25,13 @@ class TimedAdam:
     ----------
     field : MovieField
     others : parameters that every step moves, at the rate of the layers
-    plane_rate, network_rate : learning rates of the planes and of the layers
+    plane_rate, network_rate : learning rates of the planes without time and of the layers, which every step moves
+    time_rate : learning rate of the planes with time; each of their cells moves once in a pass over the movie
     """
 
-    def __init__(self, field, others, plane_rate: float, network_rate: float):
+    def __init__(self, field, others, plane_rate: float, network_rate: float, time_rate: float):
         *_, self.cells = field.cells
-        self.timed, self.plane_rate, self.factor = list(field.planes[3:]), plane_rate, 1.0
+        self.timed, self.time_rate, self.factor = list(field.planes[3:]), time_rate, 1.0
         rates = ((list(field.planes[:3]), plane_rate), ([*field.weights, *field.biases, *others], network_rate))
         groups = [{"params": group, "lr": rate, "first_lr": rate} for group, rate in rates]
         self.always = torch.optim.Adam(groups, betas=BETAS, fused=True)
@@ -63,7 +64,7 @@ class TimedAdam:
             square = second[:, cells].lerp_(gradient.square(), 1 - BETAS[1])
             first[:, cells], second[:, cells] = mean, square
             step = (mean / decay_one) / ((square / decay_two).sqrt_() + TINY)
-            plane[:, cells] -= self.plane_rate * self.factor * step
+            plane[:, cells] -= self.time_rate * self.factor * step
 
 
 def touched_cells(times: Tensor, cells: int) -> Tensor:

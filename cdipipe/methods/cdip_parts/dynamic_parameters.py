@@ -20,7 +20,15 @@ class MovieParameters(Parameters):
     depth: int = Field(1, ge=1, le=64, description="cells along z that are summed to the exit wave")
     time_cells: float = Field(1.0, gt=0, le=4, description="cells of the planes along time, per frame")
     frames_per_step: int = Field(
-        4, ge=1, le=4096, description="frames of a step, drawn at random; memory grows with it"
+        1, ge=1, le=4096, description="frames of a step, drawn at random; memory grows with it"
+    )
+    plane_rate: float = Field(5e-3, gt=0, description="learning rate of the planes that all frames share")
+    network_rate: float = Field(2e-3, gt=0, description="learning rate of the layers, which all frames share")
+    time_rate: float = Field(
+        0.1, gt=0, description="learning rate of the planes with time, whose cells move only when their frame is drawn"
+    )
+    tv_start: float = Field(
+        20.0, ge=0, description="weight of total variation in the first pass, in the units of tv, if that is more"
     )
     tv_time: float = Field(
         0.0, ge=0, description="weight of the total variation from frame to frame, in the units of tv"
