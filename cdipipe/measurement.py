@@ -74,7 +74,7 @@ class Measurement:
     object_support : (H, W) bool, optional; (N, H, W) where it differs between shots
         Support of the object (of the sample alone beside a static region) that was known before the experiment.
     frame_times_s : (T,) float64, optional
-        When each frame of a movie was taken.
+        When each frame of a movie was taken; increasing.
     provenance : dict
         How the file came to be; written into every file.
     """
@@ -114,6 +114,12 @@ class Measurement:
         times = self.frame_times_s
         if times is not None and times.shape != (self.pattern_count,):
             raise InputError(f"frame_times_s has shape {times.shape}; there are {self.pattern_count} frames")
+        if times is not None and not (np.diff(times) > 0).all():
+            late = int(np.argmin(np.diff(times) > 0)) + 1
+            raise InputError(
+                f"frame_times_s must increase; frame {late} is at {times[late]:g} s, the one before at "
+                f"{times[late - 1]:g} s"
+            )
 
     def _check_apart(self):
         shared = int((self.object_support & self.known_static_support).sum())
