@@ -1,0 +1,213 @@
+"""CDIP on movies, beside multi-frame PIE and PID3Net on the same frames.
+
+    python benchmarks/dynamic.py particles   Brownian gold spheres, four probe modes, 3e7 photons per frame
+    python benchmarks/dynamic.py chart       the moving star chart, five probe modes: speeds
+    python benchmarks/dynamic.py open        as `particles`, with spheres that leave the field and others that enter
+    python benchmarks/dynamic.py jumps       as `particles`, with spheres that jump
+    python benchmarks/dynamic.py siemens     measured single shots of a Siemens star through a known probe, put in order
+                                             along a short path (needs CDIPIPE_DATA_DIR)
+    python benchmarks/dynamic.py growth      bytes of the field and its optimiser, and the time of a step, against the
+                                             number of frames and the size of the array
+
+Seconds are those of the processor; run it with OMP_NUM_THREADS=1. Each case and method is one entry of
+benchmarks/results/dynamic.json and replaces the entry of its name only. With --keep the objects go to FOLDER, from
+which benchmarks/dynamic_figures.py draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import record
+
+from cdipipe.measurement import Measurement
+from cdipipe.methods.driver.reconstruct import reconstruct
+from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.metrics.dynamics import judge_movie
+from cdipipe.simulate.exposure import simulate
+from cdipipe.simulate.registry import get_scene
+
+SEED = 11
+METHODS = {
+    "cdip": {"method": "cdip", "iterations": 150, "loss": "poisson"},
+    "mf_pie": {"method": "mf_pie", "iterations": 60},
+    "mf_pie_single": {"method": "mf_pie", "iterations": 60, "neighbours": 0},
+    "mf_pie_smooth": {"method": "mf_pie", "iterations": 60, "neighbours": 0, "tv_space": 1e-2},
+    "pid3net": {"method": "pid3net", "iterations": 20, "rate": 3e-3, "batch": 1, "refinement": "gradient",
+                "refinement_steps": 10},
+}  # fmt: skip
+PARTICLES = {"illumination": "probe", "photons": 3e7}
+SCENES = {
+    "particles": ("particles", PARTICLES),
+    "chart": ("test_chart", {"photons": 3e7}),
+    "open": ("particles", {**PARTICLES, "boundary": "open", "particle_count": 20}),
+    "jumps": ("particles", {**PARTICLES, "jump_probability": 0.01}),
+}
+NEAR = 1
+"""Frames to either side of an event that count as being at it."""
+
+
+def simulated(case: str, frames: int, size: int):
+    """Measurement and truth of a case."""
+    name, settings = SCENES[case]
+    scene = get_scene(name)
+    return simulate(scene, scene.parameters(size=size, frames=frames, **settings), SEED)
+
+
+def run(mapping: dict, measurement, seed: int = 0):
+    """The reconstruction and seconds of the processor."""
+    began = time.process_time()
+    result = reconstruct(measurement, recipe_from_mapping(mapping), seed=seed)
+    return result, time.process_time() - began
+
+
+def judge(result, measurement, truth) -> dict:
+    """Everything that a movie's frames say, as plain data."""
+    pixel = measurement.geometry.object_pixel_m(measurement.pattern_shape[-1])
+    true_object = None if truth is None else truth.object
+    metrics, curves = judge_movie(result.object, measurement.probe_modes, true_object, measurement.frame_times_s, pixel)
+    found = {name: float(value) for name, value in metrics.items()}
+    found["r_factor"] = float(np.mean(result.run_scores["r_factor"]))
+    for name in ("movie_speed_lag1", "movie_speed_lag10"):
+        if name in curves:
+            quartiles = np.quantile(curves[name], (0.25, 0.5, 0.75))
+            found[f"{name[6:]}_quartiles_m_per_s"] = [float(q) for q in quartiles]
+    if "movie_correlation" in curves:
+        found["lowest_correlation"] = float(curves["movie_correlation"].min())
+        found |= at_events(curves["movie_correlation"], truth)
+    return found
+
+
+def at_events(correlation: np.ndarray, truth) -> dict:
+    """Mean correlation of the frames at jumps or entries, and of all others; nothing where there are none."""
+    happened = np.zeros(len(correlation), bool)
+    jumped = truth.extra.get("jumped")
+    if jumped is not None:
+        happened[1:] |= jumped.any(1)
+    if truth.extra.get("boundary") == "open":
+        inside = (np.abs(truth.extra["positions_m"]) < truth.extra["box_m"] / 3.2).all(-1)
+        happened[1:] |= (inside[1:] != inside[:-1]).any(1)
+    at = np.convolve(happened, np.ones(2 * NEAR + 1), "same") > 0
+    if not at.any() or at.all():
+        return {}
+    return {"events": int(happened.sum()), "correlation_at_events": float(correlation[at].mean()),
+            "correlation_elsewhere": float(correlation[~at].mean())}  # fmt: skip
+
+
+def siemens(frames: int) -> Measurement:
+    """Frames of the measured scan, each nearest to the one before among those not taken yet."""
+    path = Path(os.environ["CDIPIPE_DATA_DIR"]) / "tike_siemens_star" / "siemens-star-small.npz.bz2"
+    with bz2.open(path) as file:
+        data = np.load(file)
+        counts, probe, places = data["data"][0], data["probe"].reshape(1, 128, 128), data["scan"][0]
+    middle = int(np.argmin(np.linalg.norm(places - places.mean(0), axis=1)))
+    order, left = [middle], set(range(len(places))) - {middle}
+    while len(order) < frames:
+        nearest = min(left, key=lambda index: float(np.linalg.norm(places[index] - places[order[-1]])))
+        order.append(nearest)
+        left.remove(nearest)
+    counts = np.fft.fftshift(counts[order], (-2, -1)).astype(np.float32)
+    measured = np.ones(counts.shape[1:], bool)
+    steps = np.linalg.norm(np.diff(places[order], axis=0), axis=1)
+    note = {"scan_order": [int(i) for i in order], "steps_px": [float(s) for s in steps]}
+    return Measurement(counts, measured, "movie", probe_modes=probe.astype(np.complex64), provenance=note)
+
+
+def compare(case: str, arguments) -> None:
+    """All wanted methods on one case; each is written as soon as it is there."""
+    if case == "siemens":
+        measurement, truth = siemens(arguments.frames), None
+    else:
+        measurement, truth = simulated(case, arguments.frames, arguments.size)
+    for name in arguments.methods:
+        mapping = METHODS[name] | json.loads(arguments.set or "{}")
+        result, seconds = run(mapping, measurement, arguments.seed)
+        entry = {"frames": arguments.frames, "size": measurement.pattern_shape[-1], "seed": arguments.seed}
+        entry |= {"settings": mapping, "processor_seconds": seconds, "load": os.getloadavg()[0]}
+        entry |= judge(result, measurement, truth)
+        put(f"{case}/{arguments.label or name}", entry, arguments.output)
+        if arguments.keep:
+            keep(arguments.keep / f"{case}_{arguments.label or name}.npz", result, measurement, truth)
+
+
+def keep(path: Path, result, measurement, truth) -> None:
+    """What the figures need, cut to where the light is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lit = np.abs(measurement.probe_modes).max(0) > 1e-3 * np.abs(measurement.probe_modes).max()
+    rows, columns = (np.nonzero(lit.any(axis))[0] for axis in (1, 0))
+    box = (slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    arrays = {"object": result.object[box], "probe_modes": measurement.probe_modes[box]}
+    if truth is not None:
+        arrays["truth"] = truth.object[box]
+        arrays |= {name: truth.extra[name] for name in ("positions_m", "jumped") if name in truth.extra}
+    if measurement.frame_times_s is not None:
+        arrays["times_s"] = measurement.frame_times_s
+        arrays["pixel_m"] = measurement.geometry.object_pixel_m(measurement.pattern_shape[-1])
+    np.savez_compressed(path, **arrays)
+
+
+def growth(arguments) -> None:
+    """What a fit holds and what a step and a rendered frame cost, against frames and size."""
+    from cdipipe.methods.cdip import CdipParameters
+    from cdipipe.methods.cdip_parts.dynamic import MovieFit, find_movie_box
+    from cdipipe.methods.driver.problem import Problem
+    from cdipipe.methods.driver.stack import Start
+
+    rows = []
+    for frames, size in ((12, 128), (24, 128), (48, 128), (24, 64), (12, 256)):
+        measurement, _ = simulated("particles", frames, size)
+        problems = [Problem(measurement.pattern(i), "support", (-1.6, 1.6)) for i in range(frames)]
+        parameters = CdipParameters()
+        box = find_movie_box(problems, Start(), parameters)
+        fit = MovieFit(problems, box, parameters, 0, ())
+        optimiser = fit._optimiser()
+        fit._pass(optimiser, "poisson")
+        began = time.process_time()
+        fit._pass(optimiser, "poisson")
+        visit = (time.process_time() - began) / frames
+        began = time.process_time()
+        fit.render_frames()
+        rendered = (time.process_time() - began) / frames
+        numbers = sum(weight.numel() for weight in fit.movie.field.parameters())
+        rows.append({"frames": frames, "size": size, "box": list(box.sides), "field_and_optimiser_bytes": 12 * numbers,
+                     "movie_of_pixels_and_optimiser_bytes": 24 * frames * size**2,
+                     "visit_ms": 1e3 * visit, "render_ms": 1e3 * rendered})  # fmt: skip
+        print(rows[-1], flush=True)
+    put("growth", {"rows": rows, "load": os.getloadavg()[0]}, arguments.output)
+
+
+def put(name: str, entry: dict, output: Path | None) -> None:
+    """Write one entry, the others as they are."""
+    path = output or record.RESULTS / "dynamic.json"
+    entries = {}
+    if path.exists():
+        entries = {key: value for key, value in json.loads(path.read_text()).items() if isinstance(value, dict)}
+        entries.pop("machine", None)
+    entry["commit"] = record.machine()["commit"]
+    print(name, {key: value for key, value in entry.items() if key != "settings"}, flush=True)
+    record.write("dynamic", entries | {name: entry}, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=[*SCENES, "siemens", "growth"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["cdip", "mf_pie", "pid3net"])
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--seed", type=int, default=0, help="of the reconstruction")
+    parser.add_argument("--set", help="parameters over those of the method, as JSON")
+    parser.add_argument("--label", help="name of the entry instead of the method's")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the objects there, for figures")
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    growth(arguments) if arguments.what == "growth" else compare(arguments.what, arguments)
+
+
+if __name__ == "__main__":
+    main()
