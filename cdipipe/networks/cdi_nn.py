@@ -25,14 +25,24 @@ class CdiNnNetwork(NetworkSettings):
         description="a batch norm after each convolution but the last (not in the paper): learns faster; not given: "
         "with heads complex",
     )
+    corrector: tuple[int, ...] = Field(
+        (),
+        max_length=6,
+        description="channels of each level of a second network that corrects the object with the help of its Fourier "
+        "projection (complex heads only, not in the paper), such as (16, 32, 64); (): none",
+    )
     input_gain: float = Field(1500.0, gt=0, description="largest value of the input, whatever the photons")
 
     @model_validator(mode="after")
     def _halves(self):
         if self.size % 2 ** len(self.widths):
             raise ValueError(f"size {self.size} cannot be halved {len(self.widths)} times, once per level of widths")
-        if min(self.widths) < 1:
-            raise ValueError(f"widths {self.widths}: each level needs at least 1 channel")
+        if min(self.widths + self.corrector) < 1:
+            raise ValueError(f"widths {self.widths}, corrector {self.corrector}: each level needs at least 1 channel")
+        if self.corrector and self.heads != "complex":
+            raise ValueError("a corrector needs heads 'complex'")
+        if self.size % 2 ** max(len(self.corrector) - 1, 0):
+            raise ValueError(f"size {self.size} cannot be halved {len(self.corrector) - 1} times, as corrector asks")
         return self
 
     @property
@@ -56,9 +66,14 @@ class CdiNnSettings(TrainingSettings):
         "labels with sum S (phi - mean) r^2 >= 0 (default of shape_phase); none: as drawn",
     )
     physics_weight: float = Field(0.2, ge=0, description="weight of the R-factor of the predicted object's pattern")
+    learns: Literal["all", "corrector"] = Field(
+        "all", description="corrector: the first network keeps the weights that start_from gave it"
+    )
 
     @model_validator(mode="after")
     def _twin_fits(self):
+        if self.learns == "corrector" and not self.network.corrector:
+            raise ValueError("learns 'corrector' needs network.corrector, such as [16, 32, 64]")
         if self.network.heads == "shape_phase" and self.twin == "either":
             raise ValueError("twin 'either' needs network.heads 'complex'; take 'rule' for shape_phase")
         return self
@@ -70,8 +85,10 @@ class CdiNnSettings(TrainingSettings):
 
 def build(settings: CdiNnNetwork):
     """The module, with fresh weights from torch's generator."""
-    from cdipipe.networks.cdi_nn_model import RealImaginary, ShapePhase
+    from cdipipe.networks.cdi_nn_model import Corrected, RealImaginary, ShapePhase
 
+    if settings.corrector:
+        return Corrected(settings.widths, settings.has_norms, settings.corrector)
     return (RealImaginary if settings.heads == "complex" else ShapePhase)(settings.widths, settings.has_norms)
 
 
@@ -126,7 +143,7 @@ def shape_phase_loss(module, batch, settings: CdiNnSettings):
 
 def stages(settings: CdiNnSettings) -> tuple[Stage, ...]:
     loss = complex_loss if settings.network.heads == "complex" else shape_phase_loss
-    return (Stage("all", loss),)
+    return (Stage("all", loss) if settings.learns == "all" else Stage("corrector", loss, ("corrector",)),)
 
 
 def apply(module, settings, intensity, measured):

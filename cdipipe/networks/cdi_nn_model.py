@@ -1,7 +1,8 @@
 """The modules of CDI NN: from the modulus of a 32 x 32 pattern to an object, by convolutions alone.
 
 The paper has two networks of one structure, one for the shape and one for the phase; our own variant has one network
-with the real and the imaginary part as its outputs, half the work, and no need to fix the global phase.
+with the real and the imaginary part as its outputs, half the work, and no need to fix the global phase. On request a
+second, smaller network corrects that object where it disagrees with the measured pattern.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import math
 
 import torch
 from torch import nn
+
+from cdipipe.optics import fourier
 
 SHAPE_CUT = 0.1
 """The paper's threshold on the predicted shape: below it there is no object."""
@@ -64,6 +67,79 @@ class RealImaginary(nn.Module):
         """(B, H, W) complex64."""
         outputs = outputs.float()
         return torch.complex(outputs[:, 0], outputs[:, 1])
+
+
+class Corrector(nn.Module):
+    """Encoder and decoder with skip connections from (B, 4, H, W) to a correction (B, 2, H, W), at first zero.
+
+    Skips help here, unlike in the network before: what comes in is already an object.
+    """
+
+    def __init__(self, widths: tuple[int, ...]):
+        super().__init__()
+        self.down, self.up, channels = nn.ModuleList(), nn.ModuleList(), 4
+        for width in widths:
+            self.down.append(nn.Sequential(*convolution(channels, width, True), *convolution(width, width, True)))
+            channels = width
+        for width in reversed(widths[:-1]):
+            self.up.append(nn.Sequential(*convolution(channels + width, width, True)))
+            channels = width
+        self.last = nn.Conv2d(channels, 2, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        finer = []
+        for index, level in enumerate(self.down):
+            x = level(nn.functional.max_pool2d(x, 2) if index else x)
+            finer.append(x)
+        finer.pop()
+        for level in self.up:
+            x = level(torch.cat([nn.functional.interpolate(x, scale_factor=2), finer.pop()], 1))
+        return self.last(x)
+
+    def fold(self) -> None:
+        for levels in (self.down, self.up):
+            for index, level in enumerate(levels):
+                levels[index] = fold_norms(level)
+
+
+class Corrected(RealImaginary):
+    """One network, its object's Fourier projection, and a second network that corrects the mean of both.
+
+    The projection has the object's phases and the measured modulus in Fourier space. Before any training of the second
+    network the mean alone is already nearer to the truth than the first network's object.
+    """
+
+    def __init__(self, widths: tuple[int, ...], batch_norm: bool, corrector_widths: tuple[int, ...]):
+        super().__init__(widths, batch_norm)
+        self.corrector = Corrector(corrector_widths)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = self.layers(inputs).float()
+        projected = project_outputs(outputs, inputs[:, 0].float())
+        return (outputs + projected) / 2 + self.corrector(torch.cat([outputs, projected], 1))
+
+    def train(self, mode: bool = True):
+        """Where only the corrector learns, the first network's batch norms keep their statistics."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.layers.parameters()):
+            self.layers.eval()
+        return self
+
+    def fold(self) -> None:
+        super().fold()
+        self.corrector.fold()
+
+
+def project_outputs(outputs: torch.Tensor, modulus: torch.Tensor) -> torch.Tensor:
+    """(B, 2, H, W) real and imaginary part with the modulus (B, H, W) in Fourier space, scaled to fit theirs best."""
+    wavefronts = fourier.forward(torch.complex(outputs[:, 0], outputs[:, 1]))
+    lengths = wavefronts.abs().clamp(min=1e-12)
+    power = modulus.square().sum((1, 2), keepdim=True).clamp(min=1e-12)
+    scale = (lengths * modulus).sum((1, 2), keepdim=True) / power
+    projected = fourier.inverse(wavefronts * (modulus * scale / lengths))
+    return torch.stack([projected.real, projected.imag], 1)
 
 
 class ShapePhase(nn.Module):

@@ -6,6 +6,7 @@ at any moment goes on from its last checkpoint with the same bits as one that ne
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.io.corpus_read import Corpus
-from cdipipe.networks.checkpoint import Checkpoint
+from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
 from cdipipe.networks.predictor import best_layout, usual_peaks
 from cdipipe.networks.registry import Network, Stage
 from cdipipe.progress import Progress, progress
@@ -26,6 +27,7 @@ from cdipipe.training.noise import draw_noise
 from cdipipe.training.run_folder import RunFolder, code_of_training
 from cdipipe.training.settings import TrainingSettings
 
+logger = logging.getLogger("cdipipe")
 LOOKED_AT = 512
 """Patterns from which a checkpoint learns what is usual."""
 
@@ -129,7 +131,7 @@ class _Training:
         self.at = Position(**resume.training["position"]) if resume else Position()
         self.optimiser_state = resume.training["optimiser"] if resume else None
         self.folder = RunFolder(Path(folder), list(resume.training["rows"]) if resume else [])
-        self.module = resume.build() if resume else network.build(settings.network)
+        self.module = resume.build() if resume else build_module(network, settings)
         self.module.to(fabric.device, memory_format=best_layout(self.module))
         self.stages = network.stages(settings)
         samples, kept = split_corpus(corpus, settings.validation_share)
@@ -308,6 +310,24 @@ class _Silent(Progress):
     def __enter__(self):
         self.last_line = math.inf
         return self
+
+
+def build_module(network: Network, settings: TrainingSettings) -> torch.nn.Module:
+    """The module with weights from torch's generator, or, where ``start_from`` has them, those of a checkpoint.
+
+    Raises
+    ------
+    InputError   the checkpoint is none of this network, or none of its weights fits
+    """
+    module = network.build(settings.network)
+    if settings.start_from is not None:
+        found, mine = read_checkpoint(settings.start_from, network.name).weights, module.state_dict()
+        fitting = {name: tensor for name, tensor in found.items() if name in mine and mine[name].shape == tensor.shape}
+        if not fitting:
+            raise InputError(f"{settings.start_from}: none of its weights fits the network that the settings ask for")
+        logger.info("%d of %d tensors from %s", len(fitting), len(mine), settings.start_from)
+        module.load_state_dict(fitting, strict=False)
+    return module
 
 
 def _choose_parameters(module: torch.nn.Module, stage: Stage) -> list[tuple[str, torch.nn.Parameter]]:

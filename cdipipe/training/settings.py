@@ -58,6 +58,10 @@ class TrainingSettings(BaseModel):
     noise_share: float = Field(1.0, ge=0, le=1, description="photons: share of the patterns that get noise")
     validation_share: float = Field(0.1, ge=0, le=0.5, description="share of the corpus, its end, kept for validation")
     checkpoint_steps: int = Field(0, ge=0, description="steps between checkpoints within an epoch; 0: at its end only")
+    start_from: str | None = Field(
+        None,
+        description="checkpoint whose weights are taken where names and shapes are the same; not given: none",
+    )
     workers: int = Field(0, ge=0, le=256, description="processes that draw fresh samples; 0: none beside")
 
     @model_validator(mode="after")

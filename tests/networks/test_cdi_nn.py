@@ -9,6 +9,7 @@ from cdipipe.io.corpus import Plan
 from cdipipe.networks import cdi_nn
 from cdipipe.networks.cdi_nn import CdiNnNetwork, CdiNnSettings
 from cdipipe.networks.cdi_nn_model import fold_norms
+from cdipipe.optics import fourier
 from cdipipe.settings import validate
 from cdipipe.simulate.batches import draw_batch
 from cdipipe.simulate.registry import get_scene
@@ -30,6 +31,7 @@ def arrays():
         ({"batch_norm": False}, 720_610),
         ({"heads": "shape_phase"}, 1_440_642),
         ({"widths": [16, 32, 64], "batch_norm": False}, 180_594),
+        ({"corrector": [16, 32, 64]}, 722_402 + 107_666),
     ],
     ids=str,
 )
@@ -101,9 +103,48 @@ def test_folded_batch_norms_change_nothing():
     assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in fold_norms(module.layers))
 
 
+def test_a_corrector_begins_with_the_mean_of_object_and_projection_and_can_learn_alone(arrays):
+    asked = {"network": {"widths": [4, 8], "corrector": [4, 8]}, "learns": "corrector"}
+    settings = validate(CdiNnSettings, asked, "test")
+    torch.manual_seed(0)
+    module = cdi_nn.build(settings.network).eval()
+    inputs = cdi_nn.prepare(arrays, settings, torch.Generator())["inputs"]
+    with torch.no_grad():
+        first, whole = module.layers(inputs), module(inputs)
+        projected = 2 * whole - first
+        modulus = fourier.forward(torch.complex(projected[:, 0], projected[:, 1])).abs()
+    shares = [a.flatten(1) / a.flatten(1).norm(dim=1, keepdim=True) for a in (modulus, inputs[:, 0])]
+    torch.testing.assert_close(*shares, rtol=1e-3, atol=1e-5)
+    (stage,) = cdi_nn.stages(settings)
+    moving = [p.requires_grad_(name.startswith(stage.parts)) for name, p in module.named_parameters()]
+    before = module.layers[1].running_mean.clone()
+    module.train()
+    loss, _ = stage.loss(module, cdi_nn.prepare(arrays, settings, torch.Generator()), settings)
+    loss.backward()
+    assert torch.equal(before, module.layers[1].running_mean)
+    assert {p.grad is not None for p in moving if not p.requires_grad} == {False}
+    assert module.corrector.last.weight.grad.abs().max() > 0
+
+
+def test_a_folded_corrector_changes_nothing():
+    torch.manual_seed(0)
+    module = cdi_nn.build(CdiNnNetwork(widths=(4, 8), corrector=(4, 8, 8)))
+    torch.nn.init.normal_(module.corrector.last.weight)
+    inputs = torch.rand(4, 1, 32, 32)
+    module(10 * inputs + 3)
+    module.eval()
+    with torch.no_grad():
+        before = module(inputs)
+        module.fold()
+        torch.testing.assert_close(module(inputs), before, rtol=1e-3, atol=1e-4)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in module.modules())
+
+
 @pytest.mark.parametrize(
     "settings, part",
     [
+        ({"network": {"heads": "shape_phase", "corrector": [4]}}, "a corrector needs heads 'complex'"),
+        ({"learns": "corrector"}, "needs network.corrector"),
         ({"network": {"size": 36}}, "cannot be halved 3 times"),
         ({"network": {"heads": "shape_phase"}, "twin": "either"}, "take 'rule'"),
         ({"photons": [0, 10]}, "expected a range"),

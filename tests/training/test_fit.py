@@ -226,3 +226,15 @@ def test_two_processes_take_the_steps_of_one(cli, folder, tmp_path):
         [row["samples"] for row in curve(two)] == [row["samples"] for row in curve(one)] == ["80", "160", "240", "320"]
     )
     assert float(curve(one)[-1]["train_loss"]) == pytest.approx(float(curve(two)[-1]["train_loss"]), rel=1e-3)
+
+
+def test_a_training_can_start_from_the_weights_of_another(folder, tmp_path):
+    train(folder, tmp_path / "first", epochs=1)
+    first = tmp_path / "first" / "best.pt"
+    asked = {"network": SMALL["network"] | {"corrector": [4]}, "learns": "corrector", "start_from": str(first)}
+    train(folder, tmp_path / "second", epochs=1, **asked)
+    before, after = weights(first), weights(tmp_path / "second" / "best.pt")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert after["corrector.last.weight"].abs().max() > 0
+    with pytest.raises(InputError, match="none of its weights fits"):
+        train(folder, tmp_path / "third", epochs=1, network={"widths": [5]}, start_from=str(first))
