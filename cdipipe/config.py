@@ -17,6 +17,7 @@ from cdipipe.config_entries import (
     AverageOptions,
     CorpusEntry,
     Count,
+    DistributionEntry,
     GalleryEntry,
     MeasurementEntry,
     Name,
@@ -33,6 +34,8 @@ from cdipipe.settings import load_yaml, merge, unknown_name, validate
 
 if TYPE_CHECKING:
     from cdipipe.methods.recipe import Recipe
+
+Figured = TableEntry | GalleryEntry | DistributionEntry
 
 
 class Config(Section):
@@ -58,6 +61,7 @@ class Config(Section):
     average: AverageOptions | None = None
     tables: dict[Name, TableEntry] = Field({})
     galleries: dict[Name, GalleryEntry] = Field({})
+    distributions: dict[Name, DistributionEntry] = Field({})
     scale: Name | None = None
     """which of ``scales`` is laid over the rest"""
     scales: dict[Name, dict[str, Any]] = Field({})
@@ -69,8 +73,9 @@ class Config(Section):
             for name in names:
                 if name not in known:
                     raise unknown_name(kind[:-1], name, known, where)
-        for name in set(self.tables) & set(self.galleries):
-            raise ValueError(f"galleries.{name}: a table has this name already")
+        for kind, others in (("galleries", self.tables), ("distributions", self.tables | self.galleries)):
+            for name in set(getattr(self, kind)) & set(others):
+                raise ValueError(f"{kind}.{name}: another figure has this name already")
         if self.average and not self.keep_runs:
             raise ValueError("average: needs the runs, which keep_runs: false throws away")
         return self
@@ -88,28 +93,24 @@ class Config(Section):
         for name, gallery in self.galleries.items():
             found += [(f"galleries.{name}.rows", "measurements", list(gallery.rows.values()))]
             found += [(f"galleries.{name}.methods", "methods", gallery.methods or [])]
+        for name, entry in self.distributions.items():
+            found += [(f"distributions.{name}.{k}", k, getattr(entry, k) or []) for k in ("measurements", "methods")]
         return found
 
-    def rows_of(self, entry: TableEntry | GalleryEntry) -> list[str]:
-        """Methods of a table or gallery that run on at least one of its measurements, in the order of the file."""
-        if isinstance(entry, GalleryEntry):
-            members = set(entry.rows.values())
-        else:
-            members = {member for heading in entry.columns for member in entry.members(heading)}
+    def rows_of(self, entry: Figured) -> list[str]:
+        """Methods of a figure that run on at least one of its measurements, in the order of the file."""
+        members = set(_members(entry))
         used = {method for measurement, method in self.pairs() if measurement in members}
         return [method for method in entry.methods or self.methods if method in used]
 
-    def drawn(self) -> dict[str, TableEntry | GalleryEntry]:
-        """Tables and galleries that have at least one reconstruction to show."""
-        return {name: entry for name, entry in (self.tables | self.galleries).items() if self.pairs_of(entry)}
+    def drawn(self) -> dict[str, Figured]:
+        """Tables, galleries and distributions that have at least one reconstruction to show."""
+        entries = self.tables | self.galleries | self.distributions
+        return {name: entry for name, entry in entries.items() if self.pairs_of(entry)}
 
-    def pairs_of(self, entry: TableEntry | GalleryEntry) -> list[tuple[str, str]]:
-        """(measurement, method) of every reconstruction that a table or gallery shows."""
-        if isinstance(entry, GalleryEntry):
-            members = list(entry.rows.values())
-        else:
-            members = [member for heading in entry.columns for member in entry.members(heading)]
-        rows = self.rows_of(entry)
+    def pairs_of(self, entry: Figured) -> list[tuple[str, str]]:
+        """(measurement, method) of every reconstruction that a figure shows."""
+        members, rows = _members(entry), self.rows_of(entry)
         return [pair for pair in self.pairs() if pair[0] in members and pair[1] in rows]
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -185,6 +186,15 @@ class Config(Section):
         """File of the network of this study that a method uses."""
         network = self.network_of(method)
         return None if network is None else f"{self.output}/{network}/best.pt"
+
+
+def _members(entry: Figured) -> list[str]:
+    """Measurements that a figure shows."""
+    if isinstance(entry, GalleryEntry):
+        return list(entry.rows.values())
+    if isinstance(entry, DistributionEntry):
+        return entry.measurements
+    return [member for heading in entry.columns for member in entry.members(heading)]
 
 
 def at_scale(mapping: Any, where: str, scale: str | None = None) -> Any:

@@ -201,6 +201,20 @@ class GalleryEntry(Section):
     """the phase instead of the amplitude"""
 
 
+class DistributionEntry(Section):
+    """One metric of every pattern as histograms, with the best and worst objects, and tests between the methods."""
+
+    metric: str
+    measurements: list[Name] = Field(min_length=1)
+    """taken together"""
+    title: str = ""
+    methods: list[Name] | None = None
+    shown: Count = 5
+    """of the first method: how many of the best and of the worst objects are drawn"""
+    phase: bool = False
+    """the phase instead of the amplitude"""
+
+
 def set_options(settings: Mapping[str, Any]) -> list[str]:
     """``--set=key=value`` for every parameter of a scene."""
     return [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]

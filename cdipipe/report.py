@@ -55,9 +55,11 @@ def write_html(study: Config, source: Path) -> str:
 
 
 def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]:
-    """A table or gallery of the study."""
+    """A table, gallery or distribution of the study."""
     if name in study.galleries:
         caption = f"{title}."
+    elif name in study.distributions:
+        caption = f"{title}; of every pattern, two-sided tests between the methods."
     else:
         caption = f"{title}; mean ± standard deviation over the patterns"
         caption += ", grey: as printed in the paper." if study.tables[name].printed else "."

@@ -12,11 +12,11 @@ from cdipipe.errors import InputError
 
 def command(
     study: Annotated[Path, typer.Argument(help="configuration of the study, .yaml; results lie in its output folder")],
-    name: Annotated[str, typer.Argument(help="an entry of its tables or galleries")],
+    name: Annotated[str, typer.Argument(help="an entry of its tables, galleries or distributions")],
     output: Annotated[Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf")],
-    values: Annotated[Path | None, typer.Option(help="values of a table to write, .tsv")] = None,
+    values: Annotated[Path | None, typer.Option(help="values of a table or distribution to write, .tsv")] = None,
 ) -> None:
-    """Draw one of a study's tables (with curves, where it has an axis) or galleries."""
+    """Draw one of a study's tables (with curves, where it has an axis), galleries or distributions."""
     from cdipipe.config import load_config
     from cdipipe.figures import canvas
     from cdipipe.io.atomic import atomic_path
@@ -34,12 +34,15 @@ def command(
         from cdipipe.figures.study import table_figure
 
         table = fill_table(config, name)
-        figure = table_figure(table)
-        if values is not None:
-            with atomic_path(values) as part:
-                part.write_text(write_tsv(table), encoding="utf-8")
+        figure, text = table_figure(table), write_tsv(table)
+    elif name in config.distributions:
+        figure, text = _distribution(config, name)
     else:
-        raise unknown_name("table or gallery", name, [*config.tables, *config.galleries], str(study))
+        known = [*config.tables, *config.galleries, *config.distributions]
+        raise unknown_name("table, gallery or distribution", name, known, str(study))
+    if values is not None:
+        with atomic_path(values) as part:
+            part.write_text(text, encoding="utf-8")
     canvas.save_figure(figure, output, collect()["command"])
 
 
@@ -79,6 +82,31 @@ def _row(config, entry, label: str, measurement: str, methods: list[str]):
         else:
             objects[method] = _plane(align_to(shown, _pick(result.object, result.stack, sample), scale=True).object)
     return label, _plane(shown) if known else None, _plane(shown), _plane(support), objects
+
+
+def _distribution(config, name: str):
+    """Figure and text of a distribution."""
+    from cdipipe.figures.distributions import best_and_worst, distribution_figure
+    from cdipipe.study_distributions import fill_distribution, write_distribution
+
+    entry, found = config.distributions[name], fill_distribution(config, name)
+    first, values = next(iter(found.values.items()))
+    shown = []
+    for numbers in best_and_worst(found, entry.shown):
+        places = [(float(values[number]), *found.places[number]) for number in numbers]
+        shown.append([(value, *_pair(config, measurement, first, index)) for value, measurement, index in places])
+    return distribution_figure(found, *shown, entry.phase), write_distribution(found)
+
+
+def _pair(config, measurement: str, method: str, index: int):
+    """Truth (or None), its support, and the object of one pattern."""
+    from cdipipe.io.cxi import read_reconstruction, read_truth
+
+    place = Path(config.output) / measurement
+    result = read_reconstruction(place / method / config.result_name())
+    truth = read_truth(place / "T.cxi") if measurement in config.simulated() else None
+    support = _pick((truth or result).support, result.stack, index)
+    return truth and _pick(truth.object, truth.stack, index), support, _pick(result.object, result.stack, index)
 
 
 def _pick(array, stack: str, sample: int):

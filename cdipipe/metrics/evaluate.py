@@ -29,7 +29,8 @@ class Evaluation:
         ``radial_measured``, ``radial_predicted`` (mean photons per pixel) and ``radial_pixels``; with truth ``frc``
         (``fsc`` of a volume), its ``_half_bit``, ``_one_bit`` and ``_threshold``; with runs ``prtf``, its ``_smooth``
         (3 rings, what the resolution is read from), ``_phase``, ``_threshold`` and ``_floor``. Every group has its
-        ``_frequency`` in cycles per object pixel. Thresholds and floor are single numbers.
+        ``_frequency`` in cycles per object pixel. Thresholds and floor are single numbers. Of a stack also
+        ``pattern_NAME``, each metric of each pattern.
     """
 
     metrics: dict[str, float | str]
@@ -69,6 +70,8 @@ def evaluate(
     is_stack = measurement.stack in ("shots", "movie")
     metrics = statistics.summarise(rows) | {"patterns": len(rows)} if is_stack else rows[0]
     joined = {name: _mean_of_valid([curve[name] for curve in curves]) for name in curves[0]}
+    if is_stack:
+        joined |= statistics.by_pattern(rows)
     if reconstruction.runs is not None and not is_stack and len(reconstruction.runs) > 1:
         more, more_curves = _judge_runs(reconstruction, measurement, model)
         metrics, joined = metrics | more, joined | more_curves

@@ -180,6 +180,38 @@ rule draw_gallery:
         "cdipipe table {input.study} {wildcards.gallery} -o {output} > {log} 2>&1"
 
 
+rule draw_distribution:
+    input:
+        study=STUDY_FILE,
+        found=lambda wildcards: [
+            f"{OUT}/{measurement}/{method}/{name}"
+            for measurement, method in STUDY.pairs_of(STUDY.distributions[wildcards.distribution])
+            for name in ("metrics.json", "curves.npz", os.path.basename(RESULT))
+        ],
+    output:
+        figure=report(
+            f"{OUT}/tables/{{distribution}}.png",
+            caption="../report/distribution.rst",
+            category="Tables",
+            labels={"figure": "{distribution}"},
+        ),
+        values=f"{OUT}/tables/{{distribution}}.tsv",
+    log:
+        f"{OUT}/logs/distribution.{{distribution}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/distribution.{{distribution}}.tsv"
+    wildcard_constraints:
+        distribution=any_of(STUDY.distributions),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        code=code_digest("figures", "io", "metrics", "study_distributions"),
+    shell:
+        "cdipipe table {input.study} {wildcards.distribution} --values {output.values} -o {output.figure} > {log} 2>&1"
+
+
 rule plot_metrics:
     input:
         results("metrics.json"),
