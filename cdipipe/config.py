@@ -182,6 +182,10 @@ class Config(Section):
         named = {parameters.get("checkpoint") for parameters in [self.methods[method], *inner]}
         return next((name for name in self.networks if name in named), None)
 
+    def seen_by(self, network: str) -> str | None:
+        """The first measurement that a method with this network of the study takes."""
+        return next((m for m, method in self.pairs() if self.network_of(method) == network), None)
+
     def checkpoint(self, method: str) -> str | None:
         """File of the network of this study that a method uses."""
         network = self.network_of(method)

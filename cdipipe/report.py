@@ -51,6 +51,10 @@ def write_html(study: Config, source: Path) -> str:
         overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
         measurements=measurements,
         corpora=[_corpus(study, folder, name) for name in study.corpora],
+        networks=[_network(study, folder, name) for name in study.networks],
+        trainings=_picture(folder / "tables" / "trainings.png", "All trainings: loss on samples kept aside.")
+        if len(study.networks) > 1
+        else None,
     )
 
 
@@ -87,6 +91,19 @@ def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "settings": _flat(entry.set),
         "numbers": numbers,
         "sheet": _picture(folder / name / "contact.png", "Intensity, amplitude and phase of some samples."),
+    }
+
+
+def _network(study: Config, folder: Path, name: str) -> dict[str, Any]:
+    """Pictures of a training."""
+    entry, place = study.networks[name], folder / name
+    layers = "What each convolution makes of a pattern: the channels that vary most, each on its own scale."
+    return {
+        "name": name,
+        "summary": f"{entry.network}, trained on {entry.corpus}",
+        "settings": _flat(entry.set),
+        "curve": _picture(place / "curve.png", "Loss, and its parts, on samples kept aside; dotted: while training."),
+        "activations": _picture(place / "activations.png", layers) if study.seen_by(name) else None,
     }
 
 

@@ -9,13 +9,14 @@ import typer
 
 from cdipipe.errors import InputError
 
-GENERIC_NAMES = ("R", "mean", "metrics")
+GENERIC_NAMES = ("R", "mean", "metrics", "curve")
 """File names of the workflow, which say less than the folders they lie in."""
 
 
 def command(
     files: Annotated[
-        list[Path], typer.Argument(help="one measurement, one or more reconstructions, or metrics.json files")
+        list[Path],
+        typer.Argument(help="one measurement, reconstructions, metrics.json or curve.tsv files, or a checkpoint"),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf; of a movie also .gif or .webp")
@@ -30,7 +31,7 @@ def command(
         typer.Option(help="second figure: error traces, resolution, runs; of several objects their resolution"),
     ] = None,
 ) -> None:
-    """Draw a pattern, an object, several objects side by side, or a table of metrics."""
+    """Draw a pattern, an object, several objects side by side, a table of metrics, or what a training did."""
     from cdipipe.figures import canvas, movie
     from cdipipe.provenance import collect
 
@@ -63,6 +64,12 @@ def _main_figure(files: list[Path], measurement: Path | None, truth: Path | None
 
     if all(path.suffix == ".json" for path in files):
         return figures.metrics_figure([(label_of(path, 2), read_metrics(path)) for path in files])
+    if all(path.suffix == ".tsv" for path in files):
+        from cdipipe.figures.training import training_figure
+
+        return training_figure([(label_of(path), read_training(path)) for path in files])
+    if len(files) == 1 and files[0].suffix == ".pt":
+        return _activations(files[0], measurement)
     if len(files) == 1 and _kind(files[0]) == "measurement":
         return figures.pattern_figure(read_measurement(files[0]))
     true_object = read_truth(truth) if truth is not None else None
@@ -76,6 +83,18 @@ def _main_figure(files: list[Path], measurement: Path | None, truth: Path | None
         )
     beside = read_measurement(measurement) if measurement is not None else None
     return figures.object_figure(results[0], beside, true_object)
+
+
+def _activations(checkpoint: Path, measurement: Path | None):
+    from cdipipe.figures.training import activation_figure
+    from cdipipe.io.cxi import read_measurement
+    from cdipipe.networks.activations import activations
+    from cdipipe.networks.checkpoint import read_checkpoint
+
+    if measurement is None:
+        raise InputError(f"{checkpoint}: activation maps need a pattern; give --measurement M.cxi")
+    found, pattern = read_checkpoint(checkpoint), read_measurement(measurement)
+    return activation_figure(activations(found, pattern), pattern.pattern(0).intensity, found.network.name)
 
 
 def _diagnostics(files: list[Path], curves: list[Path] | None):
@@ -117,6 +136,19 @@ def read_metrics(path: Path) -> dict:
     if not isinstance(metrics, dict):
         raise InputError(f"{path}: expected a mapping of metrics; got {type(metrics).__name__}")
     return metrics
+
+
+def read_training(path: Path) -> dict:
+    """Columns of a training's curve.tsv by name; InputError if it is something else."""
+    import numpy as np
+
+    try:
+        names, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+        numbers = {n: np.array([float(v or "nan") for v in c]) for n, c in columns.items() if n != "stage"}
+        return {"stage": list(columns["stage"]), **numbers, "train_loss": numbers["train_loss"]}
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: not a training's curve; expected the curve.tsv of `cdipipe train`") from error
 
 
 def read_curves(path: Path) -> dict:

@@ -274,7 +274,11 @@ rule write_report:
             f"{OUT}/{pair[0]}/{pair[1]}/movie.gif" for pair in STUDY.pairs() if STUDY.measurements[pair[0]].is_movie
         ],
         corpora=[f"{OUT}/{corpus}/{name}" for corpus in STUDY.corpora for name in ("corpus.json", "contact.png")],
-        networks=[f"{OUT}/{network}/{name}" for network in STUDY.networks for name in ("best.pt", "curve.tsv")],
+        networks=[
+            f"{OUT}/{network}/{name}" for network in STUDY.networks for name in ("best.pt", "curve.tsv", "curve.png")
+        ],
+        activations=[f"{OUT}/{network}/activations.png" for network in STUDY.networks if STUDY.seen_by(network)],
+        trainings=[f"{OUT}/tables/trainings.png"] if len(STUDY.networks) > 1 else [],
         exports=[
             f"{OUT}/{measurement}/{method}/object.{kind}"
             for measurement, method in STUDY.pairs()

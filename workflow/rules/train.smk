@@ -24,3 +24,71 @@ rule train_network:
         "cdipipe train {params.options} --corpus {params.corpus} -o {params.folder} --device {params.device} "
         "--resume --rebuild > {log} 2>&1 && "
         "cp {params.folder}/best.pt {output.checkpoint} && cp {params.folder}/curve.tsv {output.curve}"
+
+
+rule plot_trainings:
+    input:
+        [f"{OUT}/{network}/curve.tsv" for network in STUDY.networks],
+    output:
+        report(f"{OUT}/tables/trainings.png", caption="../report/trainings.rst", category="Networks"),
+    log:
+        f"{OUT}/logs/trainings.log",
+    benchmark:
+        f"{OUT}/benchmarks/trainings.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("figures", "cli/plot"),
+    shell:
+        "cdipipe plot {input} -o {output} > {log} 2>&1"
+
+
+rule plot_training:
+    input:
+        f"{OUT}/{{network}}/curve.tsv",
+    output:
+        report(
+            f"{OUT}/{{network}}/curve.png",
+            caption="../report/trainings.rst",
+            category="Networks",
+            labels={"network": "{network}", "figure": "training"},
+        ),
+    log:
+        f"{OUT}/logs/{{network}}.curve.log",
+    benchmark:
+        f"{OUT}/benchmarks/{{network}}.curve.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("figures", "cli/plot"),
+    shell:
+        "cdipipe plot {input} -o {output} > {log} 2>&1"
+
+
+rule plot_activations:
+    input:
+        checkpoint=f"{OUT}/{{network}}/best.pt",
+        measurement=lambda wildcards: f"{OUT}/{STUDY.seen_by(wildcards.network)}/M.cxi",
+    output:
+        report(
+            f"{OUT}/{{network}}/activations.png",
+            caption="../report/activations.rst",
+            category="Networks",
+            labels={"network": "{network}", "figure": "activation maps"},
+        ),
+    log:
+        f"{OUT}/logs/{{network}}.activations.log",
+    benchmark:
+        f"{OUT}/benchmarks/{{network}}.activations.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        code=code_digest("figures", "networks", "cli/plot"),
+    shell:
+        "cdipipe plot {input.checkpoint} --measurement {input.measurement} -o {output} > {log} 2>&1"
