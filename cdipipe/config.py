@@ -182,6 +182,11 @@ class Config(Section):
         named = {parameters.get("checkpoint") for parameters in [self.methods[method], *inner]}
         return next((name for name in self.networks if name in named), None)
 
+    def trained(self) -> list[str]:
+        """Names of the networks that a reconstruction uses; all of them where none uses any."""
+        used = {self.network_of(method) for _, method in self.pairs()} - {None}
+        return [name for name in self.networks if not used or name in used]
+
     def seen_by(self, network: str) -> str | None:
         """The first measurement that a method with this network of the study takes."""
         return next((m for m, method in self.pairs() if self.network_of(method) == network), None)

@@ -51,9 +51,9 @@ def write_html(study: Config, source: Path) -> str:
         overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
         measurements=measurements,
         corpora=[_corpus(study, folder, name) for name in study.corpora],
-        networks=[_network(study, folder, name) for name in study.networks],
+        networks=[_network(study, folder, name) for name in study.trained()],
         trainings=_picture(folder / "tables" / "trainings.png", "All trainings: loss on samples kept aside.")
-        if len(study.networks) > 1
+        if len(study.trained()) > 1
         else None,
     )
 

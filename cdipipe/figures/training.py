@@ -12,6 +12,8 @@ from cdipipe.figures.canvas import LINES, new_figure, show_image
 
 CHANNELS = 8
 """Of each layer those that vary most are drawn."""
+MOST_LAYERS = 16
+"""Of deeper networks that many layers, evenly spread, are drawn."""
 
 
 def training_figure(named: list[tuple[str, Mapping[str, np.ndarray]]]) -> Figure:
@@ -78,6 +80,7 @@ def activation_figure(layers: list[tuple[str, np.ndarray]], pattern: np.ndarray,
     layers : list of (label, (C, H, W) or (C, D, H, W) what the layer made); of volumes the middle plane
     pattern : (*grid) photons
     """
+    layers = [layers[i] for i in np.unique(np.linspace(0, len(layers) - 1, MOST_LAYERS).round().astype(int))]
     figure, axes = new_figure(len(layers) + 1, CHANNELS, 0.95, 0.95)
     for axis in axes.flat:
         axis.set_axis_off()

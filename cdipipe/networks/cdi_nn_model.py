@@ -48,15 +48,26 @@ def fold_norms(layers: nn.Sequential) -> nn.Sequential:
 
 
 class RealImaginary(nn.Module):
-    """One network; its two outputs are the real and the imaginary part."""
+    """One network; its two outputs are the real and the imaginary part.
 
-    def __init__(self, widths: tuple[int, ...], batch_norm: bool):
+    Parameters
+    ----------
+    data_share : share of the object's Fourier projection, which has its phases and the measured modulus, in the result
+    """
+
+    def __init__(self, widths: tuple[int, ...], batch_norm: bool, data_share: float = 0.0):
         super().__init__()
-        self.layers = encoder_decoder(1, 2, widths, batch_norm)
+        self.layers, self.data_share = encoder_decoder(1, 2, widths, batch_norm), data_share
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, 1, H, W) scaled modulus to (B, 2, H, W)."""
-        return self.layers(inputs)
+        outputs = self.layers(inputs)
+        return self._mix(outputs.float(), inputs)[0] if self.data_share else outputs
+
+    def _mix(self, outputs: torch.Tensor, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The result, and the Fourier projection that it holds a share of."""
+        projected = project_outputs(outputs, inputs[:, 0].float())
+        return torch.lerp(outputs, projected, self.data_share), projected
 
     def fold(self) -> None:
         """Make it faster, for evaluation only."""
@@ -105,20 +116,16 @@ class Corrector(nn.Module):
 
 
 class Corrected(RealImaginary):
-    """One network, its object's Fourier projection, and a second network that corrects the mean of both.
+    """One network, and a second one that sees its object and the Fourier projection and corrects their mixture."""
 
-    The projection has the object's phases and the measured modulus in Fourier space. Before any training of the second
-    network the mean alone is already nearer to the truth than the first network's object.
-    """
-
-    def __init__(self, widths: tuple[int, ...], batch_norm: bool, corrector_widths: tuple[int, ...]):
-        super().__init__(widths, batch_norm)
+    def __init__(self, widths: tuple[int, ...], batch_norm: bool, data_share: float, corrector_widths: tuple[int, ...]):
+        super().__init__(widths, batch_norm, data_share)
         self.corrector = Corrector(corrector_widths)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         outputs = self.layers(inputs).float()
-        projected = project_outputs(outputs, inputs[:, 0].float())
-        return (outputs + projected) / 2 + self.corrector(torch.cat([outputs, projected], 1))
+        mixed, projected = self._mix(outputs, inputs)
+        return mixed + self.corrector(torch.cat([outputs, projected], 1))
 
     def train(self, mode: bool = True):
         """Where only the corrector learns, the first network's batch norms keep their statistics."""

@@ -99,11 +99,11 @@ def test_folded_batch_norms_change_nothing():
     module(10 * inputs + 3)  # statistics that are not 0 and 1
     module.eval()
     with torch.no_grad():
-        torch.testing.assert_close(fold_norms(module.layers)(inputs), module(inputs), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(fold_norms(module.layers)(inputs), module.layers(inputs), rtol=1e-4, atol=1e-5)
     assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in fold_norms(module.layers))
 
 
-def test_a_corrector_begins_with_the_mean_of_object_and_projection_and_can_learn_alone(arrays):
+def test_a_corrector_begins_with_a_mixture_of_object_and_projection_and_can_learn_alone(arrays):
     asked = {"network": {"widths": [4, 8], "corrector": [4, 8]}, "learns": "corrector"}
     settings = validate(CdiNnSettings, asked, "test")
     torch.manual_seed(0)
@@ -116,6 +116,10 @@ def test_a_corrector_begins_with_the_mean_of_object_and_projection_and_can_learn
     shares = [a.flatten(1) / a.flatten(1).norm(dim=1, keepdim=True) for a in (modulus, inputs[:, 0])]
     torch.testing.assert_close(*shares, rtol=1e-3, atol=1e-5)
     (stage,) = cdi_nn.stages(settings)
+    plain = cdi_nn.build(settings.network.model_copy(update={"corrector": (), "data_share": 0.0})).eval()
+    plain.load_state_dict(module.state_dict(), strict=False)
+    with torch.no_grad():
+        assert torch.equal(plain(inputs), first)
     moving = [p.requires_grad_(name.startswith(stage.parts)) for name, p in module.named_parameters()]
     before = module.layers[1].running_mean.clone()
     module.train()

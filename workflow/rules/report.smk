@@ -275,10 +275,10 @@ rule write_report:
         ],
         corpora=[f"{OUT}/{corpus}/{name}" for corpus in STUDY.corpora for name in ("corpus.json", "contact.png")],
         networks=[
-            f"{OUT}/{network}/{name}" for network in STUDY.networks for name in ("best.pt", "curve.tsv", "curve.png")
+            f"{OUT}/{network}/{name}" for network in STUDY.trained() for name in ("best.pt", "curve.tsv", "curve.png")
         ],
-        activations=[f"{OUT}/{network}/activations.png" for network in STUDY.networks if STUDY.seen_by(network)],
-        trainings=[f"{OUT}/tables/trainings.png"] if len(STUDY.networks) > 1 else [],
+        activations=[f"{OUT}/{network}/activations.png" for network in STUDY.trained() if STUDY.seen_by(network)],
+        trainings=[f"{OUT}/tables/trainings.png"] if len(STUDY.trained()) > 1 else [],
         exports=[
             f"{OUT}/{measurement}/{method}/object.{kind}"
             for measurement, method in STUDY.pairs()

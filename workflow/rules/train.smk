@@ -28,7 +28,7 @@ rule train_network:
 
 rule plot_trainings:
     input:
-        [f"{OUT}/{network}/curve.tsv" for network in STUDY.networks],
+        [f"{OUT}/{network}/curve.tsv" for network in STUDY.trained()],
     output:
         report(f"{OUT}/tables/trainings.png", caption="../report/trainings.rst", category="Networks"),
     log:
