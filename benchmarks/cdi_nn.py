@@ -3,15 +3,17 @@
     python benchmarks/cdi_nn.py                      all of it, some minutes
     python benchmarks/cdi_nn.py --only scores --checkpoint RUN/best.pt -o scores.json
 
-scores   1,000 polygons that no training has seen, phases of 0.8 pi and of 2 pi peak to peak, noise-free and with 1e4,
+scores   in one pass (views=1): 1,000 polygons that no training has seen, phases of 0.8 pi and of 2 pi peak to peak, noise-free and with 1e4,
          1e5 and 1e6 photons: complex and shape correlation (twin, shift and phase undone), R-factor, chi2; also as the
          mean of eight views, and in bf16
 speed    seconds per pattern, one at a time and in batches, and 620 iterations of our ER and HIO on the pattern of such
          a polygon in the middle of 64 x 64, taking turns in this process (the paper: 2.7 ms and 1.5 s)
 iterate  the objects that these 620 iterations find from oversampled, noise-free patterns of the first 20 polygons,
          beside the network's
+views    only on request: 1, 2, 4 and 8 views in 32 and 16 bits on the threads of OMP_NUM_THREADS, what they reach on the
+         same noise-free polygons, and milliseconds per pattern one at a time and in batches
 
-Results go to benchmarks/results/cdi_nn.json.
+Results go to benchmarks/results/cdi_nn.json, those of views to cdi_nn_views.json.
 """
 
 from __future__ import annotations
@@ -156,15 +158,44 @@ def measure_iterate(predictor, count: int) -> dict:
     return {"patterns": count, **results}
 
 
+def measure_views(parameters, count: int) -> dict:
+    """Correlations and least milliseconds of some rounds for each number of views and precision."""
+    results, arrays = {}, {name: draw(span, 0.0, count) for name, span in RANGES.items()}
+    for precision in ("32", "bf16"):
+        for views in (1, 2, 4, 8):
+            chosen = parameters.model_copy(update={"views": views, "precision": precision})
+            predictor, found = load_predictor("cdi_nn", chosen, torch.device("cpu")), {}
+            for name, drawn in arrays.items():
+                objects = predict(predictor, drawn["intensity"])
+                pairs = zip(drawn["object"], objects, strict=True)
+                found[name] = float(np.mean([align_to(t, o).correlation for t, o in pairs]))
+            counts = arrays["2pi"]["intensity"]
+            found["batch_ms"] = 1e3 / 256 * min(timed(lambda p=predictor: predict(p, counts[:256])) for _ in range(4))
+            found["single_ms"] = 1e3 * min(timed(lambda p=predictor: predict(p, counts[:1])) for _ in range(30))
+            results[f"{views} views, {precision}"] = found
+            print(views, precision, {k: round(v, 4) for k, v in found.items()}, flush=True)
+    return {"patterns": count, "threads": torch.get_num_threads(), "load": os.getloadavg()[0], **results}
+
+
+def timed(job) -> float:
+    began = time.perf_counter()
+    job()
+    return time.perf_counter() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=["scores", "speed", "iterate"])
     parser.add_argument("--checkpoint", help="default: the weights of the package")
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
-    parameters = CdiNnParameters(checkpoint=arguments.checkpoint)
+    parameters = CdiNnParameters(checkpoint=arguments.checkpoint, views=1)
+    if arguments.only == ["views"]:
+        result = {"views": measure_views(parameters, arguments.count)}
+        print(record.write("cdi_nn_views", result, arguments.output))
+        return
     predictor = load_predictor("cdi_nn", parameters, torch.device("cpu"))
     eight = load_predictor("cdi_nn", parameters.model_copy(update={"views": 8}), torch.device("cpu"))
     half = load_predictor("cdi_nn", parameters.model_copy(update={"precision": "bf16"}), torch.device("cpu"))

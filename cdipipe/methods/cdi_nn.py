@@ -26,8 +26,9 @@ class NetworkParameters(Parameters):
 
 class CdiNnParameters(NetworkParameters):
     views: Literal[1, 2, 4, 8] = Field(
-        1,
-        description="turned and mirrored copies of each pattern whose objects are averaged: better, and takes longer",
+        2,
+        description="turned and mirrored copies of each pattern whose objects are averaged: better, and takes as many "
+        "times longer",
     )
     oversampling: float = Field(
         1.2, ge=1, le=4, description="patterns larger than the network's are cropped and resampled to about this ratio"

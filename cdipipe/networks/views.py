@@ -37,10 +37,11 @@ def predict_views(apply: Callable[[torch.Tensor], torch.Tensor], patterns: torch
 
     Parameters
     ----------
-    apply : (B, N, N) patterns to (B, N, N) complex64 objects, of which any twin and phase is as good
+    apply : (B, N, N) patterns to (B, N, N) complex64 objects, of which any twin and phase is as good; called once
     views : 1 to 8
     """
-    objects = [turn_back(apply(turn(patterns, number).contiguous()), number) for number in range(views)]
+    together = apply(torch.cat([turn(patterns, number) for number in range(views)]))
+    objects = [turn_back(part, number) for number, part in enumerate(together.split(len(patterns)))]
     mean = objects[0]
     for _ in range(ROUNDS if views > 1 else 0):
         mean = sum(_laid_over(mean, view) for view in objects) / views
