@@ -86,11 +86,11 @@ def summarise(rows: list[dict], names) -> dict:
     return summary
 
 
-def static(count: int, seeds: int) -> dict:
+def static(count: int, seeds: int, spans=SPANS_RAD, totals=PHOTONS) -> dict:
     """All cells: ``count`` patterns x ``seeds`` each."""
     names, rows, cells = ("cdip", "guided", "hio"), [], {}
-    for span in SPANS_RAD:
-        for photons in PHOTONS:
+    for span in spans:
+        for photons in totals:
             own = []
             start = run({**HIO, "restarts": 16}, *shot(FIRST_STATIC, span, photons), 0)[1] / 16
             for pattern in range(FIRST_STATIC, FIRST_STATIC + count):

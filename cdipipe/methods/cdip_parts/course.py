@@ -11,7 +11,7 @@ from cdipipe.errors import InputError
 from cdipipe.methods.cdip_parts import fit as fitting
 from cdipipe.methods.cdip_parts.box import find_box
 from cdipipe.methods.cdip_parts.misfit import misfit, total_variation
-from cdipipe.methods.cdip_parts.starts import choose_starts, grow, largest_piece
+from cdipipe.methods.cdip_parts.starts import choose_starts, grow, main_pieces
 
 SHRINK_SIGMA_PX, SHRINK_THRESHOLD = 1.5, 0.1
 CULLINGS = (0.3, 0.5, 0.7)
@@ -84,7 +84,7 @@ def _follow(fit, box, parameters, state, watch, warm) -> None:
         if step == closing:
             fit.forget_scores()
             if anchored and parameters.confine:
-                fit.confine(grow(largest_piece(fit.current()), parameters.support_margin_px))
+                fit.confine(grow(main_pieces(fit.current()), parameters.support_margin_px))
         if (step + 1) % fitting.CHECK_EVERY == 0 and grown:
             fit.check(step, loss)
             if not fit.alive.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from cdipipe.methods.driver.iterate import State, Watch, count_iterations, run_recipe
@@ -12,7 +13,7 @@ from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.optics import fourier
 
 HIO = {"method": "hio", "er_every": 10, "closing_er": 0.2}
-PIECE_SIGMA_PX, PIECE_THRESHOLD = 1.5, 0.25
+PIECE_SIGMA_PX, PIECE_THRESHOLD, PIECES_HOLD = 1.5, 0.25, 0.97
 
 
 @dataclass
@@ -81,7 +82,7 @@ def _phase(plan, waves, supports, seeds, state, problem, recipe, watch):
 
 
 def _confine(objects, supports, state, problem, parameters):
-    """Objects and the supports that their fields may use: one piece, with a margin.
+    """Objects and the supports that their fields may use: the object without specks, with a margin.
 
     The supports of a noisy pattern have outliers, and a field that may use them describes the noise.
     """
@@ -90,12 +91,15 @@ def _confine(objects, supports, state, problem, parameters):
     if problem.model.freedom == "shift":
         if not state.given:
             objects, supports = _centre(objects, supports)
-        supports = largest_piece(objects)
+        supports = main_pieces(objects)
     return objects, grow(supports, parameters.support_margin_px)
 
 
-def largest_piece(objects):
-    """Where the blurred modulus of each object exceeds a share of its maximum, without what is apart."""
+def main_pieces(objects):
+    """Where the blurred modulus of each object exceeds a share of its maximum, without the specks apart.
+
+    Strong phases can break an object into pieces, so the largest ones stay until they hold nearly all of it.
+    """
     from scipy import ndimage
 
     ndim = objects.ndim - 1
@@ -103,8 +107,10 @@ def largest_piece(objects):
     pieces = []
     for modulus in blurred:
         labels, count = ndimage.label(modulus > PIECE_THRESHOLD * modulus.max())
-        sizes = ndimage.sum_labels(labels > 0, labels, range(1, count + 1))
-        pieces.append(torch.from_numpy(labels == 1 + int(sizes.argmax())))
+        power = ndimage.sum_labels(modulus**2, labels, range(1, count + 1))
+        order = np.argsort(-power, kind="stable")
+        enough = 1 + int(np.searchsorted(np.cumsum(power[order]), PIECES_HOLD * power.sum()))
+        pieces.append(torch.from_numpy(np.isin(labels, 1 + order[:enough])))
     return fourier.to_corner(torch.stack(pieces).to(objects.device), ndim)
 
 
