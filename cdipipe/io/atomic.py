@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,27 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _remove_orphans(target: Path) -> None:
+    """Remove what killed processes left of this output; on a cluster, where they may live elsewhere, after a day."""
+    head = f".{target.stem[:80]}."
+    patience_s = 86400 if "SLURM_JOB_ID" in os.environ else 0
+    for left in target.parent.glob(f"{glob.escape(head)}*.part{glob.escape(target.suffix)}"):
+        number = left.name[len(head) :].partition(".")[0]
+        with contextlib.suppress(OSError):
+            if number.isdigit() and not _runs(int(number)) and time.time() - left.stat().st_mtime >= patience_s:
+                _remove(left)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
 @contextlib.contextmanager
 def _errors_name(target: Path, part: Path) -> Iterator[None]:
     """Let the message of an ``OSError`` name the output, not the temporary file."""
@@ -73,6 +96,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     target = check_output(path)
     part = target.with_name(f".{target.stem[:80]}.{os.getpid()}.part{target.suffix}")
+    _remove_orphans(target)
     try:
         with _errors_name(target, part):
             yield part

@@ -33,8 +33,8 @@ def write_image(entry: h5py.Group, image: np.ndarray, support: np.ndarray, stack
     layout.write_text(group, "data_space", "real")
     spatial = image.shape if stack == "volume" else image.shape[-2:]
     centre = np.array([size // 2 for size in reversed(spatial)], dtype=np.float64)
-    group.create_dataset("image_center", data=centre, track_times=False)
-    group.create_dataset("is_fft_shifted", data=np.int64(0), track_times=False)
+    layout.write_small(group, "image_center", centre)
+    layout.write_small(group, "is_fft_shifted", np.int64(0))
     return group
 
 

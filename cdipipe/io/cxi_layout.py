@@ -31,6 +31,8 @@ SOURCE_GROUP = "/entry_1/instrument_1/source_1"
 DETECTOR_GROUP = "/entry_1/instrument_1/detector_1"
 PROCESS_GROUP = "/entry_1/process_1"
 CHUNK_BYTES = 2**16
+COMPACT_BYTES = 2**15
+"""What is no larger is stored in the header of its dataset, which HDF5 guards with a checksum, as no plain data are."""
 
 
 def measured_to_bits(measured: np.ndarray, bit: int = PIXEL_IS_INVALID) -> np.ndarray:
@@ -70,11 +72,27 @@ def read_json(source: Source, name: str) -> dict[str, Any]:
     return data
 
 
+def write_small(group: h5py.Group, name: str, values: Any, dtype: Any = None) -> h5py.Dataset:
+    """A small dataset, inside its header if it fits there (which h5py's own interface does not offer)."""
+    values = np.asarray(values, dtype)
+    if not 0 < values.nbytes <= COMPACT_BYTES:
+        options = {"chunks": values.shape, "fletcher32": True} if values.ndim and values.size else {}
+        return group.create_dataset(name, data=values, dtype=dtype, track_times=False, **options)
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_layout(h5py.h5d.COMPACT)
+    layout.set_obj_track_times(False)
+    space = h5py.h5s.create_simple(values.shape) if values.ndim else h5py.h5s.create(h5py.h5s.SCALAR)
+    kind = h5py.h5t.py_create(values.dtype, logical=True)
+    stored = h5py.h5d.create(group.id, name.encode(), kind, space, layout)
+    stored.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
+    return h5py.Dataset(stored)
+
+
 def write_text(group: h5py.Group, name: str, text: str) -> None:
     """Store one text of fixed length (readable by every HDF5 tool, same bytes every time)."""
     content = text.encode("utf-8")
     dtype = h5py.string_dtype("utf-8", max(len(content), 1))
-    group.create_dataset(name, data=np.array(content, dtype=dtype), dtype=dtype, track_times=False)
+    write_small(group, name, np.array(content, dtype=dtype), dtype)
 
 
 def write_attributes(node: h5py.Group | h5py.Dataset, **texts: str) -> None:
@@ -86,22 +104,21 @@ def write_attributes(node: h5py.Group | h5py.Dataset, **texts: str) -> None:
 def write_number(group: h5py.Group, name: str, value: float | None) -> None:
     """Store one number in float64; ``None`` stores nothing."""
     if value is not None:
-        group.create_dataset(name, data=np.float64(value), track_times=False)
+        write_small(group, name, np.float64(value))
 
 
 def write_array(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Dataset:
     """Store an array, compressed, in chunks of one pattern (or several, where patterns are small)."""
     values = np.ascontiguousarray(values)
     if values.ndim < 2 or values.size == 0:
-        return group.create_dataset(name, data=values, track_times=False)
+        return write_small(group, name, values)
     pattern = values.shape[-2:]
     chunk = [1] * (values.ndim - 2) + list(pattern)
     if values.ndim > 2:
         pattern_bytes = pattern[0] * pattern[1] * values.dtype.itemsize
         chunk[-3] = min(values.shape[-3], max(1, CHUNK_BYTES // pattern_bytes))
-    return group.create_dataset(
-        name, data=values, chunks=tuple(chunk), compression="gzip", compression_opts=1, shuffle=True, track_times=False
-    )
+    packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
+    return group.create_dataset(name, data=values, chunks=tuple(chunk), track_times=False, **packing)
 
 
 def make_group(parent: h5py.Group, name: str, nexus_class: str) -> h5py.Group:
@@ -113,8 +130,8 @@ def make_group(parent: h5py.Group, name: str, nexus_class: str) -> h5py.Group:
 
 def write_header(file: h5py.File, kind: str, provenance: dict[str, Any]) -> h5py.Group:
     """Start a CXI file with one entry and return the entry."""
-    file.create_dataset("cxi_version", data=np.int64(CXI_VERSION), track_times=False)
-    file.create_dataset("number_of_entries", data=np.int64(1), track_times=False)
+    write_small(file, "cxi_version", np.int64(CXI_VERSION))
+    write_small(file, "number_of_entries", np.int64(1))
     write_attributes(file, creator="cdipipe", content=kind)
     entry = make_group(file, "entry_1", "NXentry")
     process = make_group(entry, "process_1", "NXprocess")

@@ -270,7 +270,7 @@ def create_file(path: str | Path) -> Iterator[h5py.File]:
     """
     with atomic_path(path) as part, open(part, "w+b", buffering=0) as raw:
         sink = _Sink(raw)
-        with h5py.File(sink, "w") as file:
+        with h5py.File(sink, "w", libver=("v110", "v110")) as file:  # whose headers have checksums
             yield file
             if sink.failure is not None:
                 raise sink.failure

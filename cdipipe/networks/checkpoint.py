@@ -113,6 +113,9 @@ def _load(path: Path) -> Any:
     if not path.is_file() or not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not a checkpoint, or cut short; expected a file that `cdipipe train` wrote")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of {Path(damaged).name} does not fit")
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(f"{path}: holds pickled code, which is never run; expected plain data and tensors") from None

@@ -95,3 +95,15 @@ def test_a_write_that_fails_halfway_leaves_nothing(tmp_path):
     assert done.stdout.split() == [str(errno.EFBIG), str(tmp_path / "a.cxi")]
     assert os.listdir(tmp_path) == []
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 20000
+
+
+def test_what_a_killed_process_left_is_removed_and_what_lives_stays(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left, other = tmp_path / f".R.{dead.pid}.part.cxi", tmp_path / f".R2.{dead.pid}.part.cxi"
+    alive = tmp_path / f".R.{os.getppid()}.part.cxi"
+    for path in (left, other, alive):
+        path.write_text("half")
+    with atomic_path(tmp_path / "R.cxi") as part:
+        part.write_text("whole")
+    assert not left.exists() and other.exists() and alive.exists()
