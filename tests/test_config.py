@@ -13,6 +13,7 @@ from cdipipe.config_entries import as_options
 from cdipipe.errors import InputError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "config").rglob("*.yaml"))
+QUICKSTART = next(path for path in CONFIGS if path.stem == "quickstart")
 
 
 def study(**changes) -> dict:
@@ -128,6 +129,6 @@ def test_validation_loads_no_torch():
 
 
 def test_the_config_command_prints_the_tree_and_single_entries(cli):
-    assert "phase_range_rad: 1.0" in cli("config", CONFIGS[-1]).out
-    assert cli("config", CONFIGS[-1], "--get", "output").out.strip() == "results/quickstart"
-    assert "no entry 'outptu'" in cli("config", CONFIGS[-1], "--get", "outptu").complaint
+    assert "phase_range_rad: 1.0" in cli("config", QUICKSTART).out
+    assert cli("config", QUICKSTART, "--get", "output").out.strip() == "results/quickstart"
+    assert "no entry 'outptu'" in cli("config", QUICKSTART, "--get", "outptu").complaint

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,15 @@ def make_fabric(settings: TrainingSettings, device: str = "cpu", devices: int = 
         num_nodes=nodes,
         strategy="ddp" if several else "auto",
         precision="bf16-mixed" if bf16 else "32-true",
+        plugins=_own_processes() if several and nodes == 1 and os.environ.get("SLURM_NTASKS") == "1" else None,
     )
+
+
+def _own_processes():
+    """Fabric starts the processes: a SLURM job of one task, as the workflow's are, has several devices all the same."""
+    from lightning_fabric.plugins.environments import LightningEnvironment
+
+    return LightningEnvironment()
 
 
 @dataclass

@@ -1,16 +1,29 @@
 # Names of places and small helpers that the rules share.
 import re
 import shlex
+import sys
 
 import cdipipe
+from cdipipe import study_run
 from cdipipe.provenance import code_digest, file_sha256
 
 OUT = STUDY.output
+if workflow.is_main_process:
+    try:
+        study_run.check(STUDY, STUDY_FILE)
+    except InputError as error:
+        raise WorkflowError(str(error))
+    RUNNING = study_run.hold(OUT)  # until this process ends
 MEASUREMENT = f"{OUT}/{{measurement}}"
 METHOD = f"{OUT}/{{measurement}}/{{method}}"
 REPORT_TEMPLATE = os.path.join(os.path.dirname(cdipipe.__file__), "templates", "report.html.j2")
 RESULT = f"{METHOD}/{STUDY.result_name()}"
 LOGS, BENCHMARKS = f"{OUT}/logs/{{measurement}}", f"{OUT}/benchmarks/{{measurement}}"
+
+
+def grows(amount):
+    """So much at the first attempt, twice and three times as much at the next ones."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def any_of(names):
@@ -44,3 +57,7 @@ wildcard_constraints:
     network=any_of(STUDY.networks),
     measurement=any_of(STUDY.measurements),
     method=any_of(STUDY.methods),
+
+
+onerror:
+    print(study_run.trouble(OUT) or f"{OUT}: see the logs named above; what is done stays done", file=sys.stderr)

@@ -8,8 +8,8 @@ rule build_shard:
         f"{OUT}/benchmarks/{{corpus}}.{{shard}}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=grows(2000),
+        runtime=grows(240),
     params:
         options=lambda wildcards: shlex.join(STUDY.corpora[wildcards.corpus].options()),
         folder=f"{OUT}/{{corpus}}",
@@ -37,8 +37,8 @@ rule finish_corpus:
         f"{OUT}/benchmarks/{{corpus}}.finish.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         options=lambda wildcards: shlex.join(STUDY.corpora[wildcards.corpus].options()),
         folder=f"{OUT}/{{corpus}}",

@@ -12,8 +12,8 @@ rule evaluate_reconstruction:
         f"{BENCHMARKS}.{{method}}.evaluate.tsv"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grows(8000),
+        runtime=grows(30),
     params:
         truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
         code=code_digest("metrics", "optics", "io"),
@@ -33,8 +33,8 @@ rule collect_metrics:
         f"{OUT}/benchmarks/collect.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         code=code_digest("cli/collect"),
     shell:

@@ -10,8 +10,8 @@ rule simulate_measurement:
         measurement=any_of(STUDY.simulated()),
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         options=options_of("simulate"),
         code=code_digest("simulate", "optics", "io"),
@@ -28,8 +28,8 @@ rule fetch_data:
         f"{OUT}/benchmarks/fetch.{{dataset}}.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=grows(1000),
+        runtime=grows(60),
     params:
         code=code_digest("io/datasets"),
     shell:
@@ -49,8 +49,8 @@ rule import_measurement:
         measurement=any_of(STUDY.imported()),
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grows(8000),
+        runtime=grows(30),
     params:
         options=options_of("import"),
         code=code_digest("io"),

@@ -10,8 +10,9 @@ rule reconstruct_object:
         f"{BENCHMARKS}.{{method}}.reconstruct.tsv"
     threads: STUDY.threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=grows(8000),
+        runtime=grows(240),
+        gpu=int(STUDY.device == "cuda"),
     params:
         recipe=lambda wildcards: f"{STUDY_FILE}::methods.{wildcards.method}",
         options=options_of("reconstruct"),
@@ -32,8 +33,8 @@ rule average_runs:
         f"{BENCHMARKS}.{{method}}.runs.tsv"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grows(8000),
+        runtime=grows(30),
     params:
         options=options_of("runs"),
         code=code_digest("metrics", "io"),

@@ -14,8 +14,8 @@ rule plot_pattern:
         f"{BENCHMARKS}.plot.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         code=code_digest("figures", "io"),
     shell:
@@ -47,8 +47,8 @@ rule plot_reconstruction:
         f"{BENCHMARKS}.{{method}}.plot.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grows(4000),
+        runtime=grows(10),
     params:
         truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
         code=code_digest("figures", "io", "metrics/align"),
@@ -68,8 +68,8 @@ rule plot_movie:
         f"{BENCHMARKS}.{{method}}.movie.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grows(4000),
+        runtime=grows(10),
     params:
         code=code_digest("figures", "io"),
     shell:
@@ -108,8 +108,8 @@ rule compare_methods:
         f"{BENCHMARKS}.compare.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grows(4000),
+        runtime=grows(10),
     params:
         truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
         curves=lambda wildcards, input: shlex.join(f"--curves={path}" for path in input.curves),
@@ -142,8 +142,8 @@ rule draw_table:
         table=any_of(STUDY.tables),
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         code=code_digest("figures", "study_tables"),
     shell:
@@ -172,8 +172,8 @@ rule draw_gallery:
         gallery=any_of(STUDY.galleries),
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grows(4000),
+        runtime=grows(10),
     params:
         code=code_digest("figures", "io", "metrics"),
     shell:
@@ -204,8 +204,8 @@ rule draw_distribution:
         distribution=any_of(STUDY.distributions),
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grows(4000),
+        runtime=grows(10),
     params:
         code=code_digest("figures", "io", "metrics", "study_distributions"),
     shell:
@@ -228,8 +228,8 @@ rule plot_metrics:
         f"{OUT}/benchmarks/metrics.plot.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         code=code_digest("figures"),
     shell:
@@ -249,8 +249,8 @@ rule export_object:
         kind="vti|npz|tif",
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         code=code_digest("io", "cli/export"),
     shell:
@@ -292,8 +292,8 @@ rule write_report:
         f"{OUT}/benchmarks/report.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(2000),
+        runtime=grows(10),
     params:
         template=file_sha256(REPORT_TEMPLATE),
         code=code_digest("report", "cli/report", "figures/tables"),

@@ -10,10 +10,11 @@ rule train_network:
         f"{OUT}/logs/{{network}}.train.log",
     benchmark:
         f"{OUT}/benchmarks/{{network}}.train.tsv"
-    threads: STUDY.threads
+    threads: lambda wildcards: STUDY.threads * STUDY.networks[wildcards.network].devices
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=grows(8000),
+        runtime=grows(1440),
+        gpu=lambda wildcards: STUDY.networks[wildcards.network].devices * (STUDY.device == "cuda"),
     params:
         options=lambda wildcards: shlex.join(STUDY.networks[wildcards.network].options()),
         corpus=lambda wildcards: f"{OUT}/{STUDY.networks[wildcards.network].corpus}",
@@ -37,8 +38,8 @@ rule plot_trainings:
         f"{OUT}/benchmarks/trainings.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         code=code_digest("figures", "cli/plot"),
     shell:
@@ -61,8 +62,8 @@ rule plot_training:
         f"{OUT}/benchmarks/{{network}}.curve.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         code=code_digest("figures", "cli/plot"),
     shell:
@@ -86,8 +87,8 @@ rule plot_activations:
         f"{OUT}/benchmarks/{{network}}.activations.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grows(4000),
+        runtime=grows(10),
     params:
         code=code_digest("figures", "networks", "cli/plot"),
     shell:

@@ -1,0 +1,86 @@
+"""The report in a real browser: it loads without errors, its pictures are there, its table sorts. Needs Chromium."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import studies
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(3600)]
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=20000"]
+FLAGS += ["--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom"]
+EARLY = """<script>
+window.faults = [];
+addEventListener("error", e => faults.push(String(e.message || (e.target && e.target.src) || e)), true);
+addEventListener("unhandledrejection", e => faults.push(String(e.reason)));
+</script>"""
+LATE = """<script>
+addEventListener("load", () => {
+  const images = [...document.images];
+  images.filter(i => !i.complete).forEach(i => faults.push("not loaded: " + i.alt));
+  const cells = () => [...document.querySelectorAll("#summary tbody tr")].map(r => r.cells[1].textContent);
+  const before = cells();
+  const heading = document.querySelectorAll("#summary th")[1];
+  heading.click(); const up = cells(); heading.click(); const down = cells();
+  const verdict = {faults, images: images.map(i => [i.alt, i.naturalWidth, i.naturalHeight]), before, up, down,
+    resources: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
+    commands: [...document.querySelectorAll("figure")].map(f => f.querySelector("figcaption code")?.textContent)};
+  const box = document.createElement("pre"); box.id = "verdict"; box.textContent = JSON.stringify(verdict);
+  document.body.append(box);
+});
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    """Report of the tiny quickstart, a movie and a table among its pictures."""
+    folder = tmp_path_factory.mktemp("page")
+    code, text = studies.run(folder, studies.tiny_quickstart(folder, whole=True))
+    assert code == 0, text[-3000:]
+    return folder / "out/report.html"
+
+
+def look(page: Path, folder: Path) -> tuple[dict, list[str]]:
+    """What a script inside the page sees, and the lines of the browser's console."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert browser, "the marker 'browser' needs Chromium: apt-get install chromium"
+    text = page.read_text()
+    watched = folder / "watched.html"
+    watched.write_text(text.replace("<head>", f"<head>{EARLY}", 1).replace("</body>", f"{LATE}</body>", 1))
+    command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", watched.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    found = re.search(r'<pre id="verdict">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stderr[-2000:]
+    return json.loads(html.unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_the_report_loads_without_errors_and_its_pictures_are_there(page, tmp_path):
+    verdict, console = look(page, tmp_path)
+    assert verdict["faults"] == [] and console == [] and verdict["resources"] == []
+    assert len(verdict["images"]) > 15
+    assert [image for image in verdict["images"] if image[1] < 50 or image[2] < 30] == []
+    assert any("frames" in image[0] for image in verdict["images"])  # the movie
+    assert [command for command in verdict["commands"] if not (command or "").startswith("cdipipe ")] == []
+    assert verdict["up"] == sorted(verdict["before"]) and verdict["down"] == verdict["up"][::-1]
+    if target := os.environ.get("CDIPIPE_RECORD"):
+        facts = {"pictures": len(verdict["images"]), "bytes": page.stat().st_size, "faults": 0}
+        (Path(target) / "browser.json").write_text(json.dumps(facts))
+
+
+def test_a_broken_picture_and_a_broken_script_are_seen(page, tmp_path):
+    text = page.read_text()
+    broken = tmp_path / "broken.html"
+    broken.write_text(
+        text.replace("data:image/png;base64,iVBOR", "data:image/png;base64,AAAA", 1) + "<script>nothing()</script>"
+    )
+    verdict, console = look(broken, tmp_path)
+    assert any("nothing is not defined" in fault for fault in verdict["faults"]) and console
+    assert len([image for image in verdict["images"] if image[1] == 0]) == 1

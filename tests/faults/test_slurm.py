@@ -1,0 +1,107 @@
+"""The tiny quickstart through a real SLURM on this computer; a worker is killed, a job is taken back; same results."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import studies
+import yaml
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(3600)]
+LOOPBACK = studies.ROOT / "tools/loopback_slurm.sh"
+HERE = ["--jobs", "4", "--latency-wait", "10", "--slurm-no-account", "--slurm-status-command", "squeue"]
+HERE += ["--slurm-init-seconds-before-status-checks", "2"]
+HERE += ["--default-resources", "slurm_partition=main", "mem_mb=500", "runtime=60"]
+SMALL = {"set": {"network": {"widths": [4]}, "batch_size": 8, "epochs": 400, "checkpoint_steps": 20}}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    up = subprocess.run([LOOPBACK, "status"], capture_output=True, check=False).returncode == 0
+    subprocess.run([LOOPBACK, "start"], check=True)
+    yield
+    if not up:
+        subprocess.run([LOOPBACK, "stop"], check=True)
+
+
+def study(folder: Path) -> Path:
+    """The tiny quickstart with a longer training, and a second network that two processes train together."""
+    path = studies.tiny_quickstart(folder, whole=False)
+    content = yaml.safe_load(path.read_text())
+    net = content["networks"]["small_net"] | SMALL
+    content["networks"] = {"small_net": net, "pair_net": net | {"devices": 2, "set": SMALL["set"] | {"epochs": 2}}}
+    content["methods"]["pair"] = {"method": "cdi_nn", "checkpoint": "pair_net"}
+    content["reconstructions"][0]["methods"].append("pair")
+    content["device"] = "cpu"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def process_of(words: str) -> int | None:
+    """A running process with these words in its command line, python's own and not the shell's around it."""
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = place.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if words in command and "python" in command.partition(" ")[0] and "snakemake" not in command:
+            return int(place.parent.name)
+    return None
+
+
+def wait_for(found, seconds: float = 600):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (value := found()) not in (None, ""):
+            return value
+        time.sleep(0.2)
+    raise AssertionError("waited in vain")
+
+
+def job_named(part: str) -> str | None:
+    """Number of the running SLURM job whose comment has this part."""
+    text = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%A %k"], capture_output=True, text=True).stdout
+    return next((line.split()[0] for line in text.splitlines() if part in line), None)
+
+
+def steps_done(last: Path) -> int:
+    from cdipipe.networks.checkpoint import read_checkpoint
+
+    return read_checkpoint(last).training["position"]["steps_done"] if last.exists() else 0
+
+
+def test_a_killed_worker_and_a_preempted_job_go_on_to_the_same_results(cluster, tmp_path):
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    local.mkdir(), remote.mkdir()
+    code, text = studies.run(local, study(local))
+    assert code == 0, text[-3000:]
+    began = time.monotonic()
+    process = studies.start(remote, study(remote), *HERE, profile="slurm")
+    last = remote / "out/small_net/run/last.pt"
+    wait_for(lambda: last.exists() or None)
+    os.kill(wait_for(lambda: process_of("cdipipe train cdi_nn --devices=1")), signal.SIGKILL)
+    at_kill = steps_done(last)
+    again = wait_for(lambda: process_of("cdipipe train cdi_nn --devices=1"))
+    wait_for(lambda: steps_done(last) > at_kill or None)
+    job = wait_for(lambda: job_named("train_network_wildcards_small_net") or job_named("small_net"))
+    subprocess.run(["scontrol", "requeue", job], check=True)
+    at_requeue = steps_done(last)
+    code = process.wait(3000)
+    assert code == 0, (remote / "run.log").read_text()[-4000:]
+    assert again and 0 < at_kill < at_requeue
+    ours, theirs = studies.results(remote), studies.results(local)
+    assert {name for name in ours | theirs if ours.get(name) != theirs.get(name)} == set()
+    if target := os.environ.get("CDIPIPE_RECORD"):
+        facts = {"steps_at_kill": at_kill, "steps_at_requeue": at_requeue, "files_compared": len(ours)}
+        facts |= {"seconds": round(time.monotonic() - began), "jobs": text_count(remote)}
+        (Path(target) / "slurm.json").write_text(json.dumps(facts))
+
+
+def text_count(folder: Path) -> int:
+    return (folder / "run.log").read_text().count("has been submitted with SLURM jobid")
