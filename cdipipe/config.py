@@ -6,6 +6,8 @@ here imports torch: the Snakefile itself reads its file through :func:`load_conf
 
 from __future__ import annotations
 
+import functools
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -118,8 +120,17 @@ class Config(Section):
         pairs = {}
         for pairing in self.reconstructions:
             for measurement in pairing.measurements or self.measurements:
-                pairs.update({(measurement, method): None for method in pairing.methods or self.methods})
+                for method in pairing.methods or self.methods:
+                    if not pairing.fitting or not self.lacks(measurement, method):
+                        pairs[measurement, method] = None
         return list(pairs)
+
+    def lacks(self, measurement: str, method: str) -> list[str]:
+        """What a method declares to need and a simulated measurement has not; of a measured one nothing is known."""
+        entry = self.measurements[measurement]
+        if entry.scene is None:
+            return []
+        return list(_lacks(entry.scene, json.dumps(entry.set), json.dumps(self.methods[method])))
 
     def simulated(self) -> list[str]:
         """Names of the measurements that have a truth."""
@@ -204,6 +215,26 @@ def _members(entry: Figured) -> list[str]:
     if isinstance(entry, DistributionEntry):
         return entry.measurements
     return [member for heading in entry.columns for member in entry.members(heading)]
+
+
+@functools.cache
+def _lacks(scene: str, settings: str, recipe: str) -> tuple[str, ...]:
+    """What a recipe needs and a scene with these settings does not give; both as JSON."""
+    from cdipipe.methods.recipe import recipe_from_mapping
+    from cdipipe.methods.registry import get_method
+    from cdipipe.simulate.registry import get_scene
+
+    chosen = get_scene(scene)
+    has = set(chosen.gives(validate(chosen.parameters, json.loads(settings), scene)))
+    missing = []
+    for name, parameters in recipe_from_mapping(json.loads(recipe)).steps:
+        method = get_method(name)
+        if method.prepare is not None and "static_support" in has:
+            has.add("static_region")
+        if getattr(parameters, "checkpoint", None) is not None:
+            has.add("weights")
+        missing += [need for need in method.needs if need not in has]
+    return tuple(missing)
 
 
 def at_scale(mapping: Any, where: str, scale: str | None = None) -> Any:

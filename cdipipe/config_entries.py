@@ -146,6 +146,8 @@ class Pairing(Section):
 
     measurements: list[Name] | None = None
     methods: list[Name] | None = None
+    fitting: bool = False
+    """only pairs whose measurement has, by its scene, what the method says that it needs"""
 
 
 class AverageOptions(Section):
@@ -168,6 +170,8 @@ class TableEntry(Section):
     """row -> heading -> value that the paper prints"""
     axis: str | None = None
     """the headings are numbers on this axis: curves are drawn, too"""
+    ranking: bool = False
+    """a heat map of places, and the mean place of every method with its spread over the columns"""
 
     @model_validator(mode="after")
     def _numbers(self) -> TableEntry:

@@ -16,7 +16,7 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf")],
     values: Annotated[Path | None, typer.Option(help="values of a table or distribution to write, .tsv")] = None,
 ) -> None:
-    """Draw one of a study's tables (with curves, where it has an axis), galleries or distributions."""
+    """Draw one of a study's tables (with curves, where it has an axis, or a ranking), galleries or distributions."""
     from cdipipe.config import load_config
     from cdipipe.figures import canvas
     from cdipipe.io.atomic import atomic_path
@@ -35,6 +35,11 @@ def command(
 
         table = fill_table(config, name)
         figure, text = table_figure(table), write_tsv(table)
+        if config.tables[name].ranking:
+            from cdipipe.figures.ranking import rank_table, ranking_figure, ranking_lines
+
+            ranking = rank_table(table)
+            figure, text = ranking_figure(ranking), text + ranking_lines(ranking)
     elif name in config.distributions:
         figure, text = _distribution(config, name)
     else:

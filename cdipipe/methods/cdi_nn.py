@@ -56,6 +56,7 @@ METHOD = Method(
     reference="Cherukara, Nashed, Harder, Sci. Rep. 8, 16520 (2018), doi:10.1038/s41598-018-34525-1",
     parameters=CdiNnParameters,
     predict=predict,
+    needs=("plane", "alone"),
     shrinks_support=False,
     converged_estimate=True,
 )

@@ -37,6 +37,7 @@ METHOD = Method(
     "Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486",
     parameters=CdiNn3dParameters,
     predict=predict,
+    needs=("volume", "alone"),
     shrinks_support=False,
     converged_estimate=True,
 )

@@ -46,6 +46,7 @@ METHOD = Method(
     "doi:10.1007/978-3-030-01252-6_6",
     parameters=DprParameters,
     predict=predict,
+    needs=("plane", "alone", "weights"),
     shrinks_support=False,
     converged_estimate=True,
 )

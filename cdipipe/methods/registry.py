@@ -65,7 +65,8 @@ class Method:
     prepare : ``(problems, start, parameters, seed, watch_iteration) -> Prepared``, optional
         A first step that completes the measurement for those that follow, see ``cdipipe.methods.driver.preparation``.
     needs : what a measurement must have: ``static_region``, ``static_support``, ``object_support``, ``probe_modes``,
-        ``movie``
+        ``movie``, ``plane`` or ``volume`` (of each pattern), ``alone`` (the object, in a plane wave); ``weights``: of a
+        network that comes without any
     uses_static_region : False for a method that reconstructs the static region as part of the object
     models_light : whether a step with ``run`` or ``run_stack`` takes partial coherence and background into account;
         a single update does so by itself

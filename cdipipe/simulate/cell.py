@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from cdipipe.errors import InputError
-from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair
+from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair, gives
 from cdipipe.simulate.registry import Sample, Scene
 
 
@@ -105,5 +105,6 @@ SCENE = Scene(
     "Lo et al., Nat. Commun. 9, 1826 (2018), doi:10.1038/s41467-018-04259-9",
     parameters=CellParameters,
     build=build,
+    gives=gives,
     open_extra=LIGHT,
 )

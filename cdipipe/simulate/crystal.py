@@ -245,4 +245,5 @@ SCENE = Scene(
     "Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486",
     parameters=CrystalParameters,
     build=build,
+    gives=lambda parameters: {"volume", "alone"},
 )

@@ -236,6 +236,14 @@ def expose_pair(parameters: LowDoseParameters, pair: Pair, more: dict[str, Any] 
     )
 
 
+def gives(parameters: LowDoseParameters) -> set[str]:
+    """What such a measurement has, see ``Scene.gives``."""
+    has = {"plane": True, "static_support": True, "object_support": True}
+    has |= {"static_region": parameters.static_known, "movie": parameters.frames > 1}
+    has |= {"probe_modes": parameters.probe != "plane"}
+    return {name for name, there in has.items() if there}
+
+
 def _placed(block: np.ndarray, window: np.ndarray, offset: tuple[int, int]) -> np.ndarray:
     sides = block.shape[-2:]
     whole = np.zeros((*block.shape[:-2], *window.shape), np.complex128)

@@ -198,4 +198,5 @@ SCENE = Scene(
     "neural fields (CDIP), section 2.4: 150 nm gold in 4.5 wt% polyvinyl alcohol; data: doi:10.5281/zenodo.12144981",
     parameters=ParticleParameters,
     build=build,
+    gives=lambda parameters: {"plane", "movie", "probe_modes" if parameters.illumination == "probe" else "alone"},
 )

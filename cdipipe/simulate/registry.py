@@ -89,6 +89,11 @@ class Sample:
     frame_times_s: np.ndarray | None = None
 
 
+def is_volume(parameters: SceneParameters) -> bool:
+    """Whether a scene that can be either makes volumes."""
+    return getattr(parameters, "dimensions", 2) == 3
+
+
 @dataclass(frozen=True)
 class Scene:
     """One kind of simulated object.
@@ -102,6 +107,8 @@ class Scene:
         One sample; everything random comes from the numpy Generator.
     build_batch : ``(parameters, rngs) -> list[Sample]``, optional
         The same samples, bit for bit, as ``build`` makes one by one with each of the generators, only faster.
+    gives : ``(parameters) -> names``
+        What its measurements have, in the words of a method's ``needs``.
     open_extra : names of further truth that is no secret: it goes into the measurement's provenance, too
     """
 
@@ -111,6 +118,7 @@ class Scene:
     parameters: type[SceneParameters]
     build: Callable[[SceneParameters, np.random.Generator], Sample]
     build_batch: Callable[[SceneParameters, list[np.random.Generator]], list[Sample]] | None = None
+    gives: Callable[[Any], set[str]] = lambda parameters: {"alone", "volume" if is_volume(parameters) else "plane"}
     open_extra: tuple[str, ...] = ()
 
     def build_many(self, parameters: SceneParameters, rngs: list[np.random.Generator]) -> list[Sample]:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag
 
 from cdipipe.errors import InputError
-from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair
+from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair, gives
 from cdipipe.simulate.registry import Sample, Scene
 from cdipipe.simulate.sources.images import NpzImages, files_of, kind_of_source
 
@@ -95,5 +95,6 @@ SCENE = Scene(
     "image prior, arXiv:2402.17745 (section 4.1)",
     parameters=StaticRegionParameters,
     build=build,
+    gives=gives,
     open_extra=LIGHT,
 )

@@ -119,4 +119,5 @@ SCENE = Scene(
     "doi:10.5281/zenodo.12144981",
     parameters=ChartParameters,
     build=build,
+    gives=lambda parameters: {"plane", "movie", "probe_modes"},
 )

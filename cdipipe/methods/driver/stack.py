@@ -69,6 +69,14 @@ def split_recipe(recipe, stack: str):
     return parts
 
 
+WORDS = {
+    "movie": "frames of a movie",
+    "plane": "patterns of two dimensions",
+    "volume": "one pattern of three dimensions",
+    "alone": "an object alone in a plane wave, without static region or probe modes",
+}
+
+
 def check_needs(measurement, recipe) -> None:
     """Raise InputError if a measurement lacks what a method of the recipe needs.
 
@@ -80,6 +88,10 @@ def check_needs(measurement, recipe) -> None:
         "object_support": measurement.object_support is not None,
         "probe_modes": measurement.probe_modes is not None,
         "movie": measurement.stack == "movie",
+        "volume": measurement.stack == "volume",
+        "plane": measurement.stack != "volume",
+        "alone": measurement.static_region is None and measurement.probe_modes is None,
+        "weights": True,  # the network itself says if they are not there
     }
     methods = [get_method(name) for name, _ in recipe.steps]
     if recipe.coherence.fit and not any(m.update or "coherence" in m.fits_light for m in methods):
@@ -94,7 +106,7 @@ def check_needs(measurement, recipe) -> None:
             has["static_region"] = has["static_support"]
         for need in method.needs:
             if not has[need]:
-                what = "frames of a movie" if need == "movie" else need.replace("_", " ")
+                what = WORDS.get(need, need.replace("_", " "))
                 raise InputError(f"{name} needs a measurement with {what}; this one has none")
 
 
