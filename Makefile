@@ -3,7 +3,7 @@ CONFIG ?= config/quickstart.yaml
 SCALE ?=
 CORES ?= all
 PYTHON ?= python3
-BENCH ?= kernels speed restarts quality
+BENCH ?=
 VENV := .venv
 STAMP := $(VENV)/.cdipipe-installed
 BUILD := pyproject.toml constraints.txt $(wildcard csrc/CMakeLists.txt csrc/*.cpp csrc/*/*)
@@ -11,7 +11,7 @@ BUILD := pyproject.toml constraints.txt $(wildcard csrc/CMakeLists.txt csrc/*.cp
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: run test install lint bench docs clean help
+.PHONY: run test install lint bench faults docs clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -43,9 +43,14 @@ lint: $(STAMP) ## check style: Python, Snakemake, C++
 	snakemake --lint --configfile config/quickstart.yaml
 	clang-format --dry-run -Werror $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 
-bench: $(STAMP) ## measure, beside peers where the extra 'bench' has them; BENCH='speed quality gold' picks
+bench: $(STAMP) ## measure all that README and docs quote, into benchmarks/results; BENCH='speed gold' picks
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[bench]'
-	set -e; for what in $(BENCH); do cdipipe bench $$what; done
+	python benchmarks/all.py $(BENCH)
+	python benchmarks/draw.py
+
+faults: $(STAMP) ## 25 kills, 1000 damaged files, the report in Chromium; minutes to hours
+	mkdir -p results/faults
+	CDIPIPE_RECORD=$(CURDIR)/results/faults python -m pytest -m 'faults or browser' tests/faults
 
 docs: $(STAMP) ## build the site of the user guide into site/, strictly
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet

@@ -167,8 +167,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("build", "read", "memory"), default=["build", "read", "memory"])
     parser.add_argument("--count", type=int, default=8192)
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    path = record.RESULTS / "corpora.json"
+    path = options.output or record.RESULTS / "corpora.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     result = {key: kept[key] for key in ("build", "read", "memory") if key in kept}
     if "build" in options.only:
