@@ -1,0 +1,54 @@
+"""The Python of the user guide works as printed: the method and the scene of extending.md are dropped in and used."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cdipipe.cli.main import run
+from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
+from cdipipe.methods import registry as methods
+from cdipipe.metrics.align import align_to
+from cdipipe.simulate import registry as scenes
+
+PAGE = Path(__file__).parents[1] / "docs/extending.md"
+
+
+def module_of(index: int) -> types.ModuleType:
+    """A Python block of the page as a module."""
+    text = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[index]
+    module = types.ModuleType(f"guide_{index}")
+    sys.modules[module.__name__] = module
+    exec(compile(text, f"{PAGE.name} block {index}", "exec"), module.__dict__)
+    return module
+
+
+@pytest.fixture
+def guide(monkeypatch):
+    """The package with the page's method and scene in it, as their files would put them there."""
+    method, scene = module_of(0).METHOD, module_of(1).SCENE
+    with_method, with_scene = methods.all_methods() | {"calm": method}, scenes.all_scenes() | {"disc": scene}
+    monkeypatch.setattr(methods, "all_methods", lambda: with_method)
+    monkeypatch.setattr(scenes, "all_scenes", lambda: with_scene)
+
+
+def test_the_method_and_the_scene_of_the_guide_work(guide, tmp_path):
+    files = {name: str(tmp_path / f"{name}.cxi") for name in "MTR"}
+    scene = ["disc", "-o", files["M"], "--truth", files["T"], "--set=size=48", "--set=photons=0"]
+    assert run(["simulate", *scene]) == 0
+    calm = ["-m", "calm", "--set", "iterations=150", "--set", "calm=0.2", "--restarts", "4"]
+    assert run(["reconstruct", files["M"], *calm, "-o", files["R"]]) == 0
+    truth, found = read_truth(files["T"]).object, read_reconstruction(files["R"])
+    laid = align_to(truth, found.object, scale=True).object
+    assert abs(np.vdot(truth, laid)) / (np.linalg.norm(truth) * np.linalg.norm(laid)) > 0.9
+    assert found.method == "calm" and read_measurement(files["M"]).provenance
+
+
+def test_the_page_names_every_need(guide):
+    needs = {need for method in methods.all_methods().values() for need in method.needs}
+    assert [need for need in sorted(needs) if f"`{need}`" not in PAGE.read_text()] == []

