@@ -18,8 +18,8 @@ HOP_ER_ITERATIONS = 15
 
 
 def hop_lengths(count: int) -> list[int]:
-    """Iterations of each of so many hops."""
-    return [HOPS[hop % len(HOPS)] for hop in range(count)]
+    """Iterations of each of so many hops, two of each length: as the best is, and striped."""
+    return [HOPS[hop // 2 % len(HOPS)] for hop in range(count)]
 
 
 class StaticEstimateParameters(IterativeParameters):
@@ -28,11 +28,11 @@ class StaticEstimateParameters(IterativeParameters):
     beta: float = Field(0.9, gt=0, le=2, description="feedback on pixels that violate the constraint")
     tries: int = Field(3, ge=1, le=1000, description="starts at most; the first that is accepted ends the search")
     hops: int = Field(
-        24,
+        40,
         ge=0,
         le=1000,
-        description="a start that is not accepted is left by 35 to 175 iterations from its best, refined again, so "
-        "many times at most",
+        description="a start that is not accepted is left by 35 to 175 iterations from its best, in turn as it is and "
+        "with frequencies of its twin, and refined again, so many times at most",
     )
     tolerance: float = Field(
         0.05,

@@ -101,7 +101,9 @@ def test_alone_it_gives_the_sample_beside_its_estimate():
 def test_shots_have_one_each_and_a_movie_has_one():
     for stack in ({"count": 2}, {"frames": 2}):
         unknown, _ = scene(False, size=64, **stack)
-        result = solve(unknown, {"static_estimate": {"iterations": 30, "er_iterations": 5, "tries": 1}}, PLAIN)
+        result = solve(
+            unknown, {"static_estimate": {"iterations": 30, "er_iterations": 5, "tries": 1, "hops": 2}}, PLAIN
+        )
         assert len(result.recipe["static_estimate"]) == stack.get("count", 1)
         assert result.forward["static_region"].ndim == (3 if "count" in stack else 2)
         assert result.object.shape == (2, 64, 64)
@@ -111,7 +113,7 @@ def test_from_the_command_line(tmp_path, cli):
     made = ("-o", tmp_path / "m.cxi", "--truth", tmp_path / "t.cxi", "--set", "size=64", "--set", "static_known=false")
     assert cli("simulate", "static_region", *made).code == 0
     (tmp_path / "r.yaml").write_text(
-        "steps: [{static_estimate: {iterations: 30, er_iterations: 5, tries: 1}}, {hio_static: {}}]\n"
+        "steps: [{static_estimate: {iterations: 30, er_iterations: 5, tries: 1, hops: 2}}, {hio_static: {}}]\n"
     )
     (tmp_path / "w.yaml").write_text("steps: [{hio_static: {}}, {static_estimate: {}}]\n")
     done = cli("reconstruct", tmp_path / "m.cxi", "--recipe", tmp_path / "r.yaml", "-o", tmp_path / "r.cxi")

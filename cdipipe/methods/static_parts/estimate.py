@@ -59,29 +59,45 @@ def _search(movie, parameters, watch_iteration, generator) -> Estimate:
     """One start, then short blocks of HIO from the best so far, refined each, until the misfit is what noise leaves.
 
     Refinement ends in a local minimum that is mostly near the true one; a block leaves it, sooner than a new start
-    would come as near. A search that drifts to the turned structure comes to a misfit that is low, but never low
-    enough, so every new best is refined turned as well.
+    would come as near. Every other block begins with a part of the frequencies of the turned structure.
     """
     _run_block(movie, parameters.iterations, parameters.er_iterations, watch_iteration)
-    best = _accept(_better_of_twins(movie, *_split(movie)), parameters)
+    best = _accept(_better_of_twins(movie), parameters)
     for hop, length in enumerate(hop_lengths(parameters.hops)):
         if best.accepted and hop >= best.hops + CONFIRMING_HOPS:
             break
-        movie.waves = _kicked(best, movie, hop, generator).to(torch.complex64)
+        striped = hop % 2 and not best.accepted
+        left = _striped(best, movie.static, generator) if striped else _kicked(best, movie, hop, generator)
+        movie.waves = left.to(torch.complex64)
         _run_block(movie, length, HOP_ER_ITERATIONS, watch_iteration)
-        estimate, *places = _split(movie)
-        found = _accept(refine(movie.problems, estimate, *places), parameters)
-        if found.ratio < best.ratio and not found.accepted:
-            found = _accept(_better_of_twins(movie, found, *places), parameters)
+        found = _accept(refine(movie.problems, *_split(movie)), parameters)
         found.hops = hop + 1
         best = min(best, found, key=lambda e: e.ratio)
     return best
 
 
+def _striped(best: Estimate, static, generator):
+    """The waves with the high frequencies along one axis, or all of them, from the turned structure.
+
+    The iterations stagnate, and show stripes, where one part of the frequencies belongs to either twin.
+
+    References
+    ----------
+    Fienup, Wackerman, J. Opt. Soc. Am. A 3, 1897 (1986), doi:10.1364/JOSAA.3.001897
+    """
+    ndim = static.ndim
+    axis = int(torch.randint(ndim, (), generator=generator))
+    cut = 0.5 * float(torch.rand((), generator=generator))
+    frequency = torch.fft.fftfreq(static.shape[axis], device=static.device).abs()
+    high = (frequency > cut).reshape([-1 if index == axis else 1 for index in range(ndim)])
+    own, turned = (fourier.forward_corner(a, ndim) for a in (best.static, turn_in_box(best.static, static)))
+    return fourier.inverse_corner(torch.where(high, turned, own), ndim) * static + best.samples
+
+
 def _kicked(best: Estimate, movie, hop: int, generator):
     """The waves to leave the best from; once every length was tried in vain, with noise of more than its misfit."""
     waves = best.static + best.samples
-    if hop < best.hops + len(HOPS):
+    if hop < best.hops + 2 * len(HOPS):
         return waves
     pixels = float(movie.supports.sum())
     misfit = (best.ratio * movie.supports.numel() / 8 / pixels) ** 0.5
@@ -110,8 +126,9 @@ def _split(movie):
     return Estimate(waves[0] * static, waves * supports), static, supports, real
 
 
-def _better_of_twins(movie, as_found: Estimate, static, *others) -> Estimate:
-    """An estimate and its static structure turned, each refined; the lower misfit."""
+def _better_of_twins(movie) -> Estimate:
+    """What the movie found and its static structure turned, each refined; the lower misfit."""
+    as_found, static, *others = _split(movie)
     # of the turned structure nothing is known of the samples
     turned = Estimate(turn_in_box(as_found.static, static), torch.zeros_like(as_found.samples))
     refined = [refine(movie.problems, e, static, *others) for e in (as_found, turned)]
