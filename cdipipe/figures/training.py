@@ -92,6 +92,7 @@ def activation_figure(layers: list[tuple[str, np.ndarray]], pattern: np.ndarray,
         for axis, channel in zip(line, chosen, strict=False):
             show_image(axis, _plane(values[channel]), colorbar=False, cmap="magma")
             axis.set_title(str(channel), fontsize=6, pad=1)
+        line[0].set_title("")
         line[0].set_title(f"{label}: {chosen[0]}", fontsize=6, pad=1, loc="left")
     figure.suptitle(title)
     return figure
