@@ -34,8 +34,11 @@ def test_every_convolution_is_there_in_order():
     assert shapes[:5] == [(4, 32, 32), (4, 32, 32), (8, 16, 16), (8, 16, 16), (8, 8, 8)]
     assert shapes[-1] == (2, 32, 32) and all((values >= 0).all() for _, values in found)
     assert [name.split(".")[0] for name, _ in found] == ["layers"] * 9 + ["corrector"] * 3
-    with pytest.raises(InputError, match="48 x 48 pixels; the network takes 32"):
-        activations(checkpoint("cdi_nn", widths=[4]), shots(48))
+    assert activations(checkpoint("cdi_nn", widths=[4]), shots(64))[0][1].shape == (4, 32, 32)
+    with pytest.raises(InputError, match="smaller than the network's 64"):
+        activations(checkpoint("cdi_nn", widths=[4], size=64), shots())
+    with pytest.raises(InputError, match="takes patterns of 3 dimensions; got 2"):
+        activations(checkpoint("cdi_nn_3d", widths=[4], size=16), shots())
 
 
 def test_a_checkpoint_and_curves_are_drawn(tmp_path, cli):
