@@ -2,6 +2,9 @@
 
     python benchmarks/low_dose.py --samples 10 --draws 3 [--methods gps reference_lsq_mean ...] [--output FILE]
 
+    python benchmarks/low_dose.py --study support --samples 3 --draws 1    the known support 1, 3 and 4 times too large
+    python benchmarks/low_dose.py --study alone --samples 3 --draws 1      the sample alone: no static region beside it
+
 Samples are photographs of scikit-image, on which nothing was trained; photons are those of the sample alone per
 detector pixel. ``law_db`` is 10 log10 (2 P), P photons on a sample pixel: least squares without any knowledge.
 """
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +42,26 @@ RECIPES = {
 }
 
 
-def make_patterns(photons: float, size: int, sample: int, draws: int):
+SUPPORT_AREAS = (1.0, 3.0, 4.0)
+STUDIES = {
+    "methods": (1.0, True, tuple(RECIPES)),
+    "support": (SUPPORT_AREAS, True, ("gps", "reference_lsq_learned", "lodip")),
+    "alone": (1.0, False, ("hio", "dip")),
+}
+"""Area of the known support over the sample's own, whether a static region stands beside it, and methods."""
+ALONE = {
+    "hio": {"method": "hio", "iterations": 400, "restarts": 20, "average_best": 5, **REAL},
+    "dip": {"method": "dip", **REAL},
+}
+
+
+def make_patterns(photons: float, size: int, sample: int, draws: int, area: float = 1.0, beside: bool = True):
     """Measurement and truth of one sample, once for each noise draw."""
     scene = get_scene("static_region")
-    parameters = scene.parameters(size=size, sample_photons_per_pixel=photons)
+    parameters = scene.parameters(size=size, sample_photons_per_pixel=photons, support_area=area)
     built = scene.build(parameters, np.random.default_rng([11, sample]))
+    if not beside:
+        built = replace(built, static_region=None, static_support=None)
     for draw in range(draws):
         shot = expose(built, parameters, np.random.default_rng([12, sample, draw]), np.random.default_rng(0))
         known = {name: getattr(shot.sample, name) for name in ("static_region", "static_support", "object_support")}
@@ -61,13 +80,15 @@ def judge(measurement, truth, recipe) -> dict:
     return {"psnr_db": found["psnr_db"], "ssim": found["ssim"], "cpu_s": spent, "wall_s": result.seconds}
 
 
-def measure(photons: float, arguments) -> dict:
+def measure(photons: float, arguments, area: float = 1.0) -> dict:
     """Every method on every sample and draw, interleaved, so that load falls on all alike."""
-    recipes = {name: recipe_from_mapping(RECIPES[name]) for name in arguments.methods}
+    recipes = {name: recipe_from_mapping((RECIPES | ALONE)[name]) for name in arguments.methods}
     rows: dict = {name: [] for name in recipes}
     law = []
+    beside = STUDIES[arguments.study][1]
     for sample in range(arguments.samples):
-        for draw, (measurement, truth) in enumerate(make_patterns(photons, arguments.size, sample, arguments.draws)):
+        patterns = make_patterns(photons, arguments.size, sample, arguments.draws, area, beside)
+        for draw, (measurement, truth) in enumerate(patterns):
             law.append(10 * np.log10(2 * truth.extra["incident_photons_per_sample_pixel"]))
             for name, recipe in recipes.items():
                 rows[name].append({"sample": sample, "draw": draw, **judge(measurement, truth, recipe)})
@@ -96,15 +117,21 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--photons", type=float, nargs="+", default=[1.0, 1000.0])
-    parser.add_argument("--methods", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--study", choices=list(STUDIES), default="methods")
+    parser.add_argument("--methods", nargs="+", choices=list(RECIPES | ALONE), default=None)
     parser.add_argument("-o", "--output", type=Path, default=None)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    areas, _, methods = STUDIES[arguments.study]
+    arguments.methods = arguments.methods or methods
     settings = {"samples": arguments.samples, "draws": arguments.draws, "size": arguments.size}
-    recipes = {name: RECIPES[name] for name in arguments.methods}
-    table = {f"{photons:g}": measure(photons, arguments) for photons in arguments.photons}
-    path = write("low_dose", {**settings, "recipes": recipes, "photons_per_detector_pixel": table}, arguments.output)
-    print(path)
+    settings["recipes"] = {name: (RECIPES | ALONE)[name] for name in arguments.methods}
+    if isinstance(areas, tuple):
+        table = {f"{p:g}": {f"{a:g}": measure(p, arguments, a) for a in areas} for p in arguments.photons}
+    else:
+        table = {f"{photons:g}": measure(photons, arguments, areas) for photons in arguments.photons}
+    name = "low_dose" if arguments.study == "methods" else f"low_dose_{arguments.study}"
+    print(write(name, {**settings, "photons_per_detector_pixel": table}, arguments.output))
 
 
 if __name__ == "__main__":
