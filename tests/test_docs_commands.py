@@ -18,13 +18,25 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAMS = ("cdipipe", "make", "snakemake", "source", "tools/", "pip", "python", "apt-get", "git", "squeue", "sbatch")
+FEW_STARTS = [
+    "starts=4",
+    "populations=1",
+    "generations=1",
+    "generation_iterations=10",
+    "refine_iterations=5",
+    "iterations=10",
+]
 SHORTER = [
+    (r"(-m (cdip|dip|lodip))\b(?!.*iterations=)", r"\1 --set iterations=10"),
+    (r"-m guided\b", " ".join(["-m guided", *(f"--set {setting}" for setting in FEW_STARTS)])),
+    (r"(simulate (particles|test_chart|static_region|cell)\b)(?!.* size=)", r"\1 --set size=64"),
+    (r"\bsize=128\b", "size=64"),
     (r"--count \d+", "--count 24"),
     (r"--set count=\d+", "--set count=2"),
     (r"--shards \d+", "--shards 2"),
     (r"frames=\d+", "frames=3"),
     (r"epochs=\d+", "epochs=1"),
-    (r"iterations=\d+", "iterations=20"),
+    (r"iterations=\d+", "iterations=10"),
     (r"--restarts \d+", "--restarts 8"),
     (r"^(snakemake .*--workflow-profile workflow/profiles/)slurm", r"\1local -n"),
     (r"^snakemake ", "snakemake -n "),
