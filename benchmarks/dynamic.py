@@ -1,7 +1,8 @@
 """CDIP on movies, beside multi-frame PIE and PID3Net on the same frames.
 
     python benchmarks/dynamic.py particles   Brownian gold spheres, four probe modes, 3e7 photons per frame
-    python benchmarks/dynamic.py chart       the moving star chart, five probe modes: speeds
+    python benchmarks/dynamic.py chart       the moving star chart, five probe modes of 8 rad curvature: speeds
+    python benchmarks/dynamic.py chart_weak  as `chart`, curvature 1.5 rad: hardly anything tells the twin image apart
     python benchmarks/dynamic.py open        as `particles`, with spheres that leave the field and others that enter
     python benchmarks/dynamic.py jumps       as `particles`, with spheres that jump
     python benchmarks/dynamic.py siemens     measured single shots of a Siemens star through a known probe, put in order
@@ -43,9 +44,11 @@ METHODS = {
                 "refinement_steps": 10},
 }  # fmt: skip
 PARTICLES = {"illumination": "probe", "photons": 3e7}
+CHART = {"photons": 3e7, "spokes": 12, "start_offset": 0.1}  # spokes where the light is
 SCENES = {
     "particles": ("particles", PARTICLES),
-    "chart": ("test_chart", {"photons": 3e7}),
+    "chart": ("test_chart", {**CHART, "probe_curvature_rad": 8.0}),
+    "chart_weak": ("test_chart", CHART),
     "open": ("particles", {**PARTICLES, "boundary": "open", "particle_count": 20}),
     "jumps": ("particles", {**PARTICLES, "jump_probability": 0.01}),
 }
@@ -115,6 +118,8 @@ def siemens(frames: int) -> Measurement:
     counts = np.fft.fftshift(counts[order], (-2, -1)).astype(np.float32)
     measured = np.ones(counts.shape[1:], bool)
     steps = np.linalg.norm(np.diff(places[order], axis=0), axis=1)
+    # the probe came without a scale: the brightest frame is taken for one that nothing absorbs
+    probe = probe * np.sqrt(counts.sum((1, 2)).max() / (np.abs(probe) ** 2).sum())
     note = {"scan_order": [int(i) for i in order], "steps_px": [float(s) for s in steps]}
     return Measurement(counts, measured, "movie", probe_modes=probe.astype(np.complex64), provenance=note)
 
@@ -160,7 +165,7 @@ def growth(arguments) -> None:
     from cdipipe.methods.driver.stack import Start
 
     rows = []
-    for frames, size in ((12, 128), (24, 128), (48, 128), (24, 64), (12, 256)):
+    for frames, size in ((6, 128), (24, 128), (12, 64), (4, 256)):
         measurement, _ = simulated("particles", frames, size)
         problems = [Problem(measurement.pattern(i), "support", (-1.6, 1.6)) for i in range(frames)]
         parameters = CdipParameters()

@@ -1,12 +1,12 @@
-"""Pictures of what benchmarks/dynamic.py kept: one case, all methods.
+"""Pictures of what benchmarks/dynamic.py kept: one case, all methods; CASE_frames.png and so on.
 
     python benchmarks/dynamic_figures.py FOLDER CASE -o FOLDER
 
-frames.png     phase of a few frames, the truth first where there is one; log10 of the amplitude below
-profiles.png   phase along a line through a particle, or along two arcs of the chart
-speeds.png     box plot of the speeds over the movie (chart)
-classes.png    phases of particles and background by Otsu's threshold (particles)
-resolution.png Fourier ring correlation of the frames with the truth, and between neighbouring frames
+frames         phase of a few frames, the truth first where there is one; log10 of the amplitude below
+profiles       phase along a line through a particle, or along two arcs of the chart
+speeds         box plot of the speeds over the movie (chart)
+classes        phases of particles and background by Otsu's threshold (particles)
+resolution     Fourier ring correlation of the frames with the truth
 METHOD.gif     phase and amplitude, frame by frame
 """
 
@@ -129,7 +129,7 @@ def show_classes(case: Case):
             density, edges = np.histogram(part, 30, density=True)
             label = f"{name}, d' {found.distance:.1f}" if style == "-" else None
             axes[0, 0].plot((edges[1:] + edges[:-1]) / 2, density, style, color=canvas.LINES[number], label=label)
-    axes[0, 0].set(xlabel="phase, rad", ylabel="density", title="last frame: particles -, background --")
+    axes[0, 0].set(xlabel="phase, rad", ylabel="density", yscale="log", title="last frame: particles -, background --")
     axes[0, 0].legend()
     return figure
 
@@ -162,11 +162,12 @@ def _contrast(frame: np.ndarray, light: np.ndarray) -> np.ndarray:
     return frame * np.exp(-1j * np.angle(mean)) - abs(mean)
 
 
-def write_movies(case: Case, folder: Path) -> None:
+def write_movies(case: Case, folder: Path, prefix: str) -> None:
     for name, objects in case.objects.items():
+        objects = objects * np.exp(-1j * np.angle((objects * case.light).sum((1, 2), keepdims=True)))
         support = np.broadcast_to(case.lit, objects.shape)
         shown = np.where(support, objects, 1).astype(np.complex64)
-        write_movie(Reconstruction(shown, support, np.zeros(1, np.float32), stack="movie"), folder / f"{name}.gif")
+        write_movie(Reconstruction(shown, support, stack="movie"), folder / f"{prefix}_{name}.gif")
 
 
 def main() -> None:
@@ -189,7 +190,7 @@ def main() -> None:
     for name, figure in figures.items():
         canvas.save_figure(figure, arguments.output / f"{arguments.case}_{name}.png")
     if not arguments.no_movies:
-        write_movies(case, arguments.output)
+        write_movies(case, arguments.output, arguments.case)
 
 
 if __name__ == "__main__":
