@@ -5,7 +5,7 @@
 
 scores   in one pass (views=1): 1,000 polygons that no training has seen, phases of 0.8 pi and of 2 pi peak to peak,
          noise-free and with 1e4, 1e5 and 1e6 photons: complex and shape correlation (twin, shift and phase undone),
-         R-factor, chi2; also as the mean of two (the default) and of eight views, and in bf16
+         R-factor, chi2; also as the mean of two and of eight views, and in bf16
 speed    seconds per pattern, one at a time and in batches, and 620 iterations of our ER and HIO on the pattern of such
          a polygon in the middle of 64 x 64, taking turns in this process (the paper: 2.7 ms and 1.5 s)
 iterate  the objects that these 620 iterations find from oversampled, noise-free patterns of the first 20 polygons,

@@ -26,7 +26,7 @@ class NetworkParameters(Parameters):
 
 class CdiNnParameters(NetworkParameters):
     views: Literal[1, 2, 4, 8] = Field(
-        2,
+        1,
         description="turned and mirrored copies of each pattern whose objects are averaged: better, and takes as many "
         "times longer",
     )
