@@ -5,7 +5,7 @@
 ring   laser light diffracted by a small ring, 98 x 98, its saturated centre masked
 gold   the central frame of a gold crystal's rocking curve, 128 x 128, white field divided out
 
-Lines without a single count are not used: the ring's file is padded with such. Of neither is the truth known. ``free``
+Of the ring, lines without a single count are not used: its file is padded with such. Of neither is the truth known. ``free``
 is the R-factor of 3 % of the pixels, which no method saw, ``repeats`` the correlation of the objects of two seeds,
 aligned. Networks that need patterns of their own size or a checkpoint, and methods for a static region, a probe or a
 movie do not apply.
@@ -78,10 +78,10 @@ def import_pattern(name: str, folder: Path):
     words = [sys.executable, "-m", "cdipipe.cli.main", "import", file, *how, "-o", target]
     subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL)
     measurement = read_measurement(target)
-    # the file of the ring pads the camera's frame with lines of zeros, and calls them measured; of the crystal's
-    # frame this leaves out some dark lines at its edges
-    dark = ~measurement.intensity.any(axis=-1, keepdims=True)
-    return replace(measurement, measured=measurement.measured & ~dark)
+    if name == "ring":  # its file pads the camera's frame with lines of zeros, and calls them measured
+        dark = ~measurement.intensity.any(axis=-1, keepdims=True)
+        return replace(measurement, measured=measurement.measured & ~dark)
+    return measurement
 
 
 def central_frame(file: Path) -> int:
