@@ -5,10 +5,10 @@
 ring   laser light diffracted by a small ring, 98 x 98, its saturated centre masked
 gold   the central frame of a gold crystal's rocking curve, 128 x 128, white field divided out
 
-Of the ring, lines without a single count are not used: its file is padded with such. Of neither is the truth known. ``free``
-is the R-factor of 3 % of the pixels, which no method saw, ``repeats`` the correlation of the objects of two seeds,
-aligned. Networks that need patterns of their own size or a checkpoint, and methods for a static region, a probe or a
-movie do not apply.
+Of the ring, lines without a single count are not used: its file is padded with such. Of neither is the truth known.
+``free`` is the R-factor of 3 % of the pixels, which no method saw, ``repeats`` the correlation of the objects of two
+seeds, aligned. Networks that need patterns of their own size or a checkpoint, and methods for a static region, a probe
+or a movie do not apply.
 """
 
 from __future__ import annotations
