@@ -105,10 +105,10 @@ def _arrange(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
     return np.squeeze(array)
 
 
-def choose_frames(wanted: str | None, shape: tuple[int, ...]) -> int | slice:
+def choose_frames(wanted: str | None, shape: tuple[int, ...]):
     """What ``--frames`` picks of an array's first axis: ``48`` one frame, ``40:60:5`` every fifth of these."""
     if wanted is None:
-        return slice(None)
+        return ...
     try:
         numbers = [int(part) if part else None for part in wanted.split(":")]
         chosen = slice(*numbers) if len(numbers) > 1 else numbers[0]

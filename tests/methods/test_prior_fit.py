@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from cdipipe.methods.driver.problem import Problem
+from cdipipe.methods.driver.reconstruct import reconstruct
 from cdipipe.methods.prior_fit.misfit import Misfit, modulus_variance
 from cdipipe.methods.prior_fit.outputs import count_channels, shape_object
 from cdipipe.methods.prior_fit.parameters import PriorFitParameters
 from cdipipe.methods.prior_fit.scale import estimate_scale, linear_estimate
 from cdipipe.methods.prior_fit.start import NetworkStart, bounding_box
 from cdipipe.methods.prior_fit.stopping import StopAtVariance
+from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.optics import fourier
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
@@ -188,3 +190,10 @@ def test_a_fit_that_diverges_keeps_what_it_had_and_says_so(caplog):
     start.step()
     assert start.done and "diverged" in caplog.text
     assert torch.equal(start.object(), before) and torch.isfinite(start.object().real).all()
+
+
+def test_an_object_of_a_few_pixels_is_no_error():
+    polygons = get_scene("polygons")
+    measurement, _ = simulate(polygons, polygons.parameters(size=16, dimensions=3, object_size=8, photons=1e5), 1)
+    result = reconstruct(measurement, recipe_from_mapping({"method": "dip", "iterations": 2, "width": 4}))
+    assert np.isfinite(result.object).all()

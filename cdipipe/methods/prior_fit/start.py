@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 PIXEL_NOISE = 0.5**0.5
 """Noise of an object pixel beside a strong static region, square root of photons."""
 
+LEAST_SIDE = 2
+"""Pixels along each axis on the coarsest level: of a single one there is no mean and spread to normalise by."""
+
 
 class NetworkStart:
     """A network, its input, its optimiser, and the object that it stands for.
@@ -76,7 +79,7 @@ class NetworkStart:
 
     def _padded(self, size):
         stride = 2**self.parameters.levels
-        return -(-(size + 2 * self.parameters.margin_px) // stride) * stride
+        return max(-(-(size + 2 * self.parameters.margin_px) // stride), LEAST_SIDE) * stride
 
     def output(self):
         """The network's object in the support's box, (*box) complex64, with its graph."""
