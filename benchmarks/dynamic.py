@@ -1,12 +1,12 @@
 """CDIP on movies, beside multi-frame PIE and PID3Net on the same frames.
 
     python benchmarks/dynamic.py particles   Brownian gold spheres, four probe modes, 3e7 photons per frame
-    python benchmarks/dynamic.py chart       the moving star chart, five probe modes of 8 rad curvature: speeds
-    python benchmarks/dynamic.py chart_weak  as `chart`, curvature 1.5 rad: hardly anything tells the twin image apart
+    python benchmarks/dynamic.py chart       the moving star chart, five modes behind a triangular aperture: speeds
+    python benchmarks/dynamic.py chart_round as `chart`, round aperture: hardly anything tells the twin image apart
     python benchmarks/dynamic.py open        as `particles`, with spheres that leave the field and others that enter
     python benchmarks/dynamic.py jumps       as `particles`, with spheres that jump
-    python benchmarks/dynamic.py siemens     measured single shots of a Siemens star through a known probe, put in order
-                                             along a short path (needs CDIPIPE_DATA_DIR)
+    python benchmarks/dynamic.py siemens     measured single shots of a Siemens star, put in order along a short path;
+                                             probe modes and truth by ptychography (needs CDIPIPE_DATA_DIR)
     python benchmarks/dynamic.py growth      bytes of the field and its optimiser, and the time of a step, against the
                                              number of frames and the size of the array
 
@@ -18,23 +18,27 @@ which benchmarks/dynamic_figures.py draws.
 from __future__ import annotations
 
 import argparse
-import bz2
 import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import ptychography
 import record
 
-from cdipipe.measurement import Measurement
+from cdipipe.measurement import Measurement, Truth
 from cdipipe.methods.driver.reconstruct import reconstruct
 from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.dynamics import judge_movie
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 
-SEED = 11
+MOVIE_SEED = 21
+"""Not the seed with which settings were chosen."""
+OFF_CENTRE_PX = (0, 70)
+"""Where the measured frames begin, from the scan's middle: among the spokes."""
 METHODS = {
     "cdip": {"method": "cdip", "iterations": 150, "loss": "poisson"},
     "mf_pie": {"method": "mf_pie", "iterations": 60},
@@ -47,20 +51,22 @@ PARTICLES = {"illumination": "probe", "photons": 3e7}
 CHART = {"photons": 3e7, "spokes": 12, "start_offset": 0.1}  # spokes where the light is
 SCENES = {
     "particles": ("particles", PARTICLES),
-    "chart": ("test_chart", {**CHART, "probe_curvature_rad": 8.0}),
-    "chart_weak": ("test_chart", CHART),
+    "chart": ("test_chart", CHART),
+    "chart_round": ("test_chart", {**CHART, "probe_aperture": "round"}),
     "open": ("particles", {**PARTICLES, "boundary": "open", "particle_count": 20}),
     "jumps": ("particles", {**PARTICLES, "jump_probability": 0.01}),
 }
+FOR_CASE = {"chart": {"cdip": {"movie": {"time_cells": 0.2}}}}
+"""Known beforehand: a chart on a stage moves smoothly, so a time cell may last five frames."""
 NEAR = 1
 """Frames to either side of an event that count as being at it."""
 
 
-def simulated(case: str, frames: int, size: int):
+def simulated(case: str, frames: int, size: int, seed: int):
     """Measurement and truth of a case."""
     name, settings = SCENES[case]
     scene = get_scene(name)
-    return simulate(scene, scene.parameters(size=size, frames=frames, **settings), SEED)
+    return simulate(scene, scene.parameters(size=size, frames=frames, **settings), seed)
 
 
 def run(mapping: dict, measurement, seed: int = 0):
@@ -103,37 +109,42 @@ def at_events(correlation: np.ndarray, truth) -> dict:
             "correlation_elsewhere": float(correlation[~at].mean())}  # fmt: skip
 
 
-def siemens(frames: int) -> Measurement:
-    """Frames of the measured scan, each nearest to the one before among those not taken yet."""
-    path = Path(os.environ["CDIPIPE_DATA_DIR"]) / "tike_siemens_star" / "siemens-star-small.npz.bz2"
-    with bz2.open(path) as file:
-        data = np.load(file)
-        counts, probe, places = data["data"][0], data["probe"].reshape(1, 128, 128), data["scan"][0]
-    middle = int(np.argmin(np.linalg.norm(places - places.mean(0), axis=1)))
+def siemens(frames: int) -> tuple[Measurement, Truth]:
+    """Frames of the measured scan, each nearest to the one before among those not taken yet; probe and truth by
+    ptychography of the whole scan."""
+    scan = ptychography.read_scan()
+    solved = ptychography.solve(scan)
+    places = scan.places
+    middle = int(np.argmin(np.linalg.norm(places - places.mean(0) - OFF_CENTRE_PX, axis=1)))
     order, left = [middle], set(range(len(places))) - {middle}
     while len(order) < frames:
         nearest = min(left, key=lambda index: float(np.linalg.norm(places[index] - places[order[-1]])))
         order.append(nearest)
         left.remove(nearest)
-    counts = np.fft.fftshift(counts[order], (-2, -1)).astype(np.float32)
-    measured = np.ones(counts.shape[1:], bool)
+    counts = np.fft.fftshift(scan.counts[order], (-2, -1)).astype(np.float32)
     steps = np.linalg.norm(np.diff(places[order], axis=0), axis=1)
-    # the probe came without a scale: the brightest frame is taken for one that nothing absorbs
-    probe = probe * np.sqrt(counts.sum((1, 2)).max() / (np.abs(probe) ** 2).sum())
     note = {"scan_order": [int(i) for i in order], "steps_px": [float(s) for s in steps]}
-    return Measurement(counts, measured, "movie", probe_modes=probe.astype(np.complex64), provenance=note)
+    note["ptychography_r_factor"] = solved.r_factor
+    measured = np.ones(counts.shape[1:], bool)
+    measurement = Measurement(counts, measured, "movie", probe_modes=solved.modes, provenance=note)
+    objects = np.stack([solved.around(places[index]) for index in order])
+    return measurement, Truth(objects, np.ones(objects.shape, bool), "movie")
 
 
 def compare(case: str, arguments) -> None:
     """All wanted methods on one case; each is written as soon as it is there."""
     if case == "siemens":
-        measurement, truth = siemens(arguments.frames), None
+        measurement, truth = siemens(arguments.frames)
     else:
-        measurement, truth = simulated(case, arguments.frames, arguments.size)
+        measurement, truth = simulated(case, arguments.frames, arguments.size, arguments.movie_seed)
+    if case in SCENES:
+        still = SimpleNamespace(object=truth.object, run_scores={"r_factor": 0.0})
+        put(f"{case}/truth", {"frames": arguments.frames, **judge(still, measurement, None)}, arguments.output)
     for name in arguments.methods:
-        mapping = METHODS[name] | json.loads(arguments.set or "{}")
+        mapping = METHODS[name] | FOR_CASE.get(case, {}).get(name, {}) | json.loads(arguments.set or "{}")
         result, seconds = run(mapping, measurement, arguments.seed)
         entry = {"frames": arguments.frames, "size": measurement.pattern_shape[-1], "seed": arguments.seed}
+        entry |= {"movie_seed": arguments.movie_seed} if case in SCENES else measurement.provenance
         entry |= {"settings": mapping, "processor_seconds": seconds, "load": os.getloadavg()[0]}
         entry |= judge(result, measurement, truth)
         put(f"{case}/{arguments.label or name}", entry, arguments.output)
@@ -148,6 +159,7 @@ def keep(path: Path, result, measurement, truth) -> None:
     rows, columns = (np.nonzero(lit.any(axis))[0] for axis in (1, 0))
     box = (slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     arrays = {"object": result.object[box], "probe_modes": measurement.probe_modes[box]}
+    arrays["centre_px"] = np.array(lit.shape) // 2 - [rows[0], columns[0]]
     if truth is not None:
         arrays["truth"] = truth.object[box]
         arrays |= {name: truth.extra[name] for name in ("positions_m", "jumped") if name in truth.extra}
@@ -166,7 +178,7 @@ def growth(arguments) -> None:
 
     rows = []
     for frames, size in ((6, 128), (24, 128), (12, 64), (4, 256)):
-        measurement, _ = simulated("particles", frames, size)
+        measurement, _ = simulated("particles", frames, size, MOVIE_SEED)
         problems = [Problem(measurement.pattern(i), "support", (-1.6, 1.6)) for i in range(frames)]
         parameters = CdipParameters()
         box = find_movie_box(problems, Start(), parameters)
@@ -206,6 +218,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0, help="of the reconstruction")
+    parser.add_argument("--movie-seed", type=int, default=MOVIE_SEED, help="of the simulated movie")
     parser.add_argument("--set", help="parameters over those of the method, as JSON")
     parser.add_argument("--label", help="name of the entry instead of the method's")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the objects there, for figures")

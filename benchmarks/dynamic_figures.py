@@ -3,7 +3,7 @@
     python benchmarks/dynamic_figures.py FOLDER CASE -o FOLDER
 
 frames         phase of a few frames, the truth first where there is one; log10 of the amplitude below
-profiles       phase along a line through a particle, or along two arcs of the chart
+profiles       phase along a line through a particle, or along two arcs about the chart's centre
 speeds         box plot of the speeds over the movie (chart)
 classes        phases of particles and background by Otsu's threshold (particles)
 resolution     Fourier ring correlation of the frames with the truth
@@ -25,7 +25,7 @@ from cdipipe.metrics import dynamics, fourier
 
 TRUE_SPEED_M_PER_S = 340e-9
 ARC_RADII = (0.45, 0.8)
-"""Radii of the two arcs, as shares of the lit field's radius."""
+"""Radii of the two arcs, as shares of half the lit field's shorter side."""
 SHOWN = (0.0, 0.33, 0.66, 1.0)
 
 
@@ -72,12 +72,14 @@ def show_frames(case: Case):
 
 
 def show_profiles(case: Case, what: str):
-    """Phase along a line through the middle of a particle, or along two arcs about the field's centre."""
+    """Phase along a line through the middle of a particle, or along two arcs about the chart's centre, where lit."""
     index = case.frames // 2
     figure, axes = canvas.new_figure(1, 2, 3.6, 2.6)
     for axis, (title, unit, along, rows, columns) in zip(axes[0], _paths(case, what, index), strict=True):
         for number, (name, phases) in enumerate(case.phases.items()):
             values = map_coordinates(phases[index], [rows, columns], order=1)
+            dark = map_coordinates(case.light, [rows, columns], order=1) < dynamics.FIELD_LEVEL
+            values[dark] = np.nan
             style = {"color": "k", "lw": 2, "alpha": 0.5} if name == "truth" else {"color": canvas.LINES[number]}
             axis.plot(along, values, label=name, **style)
         axis.set(title=title, xlabel=unit, ylabel="phase, rad")
@@ -87,17 +89,16 @@ def show_profiles(case: Case, what: str):
 
 def _paths(case: Case, what: str, index: int):
     """Title, axis, and the places (rows, columns) of two paths through a frame."""
-    height, width = case.light.shape
-    centre = np.array([height // 2, width // 2], float)
-    if what == "chart":
-        angle = np.linspace(0, np.pi, 200)
+    places = case.data["centre_px"] + case.data["positions_m"][index] / case.data["pixel_m"]
+    if what.startswith("chart"):
+        angle = np.linspace(-np.pi, np.pi, 400)
         for share in ARC_RADII:
-            radius = share * min(height, width) / 2
+            radius = share * min(case.light.shape) / 2
             yield (f"arc of radius {radius:.0f} px, frame {index}", "angle, deg", np.rad2deg(angle),
-                   centre[0] + radius * np.sin(angle), centre[1] + radius * np.cos(angle))  # fmt: skip
+                   places[0] + radius * np.sin(angle), places[1] + radius * np.cos(angle))  # fmt: skip
         return
-    places = case.data["positions_m"][index] / case.data["pixel_m"]
-    nearest = centre + places[np.argmin(np.hypot(*places.T))]
+    lit = places[map_coordinates(case.light, places.T, order=1) > 0.5]
+    nearest = lit[np.argmin(np.hypot(*(lit - case.data["centre_px"]).T))]
     along = np.linspace(-12, 12, 100)
     yield f"row through a particle, frame {index}", "px", along, np.full(100, nearest[0]), nearest[1] + along
     yield f"column through it, frame {index}", "px", along, nearest[0] + along, np.full(100, nearest[1])
@@ -181,9 +182,10 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     figures = {"frames": show_frames(case)}
     if "truth" in case.objects:
-        figures["profiles"] = show_profiles(case, arguments.case)
+        if "positions_m" in case.data:
+            figures["profiles"] = show_profiles(case, arguments.case)
         figures["resolution"] = show_resolution(case)
-    if arguments.case == "chart":
+    if "chart" in arguments.case:
         figures["speeds"] = show_speeds(case)
     elif arguments.case != "siemens":
         figures["classes"] = show_classes(case)

@@ -7,6 +7,7 @@ T = exp(i k (n - 1) t) = exp(-k beta t) exp(-i k delta t): the phase of matter i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -49,7 +50,10 @@ class MovieParameters(SceneParameters):
     object_pixel_m: float = Field(12e-9, gt=0, description="pixel of the object; the distance follows from it")
     detector_pixel_m: float = Field(75e-6, gt=0, description="pixel of the detector")
     field_px: int | None = Field(
-        None, ge=8, description="diameter of the illuminated field, in object pixels; not given: size / 2"
+        None, ge=8, description="width of the illuminated field, in object pixels; not given: size / 2"
+    )
+    probe_aperture: Literal["round", "triangle"] = Field(
+        "triangle", description="shape of the aperture that cuts the probe; that of the experiments is a triangle"
     )
     delta: float | None = Field(None, ge=0, lt=1, description="refractive index 1 - delta + i beta; not given: metal's")
     beta: float | None = Field(None, ge=0, lt=1, description="absorption; not given: metal's")
@@ -62,7 +66,7 @@ class MovieParameters(SceneParameters):
 
     @property
     def field(self) -> int:
-        """Diameter of the illuminated field, pixels."""
+        """Width of the illuminated field, pixels: a disc's diameter, a triangle's side."""
         return self.size // 2 if self.field_px is None else self.field_px
 
     @property
@@ -105,33 +109,52 @@ def pixel_axes(size: int) -> tuple[np.ndarray, np.ndarray]:
     return axis[:, None], axis[None, :]
 
 
-def field_support(size: int, field_px: int) -> np.ndarray:
-    """Disc of the illuminated field: where probe modes are not zero."""
+def field_support(size: int, field_px: int, aperture: str = "round") -> np.ndarray:
+    """The illuminated field: where probe modes are not zero."""
+    return depth_in_aperture(size, field_px, aperture) >= 0
+
+
+def depth_in_aperture(size: int, field_px: int, aperture: str) -> np.ndarray:
+    """How far inside the aperture's rim each pixel is, (size, size) pixels; negative outside.
+
+    ``round``: a disc of diameter ``field_px``. ``triangle``: equilateral with that side, a corner up, its centroid in
+    the centre. Unlike a disc it has no centre of symmetry, so what it lights differs from its twin image; the
+    experiments of single-frame imaging use one (Kang et al., Opt. Express 29, 1441, 2021, doi:10.1364/OE.414341).
+    """
     row, column = pixel_axes(size)
-    return row**2 + column**2 <= (field_px / 2) ** 2
+    if aperture == "round":
+        return field_px / 2 - np.hypot(row, column)
+    sides = [np.sin(angle) * row + np.cos(angle) * column for angle in np.pi / 6 * np.array([3, -1, 7])]
+    return field_px / np.sqrt(12) - np.maximum.reduce(np.broadcast_arrays(*sides))
 
 
-def probe_modes(size: int, field_px: int, count: int, second_mode_weight: float, curvature_rad: float) -> np.ndarray:
-    """Partially coherent focused beam: Gauss-Hermite modes of falling weight, cut by a round aperture.
+WAISTS = {"round": 1 / 3.2, "triangle": 1 / 2}
+"""Waist of the Gaussian beam over the field's width: a triangle's corners need the wider one."""
+
+
+def probe_modes(parameters: MovieParameters) -> np.ndarray:
+    """Partially coherent focused beam: Gauss-Hermite modes of falling weight, cut by an aperture.
 
     Such modes are those of a Gaussian Schell source, each one order weaker by a constant factor (Starikov and Wolf,
     J. Opt. Soc. Am. 72, 923, 1982, doi:10.1364/JOSA.72.000923). Mode m n weighs ``second_mode_weight ** (m + n)``.
+    ``probe_curvature_rad`` is the phase half a field's width from the centre: the beam is a little out of focus.
 
     Parameters
     ----------
-    curvature_rad : phase at the rim of the field against the centre; the beam is a little out of focus
+    parameters : with ``probe_modes``, their number, ``second_mode_weight`` and ``probe_curvature_rad``
 
     Returns
     -------
-    (count, size, size) complex64; sum over all of |P|^2 is 1; the rim falls to zero over two pixels
+    (M, size, size) complex64; sum over all of |P|^2 is 1; the rim falls to zero over two pixels
     """
-    row, column = pixel_axes(size)
-    waist = field_px / 3.2
-    radius = np.hypot(row, column)
-    aperture = np.clip((field_px / 2 - radius) / 2, 0, 1) * np.exp(1j * curvature_rad * (2 * radius / field_px) ** 2)
+    p = parameters
+    row, column = pixel_axes(p.size)
+    waist = p.field * WAISTS[p.probe_aperture]
+    bent = np.exp(1j * p.probe_curvature_rad * (2 * np.hypot(row, column) / p.field) ** 2)
+    aperture = np.clip(depth_in_aperture(p.size, p.field, p.probe_aperture) / 2, 0, 1) * bent
     modes = [
-        np.sqrt(second_mode_weight ** (m + n)) * hermite(m, row / waist) * hermite(n, column / waist) * aperture
-        for m, n in GAUSS_HERMITE_ORDERS[:count]
+        np.sqrt(p.second_mode_weight ** (m + n)) * hermite(m, row / waist) * hermite(n, column / waist) * aperture
+        for m, n in GAUSS_HERMITE_ORDERS[: p.probe_modes]
     ]
     stack = np.stack(modes)
     return (stack / np.sqrt(np.sum(np.abs(stack) ** 2))).astype(np.complex64)

@@ -63,7 +63,8 @@ class ParticleParameters(MovieParameters):
     @property
     def box_m(self) -> float:
         """Side of the square in which the particles move."""
-        side_px = self.field / np.sqrt(2) if self.illumination == "probe" and self.boundary != "open" else self.field
+        within_disc = self.illumination == "probe" and self.probe_aperture == "round" and self.boundary != "open"
+        side_px = self.field / np.sqrt(2) if within_disc else self.field
         return side_px * (OPEN_MARGIN if self.boundary == "open" else 1.0) * self.object_pixel_m
 
 
@@ -92,8 +93,8 @@ def build(parameters: ParticleParameters, rng: np.random.Generator) -> Sample:
     }
     if p.illumination == "probe":
         frames += 1
-        modes = probe_modes(p.size, p.field, p.probe_modes, p.second_mode_weight, p.probe_curvature_rad)
-        support = np.broadcast_to(field_support(p.size, p.field), shape)
+        modes = probe_modes(p)
+        support = np.broadcast_to(field_support(p.size, p.field, p.probe_aperture), shape)
         return Sample(frames, support, "movie", None, modes, extra, geometry=p.geometry, frame_times_s=times)
     window = _window(p)
     energy = 0.0

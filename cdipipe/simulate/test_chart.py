@@ -77,8 +77,8 @@ def build(parameters: ChartParameters, rng: np.random.Generator) -> Sample:
     frames = np.empty((p.frames, p.size, p.size), np.complex64)
     for frame, place in zip(frames, positions, strict=True):
         frame[:] = 1 + opaque * star_coverage(p, place / p.object_pixel_m, turn)
-    modes = probe_modes(p.size, p.field, p.probe_modes, p.second_mode_weight, p.probe_curvature_rad)
-    support = np.broadcast_to(field_support(p.size, p.field), frames.shape)
+    modes = probe_modes(p)
+    support = np.broadcast_to(field_support(p.size, p.field, p.probe_aperture), frames.shape)
     extra = {"positions_m": positions, "velocity_m_per_s": velocity, "turn_rad": turn}
     return Sample(frames, support, "movie", None, modes, extra, geometry=p.geometry, frame_times_s=times)
 

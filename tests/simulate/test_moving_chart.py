@@ -9,6 +9,7 @@ from skimage.registration import phase_cross_correlation
 from cdipipe.errors import InputError
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
+from cdipipe.simulate.movies import field_support, probe_modes
 from cdipipe.simulate.registry import get_scene
 from cdipipe.simulate.test_chart import star_coverage
 
@@ -101,3 +102,18 @@ def test_impossible_parameters_are_named(settings, named):
 def test_same_seed_same_movie():
     first, second = (SCENE.build(parameters(), np.random.default_rng(4)).object for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_a_triangular_aperture_is_no_twin_of_itself():
+    """Side, area and light of the triangle; turned by half a turn it covers other pixels, a disc the same."""
+    for aperture, area, most in (("triangle", np.sqrt(3) / 4 * 64**2, 0.75), ("round", np.pi * 32**2, 1.0)):
+        p = parameters(probe_aperture=aperture)
+        inside = field_support(p.size, p.field, aperture)
+        assert inside.sum() == pytest.approx(area, rel=0.02)
+        assert np.ptp(np.nonzero(inside)[1]) == pytest.approx(64, abs=2)
+        turned = np.roll(inside[::-1, ::-1], (1, 1), (0, 1))
+        shared = (inside & turned).sum() / inside.sum()
+        assert shared == 1 if most == 1 else shared < most
+        modes = probe_modes(p)
+        assert (modes[:, ~inside] == 0).all()
+        assert np.sum(np.abs(modes) ** 2) == pytest.approx(1, abs=1e-5)
