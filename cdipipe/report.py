@@ -13,12 +13,15 @@ import numpy as np
 import cdipipe
 from cdipipe.config import Config
 from cdipipe.errors import InputError
+from cdipipe.figures.frames import MOST_FRAMES, stack_frames
 from cdipipe.figures.tables import COLUMNS, shown_columns
 from cdipipe.io.cxi import read_measurement, read_reconstruction
 from cdipipe.measurement import Reconstruction
 from cdipipe.provenance import collect
 
 TEMPLATE = "report.html.j2"
+FEWEST_FRAMES, FRAMES_OF_A_PAGE = 6, 480
+"""A page of many stacks shows fewer frames of each, so that it stays small; none shows less than these."""
 
 
 def write_html(study: Config, source: Path) -> str:
@@ -153,11 +156,34 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         "movie": _picture(place / "movie.gif", "Amplitude and phase of the frames.")
         if study.measurements[measurement].is_movie
         else None,
+        "frames": _frames(result, max(FEWEST_FRAMES, min(MOST_FRAMES, FRAMES_OF_A_PAGE // len(study.pairs())))),
         "diagnostics": _picture(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
         "runs": _runs(result, source),
         "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
         "made": made,
         "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
+    }
+
+
+def _frames(result: Reconstruction, most: int) -> dict[str, Any] | None:
+    """What a slider steps through, of a stack: small pictures as data URLs; None of a single pattern."""
+    import io
+
+    from PIL import Image
+
+    frames = stack_frames(result, most)
+    if frames is None:
+        return None
+    pictures = []
+    for label, picture in zip(frames.labels, frames.pictures, strict=True):
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, format="webp", quality=80, method=4)
+        pictures.append((label, _url("webp", content.getvalue())))
+    span = "π" if frames.span_rad == np.pi else f"{frames.span_rad:.1f}"
+    return {
+        "pictures": pictures,
+        "first": frames.first,
+        "caption": f"Amplitude, phase (−{span} to {span} rad) and support; the slider steps through them.",
     }
 
 
@@ -208,10 +234,14 @@ def _picture(path: Path, caption: str) -> dict[str, str]:
         command = image.info.get("Description") or image.info.get("comment", b"").decode()
         kind = image.format.lower()
     return {
-        "url": f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii"),
+        "url": _url(kind, content),
         "caption": caption,
         "command": command,
     }
+
+
+def _url(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 
 
 def _bytes(path: Path) -> bytes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.figures.frames import amplitude_limits, enlarge, join, paint
 from cdipipe.figures.objects import crop_box, phase_limit
 from cdipipe.io.atomic import atomic_path
 from cdipipe.measurement import Reconstruction
@@ -51,18 +51,9 @@ def render_frames(result: Reconstruction) -> list[np.ndarray]:
     box = crop_box(result.support.any(axis=0), 0.05)
     objects = result.object[(slice(None), *box)]
     objects = objects * np.exp(-1j * np.angle(objects.mean()))
-    enlarge = max(1, -(-SMALLEST_SIDE_PX // min(objects.shape[1:])))
-    step = max(1, round(len(objects) * objects[0].size * enlarge**2 / PIXELS_PER_MOVIE))
+    factor = max(1, -(-SMALLEST_SIDE_PX // min(objects.shape[1:])))
+    step = max(1, round(len(objects) * objects[0].size * factor**2 / PIXELS_PER_MOVIE))
     shown = objects[::step]
-    largest = float(np.quantile(np.abs(shown), 0.999)) or 1.0
-    lit = np.abs(shown) > 0.1 * largest
-    span = phase_limit(np.where(lit, shown, 0))
-    maps = matplotlib.colormaps["gray"], matplotlib.colormaps["twilight_shifted" if span == np.pi else "RdBu_r"]
-    frames = []
-    for frame, seen in zip(shown, lit, strict=True):
-        amplitude = maps[0](np.clip(np.abs(frame) / largest, 0, 1))[..., :3]
-        phase = maps[1](np.clip(np.angle(frame) / (2 * span) + 0.5, 0, 1))[..., :3]
-        phase[~seen] = 0.7
-        pair = np.concatenate([amplitude, np.ones((len(frame), 2, 3)), phase], axis=1)
-        frames.append(np.kron((255 * pair).astype(np.uint8), np.ones((enlarge, enlarge, 1), np.uint8)))
-    return frames
+    largest = float(amplitude_limits(shown, each=False)[0])
+    span = phase_limit(np.where(np.abs(shown) > 0.1 * largest, shown, 0))
+    return [enlarge(join(*paint(frame, largest, span)), factor) for frame in shown]

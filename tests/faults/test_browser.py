@@ -30,7 +30,15 @@ addEventListener("load", () => {
   const before = cells();
   const heading = document.querySelectorAll("#summary th")[1];
   heading.click(); const up = cells(); heading.click(); const down = cells();
-  const verdict = {faults, images: images.map(i => [i.alt, i.naturalWidth, i.naturalHeight]), before, up, down,
+  const steps = [...document.querySelectorAll(".steps")].map(figure => {
+    const seen = () => [...figure.querySelectorAll("img")].filter(i => i.getClientRects().length).map(i => i.alt);
+    const slider = figure.querySelector("input"), at = slider.value, began = seen();
+    slider.value = slider.value === slider.max ? 0 : slider.max;
+    slider.dispatchEvent(new Event("input"));
+    return {alts: [...figure.querySelectorAll("img")].map(i => i.alt), at: Number(at), to: Number(slider.value), began,
+      moved: seen(), says: figure.querySelector("output").textContent};
+  });
+  const verdict = {faults, steps, images: images.map(i => [i.alt, i.naturalWidth, i.naturalHeight]), before, up, down,
     resources: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
     commands: [...document.querySelectorAll("figure")].map(f => f.querySelector("figcaption code")?.textContent)};
   const box = document.createElement("pre"); box.id = "verdict"; box.textContent = JSON.stringify(verdict);
@@ -73,6 +81,15 @@ def test_the_report_loads_without_errors_and_its_pictures_are_there(page, tmp_pa
     if target := os.environ.get("CDIPIPE_RECORD"):
         facts = {"pictures": len(verdict["images"]), "bytes": page.stat().st_size, "faults": 0}
         (Path(target) / "browser.json").write_text(json.dumps(facts))
+
+
+def test_moving_a_slider_changes_the_picture(page, tmp_path):
+    steps = look(page, tmp_path)[0]["steps"]
+    assert steps and {len(step["alts"]) for step in steps} == {3}  # the movie of three frames
+    for step in steps:
+        assert step["at"] != step["to"]
+        assert step["began"] == [step["alts"][step["at"]]] and step["moved"] == [step["alts"][step["to"]]]
+        assert step["moved"][0].endswith(step["says"])
 
 
 def test_a_broken_picture_and_a_broken_script_are_seen(page, tmp_path):

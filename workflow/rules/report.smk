@@ -296,6 +296,6 @@ rule write_report:
         runtime=grows(10),
     params:
         template=file_sha256(REPORT_TEMPLATE),
-        code=code_digest("report", "cli/report", "figures/tables"),
+        code=code_digest("report", "cli/report", "figures/tables", "figures/frames"),
     shell:
         "cdipipe report {input.study} -o {output} > {log} 2>&1"
