@@ -40,7 +40,7 @@ MOVIE_SEED = 21
 OFF_CENTRE_PX = (0, 70)
 """Where the measured frames begin, from the scan's middle: among the spokes."""
 METHODS = {
-    "cdip": {"method": "cdip", "iterations": 150, "loss": "poisson"},
+    "cdip": {"method": "cdip", "iterations": 150},
     "mf_pie": {"method": "mf_pie", "iterations": 60},
     "mf_pie_single": {"method": "mf_pie", "iterations": 60, "neighbours": 0},
     "mf_pie_smooth": {"method": "mf_pie", "iterations": 60, "neighbours": 0, "tv_space": 1e-2},

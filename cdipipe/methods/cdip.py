@@ -36,10 +36,10 @@ class CdipParameters(Parameters):
     hidden: int = Field(32, ge=2, le=512, description="width of the layers")
     layers: int = Field(2, ge=1, le=8, description="hidden layers")
     omega: float = Field(5.0, gt=0, description="frequency of the sine layers")
-    loss: Literal["amplitude_mse", "amplitude_mae", "poisson"] = Field(
-        "amplitude_mse",
-        description="misfit of the pattern for random fields until the closing steps; always poisson for a field that "
-        "imitated a start",
+    loss: Literal["amplitude_mse", "amplitude_mae", "poisson"] | None = Field(
+        None,
+        description="misfit of the pattern for random fields until the closing steps; not given: poisson for movies in "
+        "a known probe, else amplitude_mse; always poisson for a field that imitated a start",
     )
     closing: float = Field(0.4, ge=0, le=1, description="share of the steps, at the end, with the Poisson misfit")
     tv: float = Field(

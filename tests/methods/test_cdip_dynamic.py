@@ -60,7 +60,7 @@ def test_particles_are_found_in_every_frame(movie):
     assert np.angle(result.object).min() < -0.05 and np.abs(result.object).max() < 1.0 + 1e-5
     rows, columns = np.nonzero(np.abs(measurement.probe_modes).sum(0))
     outside = np.ones(measurement.pattern_shape, bool)
-    outside[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = False
+    outside[rows.min() - 1 : rows.max() + 2, columns.min() - 1 : columns.max() + 2] = False
     assert outside.any() and (result.object[:, outside] == 1).all()
 
 
@@ -178,3 +178,13 @@ def test_a_transmission_that_a_fit_begins_with_is_darkest_where_matter_is():
     object_[:2] = np.exp(-0.8j)
     turned = object_ * np.exp(2j)
     np.testing.assert_allclose(turned * dynamic._background(turned, light, True), object_, atol=1e-6)
+
+
+def test_the_misfit_of_a_lit_movie_is_that_of_counts(movie):
+    """Not given is Poisson with a probe, and moduli without."""
+    measurement = movie[0]
+    unlit = replace(measurement, probe_modes=None)
+    for seen, loss in ((measurement, "poisson"), (unlit, "amplitude_mse")):
+        default, given = fit(seen, closing=0.25), fit(seen, closing=0.25, loss=loss)
+        assert np.array_equal(default.objects, given.objects)
+    assert not np.array_equal(fit(unlit, loss="poisson").objects, fit(unlit).objects)

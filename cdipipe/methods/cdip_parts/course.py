@@ -75,7 +75,7 @@ def _follow(fit, box, parameters, state, watch, warm) -> None:
     cullings = [round(share * total) for share in CULLINGS]
     for step in range(total):
         sides = _sides(box, parameters, step / total) if anchored else box.sides
-        loss = parameters.loss if step < closing and not warm else "poisson"
+        loss = (parameters.loss or "amplitude_mse") if step < closing and not warm else "poisson"
         tv = tv_weight(tv_start, parameters.tv, step / max(closing, 1))
         r_factor = fit.step(sides, loss, tv, step / total)
         state.record(_lowest(r_factor, fit.origin, len(state.seeds)))

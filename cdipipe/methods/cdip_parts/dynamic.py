@@ -171,9 +171,10 @@ class MovieFit:
         """All passes; the R-factor of each, (passes,) float32, shorter if the fit diverged."""
         parameters, total = self.parameters, self.parameters.iterations
         closing = total - round(parameters.closing * total)
+        early_loss = parameters.loss or ("amplitude_mse" if self.model.probes is None else "poisson")
         optimiser, trace, kept = self._optimiser(rate_factor), [], _Kept()
         for done in range(total):
-            loss = parameters.loss if done < closing else "poisson"
+            loss = early_loss if done < closing else "poisson"
             if done == closing:
                 kept.score = math.inf
             optimiser.set_progress(done / total)
