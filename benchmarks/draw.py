@@ -1,4 +1,4 @@
-"""Plots of recorded benchmarks into docs/images: how cost grows.
+"""Plots of recorded benchmarks into docs/images: how cost grows, and how movies agree over noise and seeds.
 
 python benchmarks/draw.py [-o FOLDER]
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import matplotlib
@@ -49,15 +50,30 @@ def growth_figure(result: dict) -> Figure:
     return figure
 
 
+def prtf_figure(result: dict) -> Figure:
+    """Phase retrieval transfer functions of the movies, a panel for each."""
+    cases = sorted({name.split("/")[0] for name in result if name.startswith("prtf_")})
+    figure = Figure(figsize=(3.6 * len(cases), 2.8), layout="constrained")
+    for axis, case in zip(figure.subplots(1, len(cases), squeeze=False)[0], cases, strict=True):
+        own = {name.split("/")[1]: entry for name, entry in result.items() if name.startswith(f"{case}/")}
+        for index, (name, entry) in enumerate(own.items()):
+            axis.plot(entry["frequency"], entry["curve"], color=LINES[index], label=name)
+        axis.axhline(1 / math.e, color="k", lw=0.7, ls="--")
+        axis.set(xlabel="cycles per pixel", ylabel="PRTF", ylim=(0, 1.1), title=case.removeprefix("prtf_"))
+        axis.legend(frameon=False)
+    return figure
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=IMAGES)
     folder = parser.parse_args().output
-    path = record.RESULTS / "growth.json"
-    if path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        growth_figure(json.loads(path.read_text())).savefig(folder / "growth.png", dpi=DOTS_PER_INCH)
-        print(folder / "growth.png")
+    folder.mkdir(parents=True, exist_ok=True)
+    for benchmark, name, draw in (("growth", "growth", growth_figure), ("dynamic", "dynamic_prtf", prtf_figure)):
+        path = record.RESULTS / f"{benchmark}.json"
+        if path.exists():
+            draw(json.loads(path.read_text())).savefig(folder / f"{name}.png", dpi=DOTS_PER_INCH)
+            print(folder / f"{name}.png")
 
 
 if __name__ == "__main__":

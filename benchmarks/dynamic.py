@@ -7,7 +7,9 @@
     python benchmarks/dynamic.py jumps       as `particles`, with spheres that jump
     python benchmarks/dynamic.py siemens     measured single shots of a Siemens star, put in order along a short path;
                                              probe modes and truth by ptychography (needs CDIPIPE_DATA_DIR)
-    python benchmarks/dynamic.py growth      bytes of the field and its optimiser, and the time of a step, against the
+    python benchmarks/dynamic.py prtf        phase retrieval transfer functions of `chart` and `particles`, a few frames:
+                                             the same frames with 20 draws of noise, each with another seed
+    python benchmarks/dynamic.py growth      bytes of field and optimiser and the time of a step, against the
                                              number of frames and the size of the array
 
 Seconds are those of the processor; run it with OMP_NUM_THREADS=1. Each case and method is one entry of
@@ -21,6 +23,7 @@ import argparse
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,6 +34,7 @@ import record
 from cdipipe.measurement import Measurement, Truth
 from cdipipe.methods.driver.reconstruct import reconstruct
 from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.metrics import fourier
 from cdipipe.metrics.dynamics import judge_movie
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
@@ -58,15 +62,16 @@ SCENES = {
 }
 FOR_CASE = {"chart": {"cdip": {"movie": {"time_cells": 0.2}}}}
 """Known beforehand: a chart on a stage moves smoothly, so a time cell may last five frames."""
+PRTF_FRAMES, PRTF_DRAWS = 5, 20
 NEAR = 1
 """Frames to either side of an event that count as being at it."""
 
 
-def simulated(case: str, frames: int, size: int, seed: int):
+def simulated(case: str, frames: int, size: int, seed: int, **changed):
     """Measurement and truth of a case."""
     name, settings = SCENES[case]
     scene = get_scene(name)
-    return simulate(scene, scene.parameters(size=size, frames=frames, **settings), seed)
+    return simulate(scene, scene.parameters(size=size, frames=frames, **(settings | changed)), seed)
 
 
 def run(mapping: dict, measurement, seed: int = 0):
@@ -169,6 +174,44 @@ def keep(path: Path, result, measurement, truth) -> None:
     np.savez_compressed(path, **arrays)
 
 
+def prtf(arguments) -> None:
+    """How well runs on other photons of the same frames agree on the phases of the wavefront, against frequency."""
+    for case in ("chart", "particles"):
+        clean, truth = simulated(case, PRTF_FRAMES, arguments.size, arguments.movie_seed, photons=0)
+        modes = clean.probe_modes * np.sqrt(SCENES[case][1]["photons"] * PRTF_FRAMES / clean.intensity.sum())
+        mean = np.stack([np.abs(_wavefronts(frame, modes)) ** 2 for frame in truth.object]).sum(1)
+        for name in ("cdip", "mf_pie"):
+            mapping = METHODS[name] | FOR_CASE.get(case, {}).get(name, {})
+            waves = []
+            for draw in range(PRTF_DRAWS):
+                counts = np.random.default_rng(draw).poisson(mean).astype(np.float32)
+                noisy = replace(clean, intensity=counts, probe_modes=modes)
+                objects = run(mapping, noisy, draw)[0].object
+                waves.append([_wavefronts(_turned(frame, modes), modes) for frame in objects])
+            curves = [
+                fourier.phase_retrieval_transfer(np.array([wave[frame] for wave in waves]), mean[frame], clean.measured)
+                for frame in range(PRTF_FRAMES)
+            ]
+            curve = fourier.smooth_rings(np.nanmean(curves, 0))
+            frequencies = fourier.ring_frequencies(clean.pattern_shape)
+            period = fourier.resolution_px(frequencies, curve, 1 / np.e)
+            entry = {"frames": PRTF_FRAMES, "draws": PRTF_DRAWS, "size": arguments.size, "settings": mapping,
+                     "curve": np.round(curve, 4).tolist(), "frequency": frequencies.tolist(),
+                     "full_period_px": period or 2.0}  # fmt: skip
+            put(f"prtf_{case}/{name}", entry, arguments.output)
+
+
+def _wavefronts(object_: np.ndarray, modes: np.ndarray) -> np.ndarray:
+    """Wavefront of every mode, (M, H, W), centred, orthonormal."""
+    return np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(object_ * modes, (-2, -1)), norm="ortho"), (-2, -1))
+
+
+def _turned(object_: np.ndarray, modes: np.ndarray) -> np.ndarray:
+    """A transmission whose mean phase in the light is zero: that of all of it is not known."""
+    mean = (object_ * (np.abs(modes) ** 2).sum(0)).sum()
+    return object_ * np.conj(mean) / max(abs(mean), 1e-30)
+
+
 def growth(arguments) -> None:
     """What a fit holds and what a step and a rendered frame cost, against frames and size."""
     from cdipipe.methods.cdip import CdipParameters
@@ -213,7 +256,7 @@ def put(name: str, entry: dict, output: Path | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*SCENES, "siemens", "growth"])
+    parser.add_argument("what", choices=[*SCENES, "siemens", "prtf", "growth"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["cdip", "mf_pie", "pid3net"])
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--size", type=int, default=128)
@@ -224,7 +267,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the objects there, for figures")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
-    growth(arguments) if arguments.what == "growth" else compare(arguments.what, arguments)
+    other = {"growth": growth, "prtf": prtf}.get(arguments.what)
+    other(arguments) if other else compare(arguments.what, arguments)
 
 
 if __name__ == "__main__":
