@@ -7,7 +7,7 @@
     python benchmarks/dynamic.py jumps       as `particles`, with spheres that jump
     python benchmarks/dynamic.py siemens     measured single shots of a Siemens star, put in order along a short path;
                                              probe modes and truth by ptychography (needs CDIPIPE_DATA_DIR)
-    python benchmarks/dynamic.py prtf        phase retrieval transfer functions of `chart` and `particles`, a few frames:
+    python benchmarks/dynamic.py prtf        phase retrieval transfer of `chart` and `particles`, a few frames:
                                              the same frames with 20 draws of noise, each with another seed
     python benchmarks/dynamic.py growth      bytes of field and optimiser and the time of a step, against the
                                              number of frames and the size of the array
