@@ -11,6 +11,7 @@
                                              the same frames with 20 draws of noise, each with another seed
     python benchmarks/dynamic.py growth      bytes of field and optimiser and the time of a step, against the
                                              number of frames and the size of the array
+    python benchmarks/dynamic.py judge --keep FOLDER     the kept movies once more, where a measure has changed
 
 Seconds are those of the processor; run it with OMP_NUM_THREADS=1. Each case and method is one entry of
 benchmarks/results/dynamic.json and replaces the entry of its name only. With --keep the objects go to FOLDER, from
@@ -85,17 +86,24 @@ def judge(result, measurement, truth) -> dict:
     """Everything that a movie's frames say, as plain data."""
     pixel = measurement.geometry.object_pixel_m(measurement.pattern_shape[-1])
     true_object = None if truth is None else truth.object
-    metrics, curves = judge_movie(result.object, measurement.probe_modes, true_object, measurement.frame_times_s, pixel)
-    found = {name: float(value) for name, value in metrics.items()}
+    found, curves = measures(result.object, measurement.probe_modes, true_object, measurement.frame_times_s, pixel)
     found["r_factor"] = float(np.mean(result.run_scores["r_factor"]))
+    if truth is not None:
+        found |= at_events(curves["movie_correlation"], truth)
+    return found
+
+
+def measures(objects, probe_modes, true_object, times_s, pixel_m) -> tuple[dict, dict]:
+    """Metrics of a movie, quartiles of its speeds and its lowest correlation; and the curves behind them."""
+    metrics, curves = judge_movie(objects, probe_modes, true_object, times_s, pixel_m)
+    found = {name: float(value) for name, value in metrics.items()}
     for name in ("movie_speed_lag1", "movie_speed_lag10"):
         if name in curves:
             quartiles = np.quantile(curves[name], (0.25, 0.5, 0.75))
             found[f"{name[6:]}_quartiles_m_per_s"] = [float(q) for q in quartiles]
     if "movie_correlation" in curves:
         found["lowest_correlation"] = float(curves["movie_correlation"].min())
-        found |= at_events(curves["movie_correlation"], truth)
-    return found
+    return found, curves
 
 
 def at_events(correlation: np.ndarray, truth) -> dict:
@@ -201,6 +209,19 @@ def prtf(arguments) -> None:
             put(f"prtf_{case}/{name}", entry, arguments.output)
 
 
+def judge_again(arguments) -> None:
+    """Metrics of the movies that were kept, where a measure has changed."""
+    entries = json.loads((arguments.output or record.RESULTS / "dynamic.json").read_text())
+    for path in sorted(arguments.keep.glob("*.npz")):
+        name = next((name for name in entries if name.replace("/", "_") == path.stem), None)
+        if name is None:
+            continue
+        with np.load(path) as file:
+            kept = {key: file[key] for key in file.files}
+        known = {"times_s": kept.get("times_s"), "pixel_m": kept.get("pixel_m"), "true_object": kept.get("truth")}
+        put(name, entries[name] | measures(kept["object"], kept["probe_modes"], **known)[0], arguments.output)
+
+
 def _wavefronts(object_: np.ndarray, modes: np.ndarray) -> np.ndarray:
     """Wavefront of every mode, (M, H, W), centred, orthonormal."""
     return np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(object_ * modes, (-2, -1)), norm="ortho"), (-2, -1))
@@ -256,7 +277,7 @@ def put(name: str, entry: dict, output: Path | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=[*SCENES, "siemens", "prtf", "growth"])
+    parser.add_argument("what", choices=[*SCENES, "siemens", "prtf", "growth", "judge"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["cdip", "mf_pie", "pid3net"])
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--size", type=int, default=128)
@@ -267,7 +288,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the objects there, for figures")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
-    other = {"growth": growth, "prtf": prtf}.get(arguments.what)
+    other = {"growth": growth, "prtf": prtf, "judge": judge_again}.get(arguments.what)
     other(arguments) if other else compare(arguments.what, arguments)
 
 

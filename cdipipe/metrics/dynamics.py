@@ -12,6 +12,8 @@ import numpy as np
 
 FIELD_LEVEL = 0.1
 """The field: where the light is above this share of its maximum."""
+MOVING_BACK = 4
+"""Most rounds in which a frame is moved back by what it moved."""
 
 
 def light_on_object(probe_modes: np.ndarray) -> np.ndarray:
@@ -82,26 +84,37 @@ def separate_particles(phase: np.ndarray, light: np.ndarray) -> Separation | Non
     return Separation(threshold, *means, float(low.std()), float(high.std()), distance, len(low) / len(values))
 
 
-def displacements_px(phases: np.ndarray, light: np.ndarray, lag: int, upsample: int = 100) -> np.ndarray:
+def displacements_px(phases: np.ndarray, light: np.ndarray, lag: int, upsample: int = 200) -> np.ndarray:
     """How far the content moves between frames t and t + lag, (T - lag, 2) row and column.
 
-    From the cross-correlation of the frames' phases, weighed by the light so that the still edge of the beam does not
-    pull the peak to zero, mean subtracted, refined to 1 / ``upsample`` px.
+    From the cross-correlation of the frames' phases, weighed by the light, mean subtracted, refined to 1 / ``upsample``
+    px. The still edge of the beam pulls its peak towards zero, so the second frame is moved back by what was found and
+    correlated anew, until nothing is left to find.
 
     References
     ----------
     Guizar-Sicairos, Thurman, Fienup, Opt. Lett. 33, 156 (2008), doi:10.1364/OL.33.000156
     """
+    from scipy.ndimage import shift
     from skimage.registration import phase_cross_correlation
 
     window = np.sqrt(light)
     total = window.sum()
-    weighed = [(frame - (frame * window).sum() / total) * window for frame in phases]
-    moved = []
-    for first, second in zip(weighed, weighed[lag:], strict=False):
-        shift, _, _ = phase_cross_correlation(first, second, upsample_factor=upsample, normalization=None)
-        moved.append(-np.asarray(shift, float))  # the shift that registers the second onto the first: minus the motion
-    return np.array(moved).reshape(-1, 2)
+
+    def weigh(frame):
+        return (frame - (frame * window).sum() / total) * window
+
+    displacements = np.zeros((max(len(phases) - lag, 0), 2))
+    for moved, first, second in zip(displacements, phases, phases[lag:], strict=False):
+        for _ in range(MOVING_BACK):
+            back = shift(second, -moved, order=3, mode="nearest")
+            found, _, _ = phase_cross_correlation(
+                weigh(first), weigh(back), upsample_factor=upsample, normalization=None
+            )
+            moved -= found  # the shift that registers the second onto the first: minus the motion
+            if not found.any():
+                break
+    return displacements
 
 
 def speeds_m_per_s(phases: np.ndarray, light: np.ndarray, times_s: np.ndarray, pixel_m: float, lag: int) -> np.ndarray:

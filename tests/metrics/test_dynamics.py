@@ -22,7 +22,7 @@ def test_the_true_chart_moves_at_its_speed(chart):
         truth.object, measurement.probe_modes, truth.object, measurement.frame_times_s, pixel
     )
     true_speed = float(np.linalg.norm(truth.extra["velocity_m_per_s"]))
-    assert found["speed_lag10_m_per_s"] == pytest.approx(true_speed, rel=0.05)
+    assert found["speed_lag10_m_per_s"] == pytest.approx(true_speed, rel=0.02)
     assert len(curves["movie_speed_lag10"]) == 15 and found["speed_lag10_m_per_s_std"] < 0.1 * true_speed
     assert found["field_phase_correlation"] == pytest.approx(1) and found["otsu_separation"] > 4
 
