@@ -16,6 +16,7 @@ from cdipipe.errors import InputError
 from cdipipe.figures.frames import MOST_FRAMES, stack_frames
 from cdipipe.figures.tables import COLUMNS, shown_columns
 from cdipipe.io.cxi import read_measurement, read_reconstruction
+from cdipipe.io.metrics_file import read_metrics
 from cdipipe.measurement import Reconstruction
 from cdipipe.provenance import collect
 
@@ -75,7 +76,10 @@ def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]
 
 def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
     """Picture and numbers of a corpus, from its card."""
-    card = json.loads(_bytes(folder / name / "corpus.json"))
+    try:
+        card = json.loads(_bytes(folder / name / "corpus.json"))
+    except ValueError as error:
+        raise InputError(f"{folder / name / 'corpus.json'}: damaged; remove it and run the workflow again") from error
     numbers = {
         "photons per sample": "{min:.4g} to {max:.4g}, mean {mean:.4g}".format(**card["photons"]),
         "phase range": "{min:.3g} to {max:.3g} rad".format(**card["phase_range_rad"]),
@@ -148,7 +152,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
     return {
         "name": method,
         "recipe": json.dumps(study.methods[method]),
-        "metrics": json.loads(_bytes(place / "metrics.json")),
+        "metrics": read_metrics(place / "metrics.json"),
         "object": _picture(
             place / "object.png",
             "Amplitude, phase (hidden where the amplitude is below a tenth of its maximum) and support.",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cdipipe.config import Config
-from cdipipe.errors import InputError
+from cdipipe.io.metrics_file import read_curves, read_metrics
 from cdipipe.metrics.statistics import compare_paired
 
 
@@ -40,7 +39,7 @@ def fill_distribution(study: Config, name: str) -> Distribution:
 
     Raises
     ------
-    InputError   a file is missing
+    InputError   a file is missing or damaged
     """
     entry = study.distributions[name]
     methods, pairs = study.rows_of(entry), set(study.pairs())
@@ -61,13 +60,10 @@ def fill_distribution(study: Config, name: str) -> Distribution:
 
 def _read(folder: Path, metric: str) -> np.ndarray:
     """A metric of every pattern of a stack, or of the one pattern there is."""
-    try:
-        with np.load(folder / "curves.npz") as stored:
-            if f"pattern_{metric}" in stored:
-                return stored[f"pattern_{metric}"]
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: missing; run the workflow that makes it first") from error
+    curves = read_curves(folder / "curves.npz")
+    if f"pattern_{metric}" in curves:
+        return curves[f"pattern_{metric}"]
+    metrics = read_metrics(folder / "metrics.json")
     count = int(metrics.get("patterns", 1))
     return np.full(count, np.nan) if count > 1 else np.array([metrics.get(metric, np.nan)], float)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from cdipipe.config import Config
 from cdipipe.config_entries import TableEntry
-from cdipipe.errors import InputError
+from cdipipe.io.metrics_file import read_metrics
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def fill_table(study: Config, name: str) -> Table:
 
     Raises
     ------
-    InputError   no such table, or a metrics.json is missing
+    InputError   no such table, or a metrics.json is missing or damaged
     """
     entry = study.tables[name]
     methods, columns = study.rows_of(entry), list(entry.columns)
@@ -59,7 +58,7 @@ def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float
     for measurement in entry.members(heading):
         if (measurement, method) not in pairs:
             continue
-        metrics = _read(Path(study.output) / measurement / method / "metrics.json")
+        metrics = read_metrics(Path(study.output) / measurement / method / "metrics.json")
         value = metrics.get(entry.metric)
         if isinstance(value, (int, float)):
             parts.append((value, metrics.get(f"{entry.metric}_std", 0.0), metrics.get("patterns", 1)))
@@ -71,13 +70,6 @@ def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float
     square = np.average(spreads**2 + means**2, weights=counts)
     spread = float(np.sqrt(max(square - mean**2, 0)))
     return float(mean), spread if counts.sum() > 1 else np.nan, float(counts.sum())
-
-
-def _read(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: missing; run the workflow that makes it first") from error
 
 
 def write_tsv(table: Table) -> str:

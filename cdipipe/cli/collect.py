@@ -15,8 +15,8 @@ def command(
     """Collect metrics.json files into one table: a row per reconstruction, a column per metric."""
     import csv
 
-    from cdipipe.cli.plot import read_metrics
     from cdipipe.io.atomic import atomic_path
+    from cdipipe.io.metrics_file import read_metrics
 
     rows = []
     for path in files:

@@ -52,15 +52,14 @@ def _check_names(reconstruction, measurement, truth, output, curves) -> None:
 
 def _write(output: Path, curves: Path | None, found) -> None:
     """Both files or none."""
-    import json
-
     from cdipipe.io.atomic import atomic_path
+    from cdipipe.io.metrics_file import write_metrics
 
-    with atomic_path(output) as part:
-        part.write_text(json.dumps(found.metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        if curves is not None:
-            with atomic_path(curves) as curves_part:
-                _write_curves(curves_part, found.curves)
+    if curves is None:
+        return write_metrics(output, found.metrics)
+    with atomic_path(curves) as part:
+        _write_curves(part, found.curves)
+        write_metrics(output, found.metrics)
 
 
 def _write_curves(path: Path, curves: dict) -> None:

@@ -61,6 +61,7 @@ def _movie(files: list[Path], output: Path) -> None:
 def _main_figure(files: list[Path], measurement: Path | None, truth: Path | None):
     from cdipipe import figures
     from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
+    from cdipipe.io.metrics_file import read_metrics
 
     if all(path.suffix == ".json" for path in files):
         return figures.metrics_figure([(label_of(path, 2), read_metrics(path)) for path in files])
@@ -101,6 +102,7 @@ def _diagnostics(files: list[Path], curves: list[Path] | None):
     from cdipipe.figures import diagnostics_figure
     from cdipipe.figures.study import resolution_figure
     from cdipipe.io.cxi import read_reconstruction
+    from cdipipe.io.metrics_file import read_curves
 
     known = [read_curves(path) for path in curves or []]
     if len(files) == 1 and len(known) < 2:
@@ -125,19 +127,6 @@ def label_of(path: Path, folders: int = 1) -> str:
     return "/".join(path.absolute().parts[-1 - folders : -1])
 
 
-def read_metrics(path: Path) -> dict:
-    """The flat mapping of a metrics.json; InputError if it is something else."""
-    import json
-
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON; expected the metrics.json of `cdipipe evaluate`") from error
-    if not isinstance(metrics, dict):
-        raise InputError(f"{path}: expected a mapping of metrics; got {type(metrics).__name__}")
-    return metrics
-
-
 def read_training(path: Path) -> dict:
     """Columns of a training's curve.tsv by name; InputError if it is something else."""
     import numpy as np
@@ -149,16 +138,3 @@ def read_training(path: Path) -> dict:
         return {"stage": list(columns["stage"]), **numbers, "train_loss": numbers["train_loss"]}
     except (ValueError, KeyError) as error:
         raise InputError(f"{path}: not a training's curve; expected the curve.tsv of `cdipipe train`") from error
-
-
-def read_curves(path: Path) -> dict:
-    """Arrays of a curves.npz by name; InputError if it is something else."""
-    import zipfile
-
-    import numpy as np
-
-    try:
-        with np.load(path) as stored:
-            return dict(stored)
-    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: not a .npz file; expected the curves of `cdipipe evaluate`") from error

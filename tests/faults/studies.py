@@ -85,7 +85,8 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def _json(path: Path) -> bytes:
-    return json.dumps({k: v for k, v in json.loads(path.read_text()).items() if "seconds" not in k}).encode()
+    content = json.loads(path.read_text())
+    return json.dumps({k: v for k, v in content.items() if "seconds" not in k and k != "checksum"}).encode()
 
 
 def _picture(path: Path) -> bytes:

@@ -65,25 +65,44 @@ def test_an_output_below_a_file_is_one_line(tmp_path):
     assert code != 0 and len(lines_with(text, "disk", "not a folder")) == 1, text
 
 
-def test_a_flipped_byte_is_named_and_a_repaired_file_is_gone_on_with(tmp_path):
-    config = write_study(tmp_path)
-    code, text = studies.run(tmp_path, config, "out/one/M.cxi", "out/one/T.cxi")
-    assert code == 0, text
-    file = tmp_path / "out/one/M.cxi"
-    whole = file.read_bytes()
-    with h5py.File(file) as content:
-        place = content["entry_1/instrument_1/detector_1/data"].id.get_chunk_info(0).byte_offset + 40
+def flipped(file, place: int) -> bytes:
+    """Flip a bit as a disk fault does, the file's times untouched; what the file was."""
+    whole, changed = file.read_bytes(), file.stat()
     damaged = bytearray(whole)
     damaged[place] ^= 1
-    changed = file.stat()
     file.write_bytes(damaged)
-    os.utime(file, ns=(changed.st_atime_ns, changed.st_mtime_ns))  # as a disk fault leaves it
-    code, text = studies.run(tmp_path, config)
-    assert code != 0 and "Traceback" not in text, text
-    assert lines_with(text, "cdipipe: out/one/M.cxi")
-    assert all("damaged" in line or "M.cxi" in line for line in lines_with(text, "cdipipe: "))
+    os.utime(file, ns=(changed.st_atime_ns, changed.st_mtime_ns))
+    return whole
+
+
+def repair(file, whole: bytes) -> None:
+    changed = file.stat()
     file.write_bytes(whole)
     os.utime(file, ns=(changed.st_atime_ns, changed.st_mtime_ns))
+
+
+def run_named(folder, config, name: str) -> None:
+    """The study stops with lines that all name this file."""
+    (folder / "run.log").unlink()
+    code, text = studies.run(folder, config)
+    assert code != 0 and "Traceback" not in text, text
+    said = lines_with(text, "cdipipe: ")
+    assert said and all(name in line for line in said), text
+
+
+def test_a_flipped_byte_is_named_and_a_repaired_file_is_gone_on_with(tmp_path):
+    config = write_study(tmp_path)
+    code, text = studies.run(tmp_path, config, "out/one/M.cxi", "out/one/T.cxi", "out/one/er/metrics.json")
+    assert code == 0, text
+    counts, metrics = tmp_path / "out/one/M.cxi", tmp_path / "out/one/er/metrics.json"
+    with h5py.File(counts) as content:
+        place = content["entry_1/instrument_1/detector_1/data"].id.get_chunk_info(0).byte_offset + 40
+    whole = flipped(counts, place)
+    run_named(tmp_path, config, "out/one/M.cxi")
+    repair(counts, whole)
+    whole = flipped(metrics, metrics.read_bytes().index(b'"r_factor": 0.') + 15)  # a digit becomes another
+    run_named(tmp_path, config, "out/one/er/metrics.json: damaged")
+    repair(metrics, whole)
     code, text = studies.run(tmp_path, config)
     assert code == 0, text
     assert (tmp_path / "out/report.html").exists()

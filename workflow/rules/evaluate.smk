@@ -36,6 +36,6 @@ rule collect_metrics:
         mem_mb=grows(1000),
         runtime=grows(10),
     params:
-        code=code_digest("cli/collect"),
+        code=code_digest("cli/collect", "io/metrics_file"),
     shell:
         "cdipipe collect {input} -o {output} > {log} 2>&1"
