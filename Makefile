@@ -11,7 +11,7 @@ BUILD := pyproject.toml constraints.txt $(wildcard csrc/CMakeLists.txt csrc/*.cp
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: run test install lint bench faults docs clean help
+.PHONY: run studies test install lint bench faults docs clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,11 @@ run: $(STAMP) ## run the workflow on CONFIG, perhaps at another SCALE of it, and
 	$(if $(SCALE),mkdir -p results && cdipipe config $(CONFIG) --scale $(SCALE) -o $(STUDY))
 	snakemake --cores $(CORES) --workflow-profile workflow/profiles/local --configfile $(STUDY)
 	@cdipipe config $(STUDY) --get output | sed 's|.*|Report: $(CURDIR)/&/report.html|'
+
+studies: $(STAMP) ## run every study of config/papers at scale tiny, each to its report
+	@for study in $(wildcard config/papers/*.yaml); do \
+	  $(MAKE) --no-print-directory run CONFIG=$$study SCALE=tiny || exit 1; \
+	done
 
 test: $(STAMP) ## run the tests
 	python -m pytest

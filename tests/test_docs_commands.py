@@ -43,7 +43,7 @@ SHORTER = [
 ]
 """What makes a command cheap without making it another one."""
 ELSEWHERE = {
-    r"make (run|test|lint|docs|install)( .*)?$": "make lint docs test\nmake run",  # .ci/run does these on every change
+    r"make (run|studies|test|lint|docs|install)( .*)?$": "make lint docs test\nmake run\nmake studies",  # .ci/run does these on every change
     r"make bench.*": None,  # benchmarks are recorded, never part of a test run
     r"cdipipe fetch .*": None,  # tests/io has a server of its own for these
     r"(pip|apt-get|git) .*": None,  # needs the network

@@ -1,6 +1,8 @@
 """Tables of a study: means over patterns and measurements, printed values, scales, and mistakes that are named."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -88,3 +90,10 @@ def test_a_configuration_at_a_scale_can_be_written_and_read_again(tmp_path, cli)
 def test_a_table_and_a_gallery_cannot_share_a_name():
     with pytest.raises(InputError, match="another figure has this name already"):
         study(galleries={"t": {"rows": {"first": "a"}}})
+
+
+def test_tables_and_the_report_load_no_torch():
+    """Every table is a job of its own, and loading torch would be most of its time."""
+    modules = "cdipipe.figures.study, cdipipe.figures.ranking, cdipipe.study_distributions, cdipipe.report"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,6 @@ from cdipipe.figures.canvas import LINES, show_image
 from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
 from cdipipe.figures.study import heading_of
 from cdipipe.figures.tables import COLUMNS
-from cdipipe.metrics.align import align_to
 from cdipipe.study_distributions import Distribution
 
 BINS = 30
@@ -67,6 +66,8 @@ def show_histograms(axes, distribution: Distribution, tests) -> None:
 
 def _show_pairs(lines, label: str, items, phase: bool) -> None:
     """Truths in the upper, objects in the lower of two lines of axes."""
+    from cdipipe.metrics.align import align_to
+
     for axis in lines.flat:
         axis.set(xticks=[], yticks=[])
         axis.set_axis_off()

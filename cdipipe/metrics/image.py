@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from cdipipe.metrics.align import correlation
-
 
 def psnr_db(truth: np.ndarray, image: np.ndarray, peak: float | None = None) -> float | None:
     """20 log10(peak / root mean square difference); None for equal images.
@@ -63,6 +61,8 @@ def image_metrics(truth: np.ndarray, support: np.ndarray, image: np.ndarray) -> 
     truth, image : (...) complex, same shape
     support : bool, the truth's own; all but ``complex_correlation`` look at it alone, PSNR, SSIM and PCC at the modulus
     """
+    from cdipipe.metrics.align import correlation
+
     found = {"complex_correlation": correlation(truth, image) if np.any(truth) else None}
     if support.any():
         true_modulus, modulus = np.abs(truth[support]), np.abs(image[support])

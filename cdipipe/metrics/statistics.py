@@ -8,7 +8,6 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Reconstruction
-from cdipipe.metrics.align import align_to
 
 LARGEST_VALUE = 1e12
 """Largest modulus of an object, in root photons."""
@@ -26,6 +25,8 @@ def align_runs(reference: np.ndarray, runs: np.ndarray, **options) -> np.ndarray
     -------
     (R, *grid), dtype of ``runs``
     """
+    from cdipipe.metrics.align import align_to
+
     return np.stack([align_to(reference, run, **options).object for run in runs])
 
 
