@@ -52,6 +52,7 @@ bench: $(STAMP) ## measure all that README and docs quote, into benchmarks/resul
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	python benchmarks/all.py $(BENCH)
 	python benchmarks/draw.py
+	python benchmarks/study_costs.py
 
 faults: $(STAMP) ## 25 kills, 1000 damaged files, the report in Chromium; minutes to hours
 	mkdir -p results/faults

