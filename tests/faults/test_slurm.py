@@ -110,7 +110,7 @@ def text_count(folder: Path) -> int:
 
 
 def test_the_commands_of_the_guide_are_planned_by_its_profile(cluster, tmp_path, monkeypatch):
-    """As printed, with this site's options, and `-n`: a measured volume and a study of core-hours are not for a test."""
+    """As printed, with this site's options, and `-n`: a measured volume and core-hours are not for a test."""
     monkeypatch.chdir(tmp_path)
     for name in ("config", "workflow", "Snakefile"):
         (tmp_path / name).symlink_to(studies.ROOT / name)
