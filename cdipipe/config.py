@@ -198,6 +198,12 @@ class Config(Section):
         used = {self.network_of(method) for _, method in self.pairs()} - {None}
         return [name for name in self.networks if not used or name in used]
 
+    def built(self) -> list[str]:
+        """Names of the corpora that a trained network learns from, and of those that are for no network at all."""
+        wanted = {self.networks[name].corpus for name in self.trained()}
+        idle = {entry.corpus for entry in self.networks.values()} - wanted
+        return [name for name in self.corpora if name not in idle]
+
     def seen_by(self, network: str) -> str | None:
         """The first measurement that a method with this network of the study takes."""
         return next((m for m, method in self.pairs() if self.network_of(method) == network), None)

@@ -54,7 +54,7 @@ def write_html(study: Config, source: Path) -> str:
         tables=[_table(study, folder, name, entry.title or name) for name, entry in study.drawn().items()],
         overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
         measurements=measurements,
-        corpora=[_corpus(study, folder, name) for name in study.corpora],
+        corpora=[_corpus(study, folder, name) for name in study.built()],
         networks=[_network(study, folder, name) for name in study.trained()],
         trainings=_picture(folder / "tables" / "trainings.png", "All trainings: loss on samples kept aside.")
         if len(study.trained()) > 1

@@ -40,6 +40,13 @@ def test_a_study_trains_and_reconstructs_with_what_it_trained(tmp_path):
     assert "train_network" in text and "reconstruct_object" in text and "build_shard" not in text
 
 
+def test_corpora_of_networks_that_nobody_uses_are_not_built():
+    more = {"idle": STUDY["corpora"]["samples"], "own": STUDY["corpora"]["samples"]}
+    networks = STUDY["networks"] | {"spare": STUDY["networks"]["learned"] | {"corpus": "idle"}}
+    study = check_config(STUDY | {"corpora": STUDY["corpora"] | more, "networks": networks}, "study.yaml")
+    assert study.trained() == ["learned"] and study.built() == ["samples", "own"]
+
+
 @pytest.mark.parametrize(
     "changes, named",
     [

@@ -273,7 +273,7 @@ rule write_report:
         movies=[
             f"{OUT}/{pair[0]}/{pair[1]}/movie.gif" for pair in STUDY.pairs() if STUDY.measurements[pair[0]].is_movie
         ],
-        corpora=[f"{OUT}/{corpus}/{name}" for corpus in STUDY.corpora for name in ("corpus.json", "contact.png")],
+        corpora=[f"{OUT}/{corpus}/{name}" for corpus in STUDY.built() for name in ("corpus.json", "contact.png")],
         networks=[
             f"{OUT}/{network}/{name}" for network in STUDY.trained() for name in ("best.pt", "curve.tsv", "curve.png")
         ],
