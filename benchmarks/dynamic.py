@@ -162,7 +162,7 @@ def compare(case: str, arguments) -> None:
         entry |= judge(result, measurement, truth)
         put(f"{case}/{arguments.label or name}", entry, arguments.output)
         if arguments.keep:
-            keep(arguments.keep / f"{case}_{arguments.label or name}.npz", result, measurement, truth)
+            keep(arguments.keep / f"{case}-{arguments.label or name}.npz", result, measurement, truth)
 
 
 def keep(path: Path, result, measurement, truth) -> None:
@@ -213,7 +213,7 @@ def judge_again(arguments) -> None:
     """Metrics of the movies that were kept, where a measure has changed."""
     entries = json.loads((arguments.output or record.RESULTS / "dynamic.json").read_text())
     for path in sorted(arguments.keep.glob("*.npz")):
-        name = next((name for name in entries if name.replace("/", "_") == path.stem), None)
+        name = next((name for name in entries if name.replace("/", "-") == path.stem), None)
         if name is None:
             continue
         with np.load(path) as file:

@@ -24,7 +24,7 @@ from cdipipe.measurement import Reconstruction
 from cdipipe.metrics import dynamics, fourier
 
 TRUE_SPEED_M_PER_S = 340e-9
-ARC_RADII = (0.45, 0.8)
+ARC_RADII = (0.48, 0.95)
 """Radii of the two arcs, as shares of half the lit field's shorter side."""
 SHOWN = (0.0, 0.33, 0.66, 1.0)
 
@@ -33,9 +33,9 @@ class Case:
     """The objects of every method on one movie, and what is known of it."""
 
     def __init__(self, folder: Path, case: str):
-        files = {path.stem.removeprefix(f"{case}_"): path for path in sorted(folder.glob(f"{case}_*.npz"))}
+        files = {path.stem.removeprefix(f"{case}-"): path for path in sorted(folder.glob(f"{case}-*.npz"))}
         if not files:
-            raise SystemExit(f"{folder}: no {case}_METHOD.npz")
+            raise SystemExit(f"{folder}: no {case}-METHOD.npz")
         self.objects = {}
         for name, path in files.items():
             with np.load(path) as file:
