@@ -44,6 +44,16 @@ def decoder(widths: tuple[int, ...], dropout: float, start: float) -> nn.Sequent
     return nn.Sequential(*layers, last, Rectified())
 
 
+def decode(layers: nn.Sequential, features: torch.Tensor) -> torch.Tensor:
+    """All layers, the last convolution in single precision also where the others are not.
+
+    Phases of strained crystals differ from 1/2 by less than the spacing of 16-bit numbers there, 0.004 of a turn.
+    """
+    hidden = layers[:-2](features)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return layers[-2:](hidden.float())
+
+
 class EncoderTwoDecoders(nn.Module):
     """Outputs are (phase / 2 pi + 1/2, shape), in the order of the public code."""
 
@@ -56,7 +66,7 @@ class EncoderTwoDecoders(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, 1, D, H, W) modulus over its maximum to (B, 2, D, H, W)."""
         features = self.encoder(inputs)
-        return torch.cat([self.phase(features), self.shape(features)], 1)
+        return torch.cat([decode(self.phase, features), decode(self.shape, features)], 1)
 
     @staticmethod
     def to_objects(outputs: torch.Tensor) -> torch.Tensor:

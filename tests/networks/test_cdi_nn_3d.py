@@ -50,6 +50,15 @@ def test_shape_and_phase_make_the_object(arrays):
     torch.testing.assert_close(made.abs(), outputs[:, 1])
 
 
+def test_mixed_precision_resolves_phases_below_the_spacing_of_16_bits():
+    """bfloat16 has no number between 0.5 and 0.504."""
+    torch.manual_seed(0)
+    module = cdi_nn_3d.build(CdiNn3dNetwork(size=16, widths=(4, 8))).eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        before = module(torch.rand(1, 1, 16, 16, 16))[:, 0]
+        assert before.dtype == torch.float32 and len(before.unique()) > 1000
+
+
 def test_labels_are_one_twin_of_the_crystal_without_its_ramp(arrays):
     settings = CdiNn3dSettings(symmetries=False)
     batch = cdi_nn_3d.prepare(arrays, settings, torch.Generator())
