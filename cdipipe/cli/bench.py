@@ -75,7 +75,9 @@ BENCHMARKS = {
     ),
     "dynamic_particles": _dynamic("particles", "Brownian spheres", "--frames", "200"),
     "dynamic_chart": _dynamic("chart", "a chart that moves", "--frames", "400"),
-    "dynamic_chart_round": _dynamic("chart_round", "the same in a round beam, which does not tell the twin apart", "--frames", "40"),
+    "dynamic_chart_round": _dynamic(
+        "chart_round", "the same in a round beam, which does not tell the twin apart", "--frames", "40"
+    ),
     "dynamic_open": _dynamic("open", "spheres that leave while others enter", "--frames", "50"),
     "dynamic_jumps": _dynamic("jumps", "spheres that jump", "--frames", "50"),
     "dynamic_siemens": _dynamic("siemens", "measured shots of a Siemens star (CDIPIPE_DATA_DIR)", "--frames", "24"),
