@@ -45,14 +45,15 @@ def study(folder: Path) -> Path:
     return path
 
 
-def process_of(words: str) -> int | None:
-    """A running process with these words in its command line, python's own and not the shell's around it."""
+def process_of(words: str, folder: Path) -> int | None:
+    """A process that runs in this folder with these words in its command line, python's own and not the shell's."""
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = place.read_bytes().replace(b"\0", b" ").decode()
+            here = (place.parent / "cwd").resolve() == folder.resolve()
         except OSError:
             continue
-        if words in command and "python" in command.partition(" ")[0] and "snakemake" not in command:
+        if here and words in command and "python" in command.partition(" ")[0] and "snakemake" not in command:
             return int(place.parent.name)
     return None
 
@@ -87,9 +88,9 @@ def test_a_killed_worker_and_a_preempted_job_go_on_to_the_same_results(cluster, 
     process = studies.start(remote, study(remote), *HERE, profile="slurm")
     last = remote / "out/small_net/run/last.pt"
     wait_for(lambda: last.exists() or None)
-    os.kill(wait_for(lambda: process_of("cdipipe train cdi_nn --devices=1")), signal.SIGKILL)
+    os.kill(wait_for(lambda: process_of("cdipipe train cdi_nn --devices=1", remote)), signal.SIGKILL)
     at_kill = steps_done(last)
-    again = wait_for(lambda: process_of("cdipipe train cdi_nn --devices=1"))
+    again = wait_for(lambda: process_of("cdipipe train cdi_nn --devices=1", remote))
     wait_for(lambda: steps_done(last) > at_kill or None)
     job = wait_for(lambda: job_named("train_network_wildcards_small_net") or job_named("small_net"))
     subprocess.run(["scontrol", "requeue", job], check=True)
