@@ -184,8 +184,9 @@ class Reconstruction:
     error_trace : (iterations,) or (R, iterations) float32
         R-factor of the iterate of each restart, per iteration.
     runs : (R, ...) complex64, optional
-        The independent runs, aligned to ``object``; only of single patterns and volumes.
-    run_scores : dict of name -> (R,) float arrays, best run first like ``runs``; ``seed`` is the number of the start
+        The independent runs, aligned to ``object``; of shots (R, N, H, W), the runs of every shot best first.
+    run_scores : dict of name -> (R,) float arrays, best run first like ``runs``; ``seed`` is the number of the start.
+        Of a stack (N,), those of the best run of each pattern.
     free_pixels : bool, optional
         Measured pixels that were withheld from the reconstruction.
     forward : dict

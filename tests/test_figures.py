@@ -137,6 +137,19 @@ def test_diagnostics_show_what_is_known():
     assert titles_of(figures.diagnostics_figure(bare)) == []
 
 
+def test_transfer_functions_of_the_shots_are_drawn_behind_their_mean():
+    _, result, _ = make_records()
+    frequency, mean = np.linspace(0, 0.5, 17), np.linspace(1, 0, 17)
+    shots = np.stack([mean + 0.1, mean - 0.1, np.full(17, np.nan)])
+    curves = {"prtf": mean, "prtf_frequency": frequency, "prtf_threshold": np.array(0.37), "prtf_smooth": mean}
+    figure = figures.diagnostics_figure(result, curves | {"prtf_of_patterns": shots})
+    axes = next(axes for axes in figure.axes if axes.get_title() == "resolution")
+    lines = [line.get_ydata() for line in axes.lines]
+    for index, curve in enumerate((*shots[:2], mean)):
+        np.testing.assert_array_equal(lines[index], curve)
+    assert [text.get_text() for text in axes.get_legend().get_texts()][:2] == ["2 shots", "PRTF, mean of shots"]
+
+
 def test_ranks_follow_the_good_end_of_a_metric():
     assert tables.ranks([3.0, 1.0, None, 2.0], "low") == [0.0, 1.0, None, 0.5]
     assert tables.ranks([3.0, 1.0, 3.0], "high") == [1.0, 0.0, 1.0]

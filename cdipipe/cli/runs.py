@@ -35,8 +35,8 @@ def command(
         if output.exists() and reconstruction.exists() and output.samefile(reconstruction):
             raise InputError(f"{output}: the output would replace its input; give it another name")
     source = read_reconstruction(reconstruction)
-    if source.runs is None or not len(source.runs):
-        raise InputError(f"{reconstruction}: no stored runs; reconstruct a single pattern or volume with --keep-runs")
+    if source.runs is None or not len(source.runs) or source.stack in ("shots", "movie"):
+        raise InputError(f"{reconstruction}: no runs of one pattern; reconstruct one, or a volume, with --keep-runs")
     check_runs(source)
     kept = _choose(source, _indices(drop, len(source.runs)), keep_best)
     aligned, rows = _compare(source, kept)

@@ -14,6 +14,8 @@ from cdipipe.figures.objects import crop_box
 from cdipipe.measurement import Reconstruction
 
 FAINT = "#8a8a8a"
+MOST_PATTERNS = 20
+"""Curves of single patterns drawn behind their mean."""
 CURVES = {"prtf": ("PRTF", LINES[0]), "frc": ("FRC with truth", LINES[1]), "fsc": ("FSC with truth", LINES[1])}
 SCORE_NAMES = {"r_factor": "R-factor", "poisson_nll": "Poisson NLL", "r_factor_free": "free R-factor"}
 
@@ -31,7 +33,7 @@ def diagnostics_figure(reconstruction: Reconstruction, curves: Mapping[str, np.n
         draw.append(lambda ax: show_error_traces(ax, reconstruction))
     if _shown_scores(reconstruction):
         draw.append(lambda ax: show_runs(ax, reconstruction))
-    if reconstruction.runs is not None and len(reconstruction.runs) > 2:
+    if reconstruction.runs is not None and reconstruction.stack != "shots" and len(reconstruction.runs) > 2:
         draw.append(lambda ax: show_spread(ax, reconstruction))
     if "movie_separation" in curves:
         draw.append(lambda ax: show_frames(ax, curves))
@@ -135,7 +137,10 @@ def show_resolution(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
             continue
         frequency = curves[f"{name}_frequency"]
         smooth = curves.get(f"{name}_smooth")
-        if smooth is not None:
+        if f"{name}_of_patterns" in curves:
+            _show_patterns(axes, frequency, curves[f"{name}_of_patterns"])
+            label += ", mean of shots"
+        elif smooth is not None:
             axes.plot(frequency, curves[name], color=colour, linewidth=0.6, alpha=0.6)
         axes.plot(frequency, curves[name] if smooth is None else smooth, color=colour, label=label)
         threshold = float(curves[f"{name}_threshold"])
@@ -152,6 +157,14 @@ def show_resolution(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
     axes.set_xlabel("spatial frequency (1 / object px)")
     axes.set_title("resolution")
     axes.legend(frameon=False)
+
+
+def _show_patterns(axes: Axes, frequency: np.ndarray, curves: np.ndarray) -> None:
+    """Thin curves of single shots, those that have one."""
+    known = [curve for curve in curves if np.isfinite(curve).any()]
+    for index, curve in enumerate(known[:MOST_PATTERNS]):
+        label = None if index else f"{len(known[:MOST_PATTERNS])} shots"
+        axes.plot(frequency, curve, color=FAINT, linewidth=0.6, alpha=0.7, label=label)
 
 
 def show_radial_intensity(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:

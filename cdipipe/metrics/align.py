@@ -105,6 +105,11 @@ def twin_of(array: np.ndarray) -> np.ndarray:
     return _twin(_complex_tensor(array)).numpy()
 
 
+def match_phase(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    """The moving object with the global phase that fits the reference best."""
+    return (moving * np.exp(1j * np.angle(np.vdot(moving, reference)))).astype(moving.dtype)
+
+
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
     """|sum conj(a) b| / (|a| |b|), blind to a global phase and to scale; 0 if one of them is zero everywhere."""
     one, two = np.asarray(first, np.complex128), np.asarray(second, np.complex128)

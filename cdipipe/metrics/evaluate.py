@@ -30,7 +30,7 @@ class Evaluation:
         (``fsc`` of a volume), its ``_half_bit``, ``_one_bit`` and ``_threshold``; with runs ``prtf``, its ``_smooth``
         (3 rings, what the resolution is read from), ``_phase``, ``_threshold`` and ``_floor``. Every group has its
         ``_frequency`` in cycles per object pixel. Thresholds and floor are single numbers. Of a stack also
-        ``pattern_NAME``, each metric of each pattern.
+        ``pattern_NAME``, each metric of each pattern, and ``prtf_of_patterns`` (patterns, rings), smoothed.
     """
 
     metrics: dict[str, float | str]
@@ -63,8 +63,12 @@ def evaluate(
     model = _forward_model(reconstruction, len(measurement.pattern_shape))
     indices = range(measurement.pattern_count)
     rows, curves = [], []
+    runs = reconstruction.runs if reconstruction.runs is not None and len(reconstruction.runs) > 1 else None
     for index in indices if progress is None else progress(indices):
         row, curve = _evaluate_pattern(reconstruction, measurement, truth, index, model)
+        if runs is not None:
+            more, more_curves = _judge_runs(reconstruction, measurement, model, index)
+            row, curve = row | more, curve | more_curves
         rows.append(row)
         curves.append(curve)
     is_stack = measurement.stack in ("shots", "movie")
@@ -72,9 +76,10 @@ def evaluate(
     joined = {name: _mean_of_valid([curve[name] for curve in curves]) for name in curves[0]}
     if is_stack:
         joined |= statistics.by_pattern(rows)
-    if reconstruction.runs is not None and not is_stack and len(reconstruction.runs) > 1:
-        more, more_curves = _judge_runs(reconstruction, measurement, model)
-        metrics, joined = metrics | more, joined | more_curves
+    if is_stack and runs is not None:
+        joined["prtf_of_patterns"] = np.stack([curve["prtf_smooth"] for curve in curves])
+    if runs is not None:
+        metrics |= {"prtf_runs": len(runs), "prtf_floor": float(joined["prtf_floor"])}
     if measurement.stack == "movie" and measurement.probe_modes is not None:
         more, more_curves = _judge_movie(reconstruction, measurement, truth)
         metrics, joined = metrics | more, joined | more_curves
@@ -168,28 +173,30 @@ def _judge_movie(reconstruction, measurement, truth):
     return dynamics.judge_movie(reconstruction.object, measurement.probe_modes, true_object, times, pixel)
 
 
-def _judge_runs(reconstruction, measurement, model):
-    """PRTF and repeatability of the stored runs, aligned to the reconstruction; the truth plays no part."""
-    aligned = statistics.align_runs(reconstruction.object, reconstruction.runs)
-    used = _used_pixels(measurement, _pattern_of(reconstruction.free_pixels, 0, measurement.intensity.ndim))
-    waves = np.stack([_propagate(model, run, measurement.intensity, used) for run in aligned])
-    frequencies = fourier.ring_frequencies(measurement.pattern_shape)
-    prtf = fourier.phase_retrieval_transfer(waves, measurement.intensity, used)
+def _judge_runs(reconstruction, measurement, model, index):
+    """PRTF and repeatability of one pattern's stored runs, laid over its object; the truth plays no part."""
+    pattern, is_stack = measurement.pattern(index), measurement.stack in ("shots", "movie")
+    object_, runs = reconstruction.object, reconstruction.runs
+    if is_stack:
+        object_, runs = object_[index], runs[:, index]
+    used = _used_pixels(pattern, _pattern_of(reconstruction.free_pixels, index, pattern.intensity.ndim))
+    model = model.of_pattern(index)
+    aligned = statistics.align_runs(object_, runs, model.freedom)
+    waves = np.stack([_propagate(model, run, pattern.intensity, used) for run in aligned])
+    frequencies = fourier.ring_frequencies(pattern.intensity.shape)
+    prtf = fourier.phase_retrieval_transfer(waves, pattern.intensity, used)
     smooth = fourier.smooth_rings(prtf)
-    floor = float(np.sqrt(np.pi / 4 / len(aligned)))
     found = {
         "prtf_resolution_px": fourier.resolution_px(frequencies, smooth, PRTF_THRESHOLD),
-        "prtf_runs": len(aligned),
-        "prtf_floor": floor,
-        "repeatability": statistics.repeatability(aligned),
+        "repeatability": statistics.repeatability(aligned) if object_.any() else None,
     }
     curves = {
         "prtf": prtf,
         "prtf_frequency": frequencies,
         "prtf_smooth": smooth,
-        "prtf_phase": fourier.phase_retrieval_transfer(waves, measurement.intensity, used, phase_only=True),
+        "prtf_phase": fourier.phase_retrieval_transfer(waves, pattern.intensity, used, phase_only=True),
         "prtf_threshold": np.array(PRTF_THRESHOLD),
-        "prtf_floor": np.array(floor),
+        "prtf_floor": np.array(float(np.sqrt(np.pi / 4 / len(aligned)))),
     }
     return {name: value for name, value in found.items() if value is not None}, curves
 

@@ -13,21 +13,26 @@ LARGEST_VALUE = 1e12
 """Largest modulus of an object, in root photons."""
 
 
-def align_runs(reference: np.ndarray, runs: np.ndarray, **options) -> np.ndarray:
-    """Every run laid over one reference; ``options`` as in ``align_to``.
+def align_runs(reference: np.ndarray, runs: np.ndarray, freedom: str = "shift") -> np.ndarray:
+    """Every run laid over one reference, as far as their pattern leaves it open.
 
     Parameters
     ----------
     reference : (*grid) complex
     runs : (R, *grid) complex
+    freedom : ``shift`` (and twin and phase), ``phase`` or ``none``, see ``ForwardModel.freedom``
 
     Returns
     -------
     (R, *grid), dtype of ``runs``
     """
-    from cdipipe.metrics.align import align_to
+    from cdipipe.metrics.align import align_to, match_phase
 
-    return np.stack([align_to(reference, run, **options).object for run in runs])
+    if freedom == "none":
+        return runs
+    if freedom == "phase":
+        return np.stack([match_phase(reference, run) for run in runs])
+    return np.stack([align_to(reference, run).object for run in runs])
 
 
 def correlation_matrix(aligned: np.ndarray) -> np.ndarray:

@@ -129,3 +129,16 @@ def test_without_stored_runs_it_says_how_to_get_them(folder, capsys):
     capsys.readouterr()
     assert run(["runs", f"{folder}/r.cxi"]) == 2
     assert "--keep-runs" in capsys.readouterr().err
+
+
+def test_runs_of_shots_are_not_those_of_one_pattern(folder, capsys):
+    from dataclasses import replace
+
+    one = read_reconstruction(folder / "r.cxi")
+    objects, runs = np.stack([one.object] * 5), np.stack([one.runs] * 5, 1)
+    shots = replace(one, object=objects, support=np.stack([one.support] * 5), stack="shots", runs=runs)
+    write_reconstruction(folder / "r.cxi", shots)
+    assert read_reconstruction(folder / "r.cxi").runs.shape == (5, 5, 48, 48)
+    capsys.readouterr()
+    assert run(["runs", f"{folder}/r.cxi"]) == 2
+    assert "no runs of one pattern" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from cdipipe.measurement import Measurement
 from cdipipe.methods.driver.iterate import State, Watch, run_recipe
 from cdipipe.methods.driver.problem import Problem
 from cdipipe.methods.driver.reconstruct import Start, reconstruct
+from cdipipe.methods.driver.restarts import derive_seed
 from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.methods.registry import IterativeParameters, all_methods
 from cdipipe.metrics.align import align_to
@@ -135,6 +136,22 @@ def test_the_mean_of_the_best_runs():
     measurement, _, _ = noisy()
     result = reconstruct(measurement, recipe("hio", restarts=5, average_best=3), seed=1, keep_runs=True)
     np.testing.assert_allclose(result.object, result.runs[:3].mean(0), atol=1e-4 * np.abs(result.object).max())
+
+
+def test_the_runs_of_every_shot_are_kept_best_first_and_aligned():
+    first, second = noisy(seed=3)[0], noisy(seed=4)[0]
+    dark = np.zeros_like(first.intensity)
+    shots = Measurement(np.stack([first.intensity, dark, second.intensity]), first.measured, "shots")
+    result = reconstruct(shots, recipe("hio", iterations=40, restarts=4), seed=1, keep_runs=True)
+    assert result.runs.shape == (4, 3, 48, 48) and not result.runs[:, 1].any()
+    assert np.array_equal(result.object, result.runs[0])
+    for index, pattern in ((0, first), (2, second)):
+        chosen = recipe("hio", iterations=40, restarts=4)
+        alone = reconstruct(pattern, chosen, seed=derive_seed(1, index), keep_runs=True)
+        np.testing.assert_array_equal(result.runs[:, index], alone.runs)
+    assert reconstruct(shots, recipe("hio"), seed=1, keep_runs=True).runs is None
+    movie = replace(shots, stack="movie", frame_times_s=np.arange(3.0))
+    assert reconstruct(movie, recipe("hio", restarts=2), seed=1, keep_runs=True).runs is None
 
 
 def test_withheld_pixels_do_not_change_the_result():

@@ -108,6 +108,54 @@ def test_runs_that_agree_reach_the_detector_and_those_that_do_not_stop_short():
     assert other["repeatability"] < 0.5
 
 
+def with_random_phases(measurement, runs, index):
+    """So many objects that explain one pattern of a stack and agree on nothing."""
+    rng = np.random.default_rng(index)
+    waves = np.sqrt(measurement.intensity[index]) * np.exp(2j * np.pi * rng.random((runs, 48, 48)))
+    return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(waves, (1, 2)), norm="ortho"), (1, 2))
+
+
+def test_every_shot_has_a_transfer_function_of_its_own_and_their_mean_is_given():
+    measurement, truth = scene(photons=0, count=3)
+    runs = np.stack([np.roll(truth.object, s, -1) for s in range(20)])
+    runs[:, 2] = with_random_phases(measurement, 20, 2)
+    found = evaluate(reconstruction_of(truth, runs=runs), measurement, truth)
+    of_shots, resolutions = found.curves["prtf_of_patterns"], found.curves["pattern_prtf_resolution_px"]
+    assert of_shots.shape == (3, 25) and of_shots[:2, 1:].min() > 0.999
+    assert of_shots[2, 5:].mean() == pytest.approx(found.metrics["prtf_floor"], rel=0.2)
+    assert list(resolutions[:2]) == [2, 2] and resolutions[2] > 6
+    np.testing.assert_allclose(found.curves["prtf_smooth"], of_shots.mean(0))
+    assert found.metrics["prtf_resolution_px"] == pytest.approx(resolutions.mean())
+    assert found.metrics["prtf_runs"] == 20 and "prtf_runs_std" not in found.metrics
+    assert found.curves["pattern_repeatability"][0] == pytest.approx(1, abs=1e-6)
+    alone = replace(measurement.pattern(2), geometry=measurement.geometry)
+    single = reconstruction_of(truth, object=truth.object[2], support=truth.support[2], stack="single", runs=runs[:, 2])
+    np.testing.assert_allclose(evaluate(single, alone).curves["prtf_smooth"], of_shots[2])
+
+
+def test_a_shot_without_light_leaves_the_mean_to_the_others():
+    measurement, truth = scene(count=2)
+    dark = np.stack([measurement.intensity[0], 0 * measurement.intensity[1]])
+    objects = np.stack([truth.object[0], 0 * truth.object[1]])
+    found = evaluate(
+        reconstruction_of(truth, object=objects, runs=np.stack([objects] * 4)), replace(measurement, intensity=dark)
+    )
+    json.dumps(found.metrics, allow_nan=False)
+    assert np.isnan(found.curves["prtf_of_patterns"][1]).all()
+    np.testing.assert_array_equal(found.curves["prtf_smooth"], found.curves["prtf_of_patterns"][0])
+    assert np.isnan(found.curves["pattern_repeatability"][1]) and found.metrics["repeatability"] == pytest.approx(1)
+
+
+def test_runs_in_a_known_beam_are_not_moved_before_they_are_compared():
+    measurement, truth = scene(photons=0)
+    probe = np.ones((1, 48, 48), np.complex64)
+    runs = np.stack([truth.object, 1j * np.roll(truth.object, 4, 0)])
+    free, fixed = reconstruction_of(truth, runs=runs), {"kind": "far_field", "probe_modes": probe}
+    moved = evaluate(replace(free, forward=fixed), measurement)
+    free = evaluate(free, measurement)
+    assert free.metrics["repeatability"] == pytest.approx(1, abs=1e-6) and moved.metrics["repeatability"] < 0.9
+
+
 def test_metrics_of_the_runs_do_not_depend_on_the_truth():
     measurement, truth = scene()
     rng = np.random.default_rng(1)

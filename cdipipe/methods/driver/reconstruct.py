@@ -48,7 +48,7 @@ def reconstruct(
     start : Start, optional
         A support or an object per pattern, or one for all.
     free_fraction : share of the measured pixels to withhold, for the free R-factor
-    keep_runs : keep every restart, aligned to the best, and its score (single patterns and volumes)
+    keep_runs : keep every restart, aligned to the best, and its score; of shots the restarts, of movies nothing
     preview : called with (Problem, State, iteration) while the first pattern runs
 
     Returns
@@ -66,6 +66,7 @@ def reconstruct(
     free_pixels = _choose_free_pixels(measurement, free_fraction, seed)
     _check(measurement, start)
     began = time.perf_counter()
+    keep_runs = keep_runs and measurement.stack != "movie"
     keep = recipe.restarts if keep_runs else recipe.average_best
     found: dict = {}
     rest = recipe
@@ -75,7 +76,7 @@ def reconstruct(
     patterns = _phase_parts(measurement, rest, seed, torch.device(device), start, free_pixels, preview, keep)
     seconds = time.perf_counter() - began
     one_pattern = measurement.stack in ("single", "volume")
-    result = _one(patterns[0], recipe, keep_runs) if one_pattern else _many(patterns, recipe)
+    result = (_one if one_pattern else _many)(patterns, recipe, keep_runs)
     return replace(
         result,
         stack=measurement.stack,
@@ -245,7 +246,8 @@ def _result(runs: Runs, recipe) -> tuple[np.ndarray, np.ndarray]:
     return best.mean(0, dtype=np.complex128).astype(np.complex64), runs.support
 
 
-def _one(runs: Runs, recipe, keep_runs: bool) -> Reconstruction:
+def _one(patterns: list[Runs], recipe, keep_runs: bool) -> Reconstruction:
+    (runs,) = patterns
     object_, support = _result(runs, recipe)
     return Reconstruction(
         object=object_,
@@ -256,12 +258,27 @@ def _one(runs: Runs, recipe, keep_runs: bool) -> Reconstruction:
     )
 
 
-def _many(results: list[Runs], recipe) -> Reconstruction:
+def _many(results: list[Runs], recipe, keep_runs: bool) -> Reconstruction:
     objects, supports = zip(*(_result(runs, recipe) for runs in results), strict=True)
     longest = max(runs.error_trace.shape[1] for runs in results)
     traces = [np.pad(r.error_trace[0], (0, longest - r.error_trace.shape[1]), constant_values=np.nan) for r in results]
     names = max((runs.scores for runs in results), key=len)
     scores = {name: np.array([runs.scores.get(name, [np.nan])[0] for runs in results]) for name in names}
     return Reconstruction(
-        object=np.stack(objects), support=np.stack(supports), error_trace=np.stack(traces), run_scores=scores
+        object=np.stack(objects),
+        support=np.stack(supports),
+        error_trace=np.stack(traces),
+        runs=_runs_of_shots(results) if keep_runs else None,
+        run_scores=scores,
     )
+
+
+def _runs_of_shots(results: list[Runs]) -> np.ndarray | None:
+    """(R, N, H, W), zero for a shot without photons; None where no shot has several runs."""
+    most = max(len(runs.objects) for runs in results)
+    if most < 2:
+        return None
+    kept = np.zeros((most, len(results), *results[0].support.shape), np.complex64)
+    for index, runs in enumerate(results):
+        kept[: len(runs.objects), index] = runs.objects
+    return kept

@@ -10,7 +10,7 @@ import torch
 from cdipipe.methods.driver.iterate import State, Watch, count_iterations, run_recipe
 from cdipipe.methods.driver.support import start_support
 from cdipipe.methods.driver.workers import run_jobs
-from cdipipe.metrics.align import align_to
+from cdipipe.metrics.align import align_to, match_phase
 from cdipipe.optics import fourier
 
 CPU_BATCH_BYTES = 2**19
@@ -183,11 +183,6 @@ def _best(parts, recipe, keep) -> Runs:
         traces[:, reached],
         {name: values[order] for name, values in scores.items()},
     )
-
-
-def match_phase(reference, moving):
-    """The moving object with the global phase that fits the reference best."""
-    return (moving * np.exp(1j * np.angle(np.vdot(moving, reference)))).astype(moving.dtype)
 
 
 def centre_on_support(object_, support):
