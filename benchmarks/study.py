@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import record
+import study_work
 
-from cdipipe.config import load_config
+from cdipipe.config import Config, load_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,11 +42,36 @@ def costs(output: Path) -> dict:
         per_rule[rule] = per_rule.get(rule, 0.0) + sum(float(row["cpu_time"]) for row in rows_of(file))
     return {
         "jobs": len(jobs),
-        "processor_hours": sum(float(row["cpu_time"]) for row in jobs) / 3600,
+        "processor_hours": sum(float(row["cpu_time"]) for row in jobs) / 3600,  # sampled; exact where it was run here
         "processor_s_of_rule": per_rule,
         "largest_memory_MiB": max(float(row["max_rss"]) for row in jobs),
         "disk_MiB": sum(file.stat().st_size for file in output.rglob("*") if file.is_file()) / 2**20,
     }
+
+
+def rates(study: Config) -> dict[str, list[dict]]:
+    """Of every kind of job: units of work, how many such jobs, their processor seconds and those inside the method."""
+    found: dict[str, dict[float, dict]] = {}
+    for kind, units, name in study_work.jobs_of(study):
+        file = ROOT / study.output / "benchmarks" / f"{name}.tsv"
+        if not file.exists():
+            continue
+        row = rows_of(file)[-1]
+        entry = found.setdefault(kind, {}).setdefault(
+            units, {"units": units, "jobs": 0, "processor_s": 0.0, "inside_s": 0.0}
+        )
+        entry["jobs"] += 1
+        entry["processor_s"] += float(row["cpu_time"])
+        entry["inside_s"] += inside(study, name) * float(row["cpu_time"]) / max(float(row["s"]), 1e-9)
+    return {kind: list(entries.values()) for kind, entries in found.items()}
+
+
+def inside(study: Config, name: str) -> float:
+    """Seconds inside the method of a reconstruction, without start-up and files; 0 of other jobs."""
+    if not name.endswith(".reconstruct"):
+        return 0.0
+    measurement, method, _ = name.split(".")
+    return float(json.loads((ROOT / study.output / measurement / method / "metrics.json").read_text())["seconds"])
 
 
 def rows_of(file: Path) -> list[dict]:
@@ -78,8 +106,13 @@ def main() -> None:
     copy.parent.mkdir(exist_ok=True)
     subprocess.run([*command, *(["--scale", arguments.scale] if arguments.scale else [])], check=True)
     wall = arguments.wall_s or run(copy, arguments.cores)
-    output = ROOT / load_config(copy).output
+    study = load_config(copy)
+    output = ROOT / study.output
     result = {"cores": arguments.cores, "wall_s": wall, "costs": costs(output), "tables": tables(output)}
+    result |= {"rates": rates(study)}
+    if not arguments.wall_s:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        result["costs"]["processor_hours"] = (used.ru_utime + used.ru_stime) / 3600
     print(record.write(name, result, arguments.output))
 
 

@@ -11,7 +11,9 @@ mark="# made by tools/loopback_slurm.sh"
 socket=$state/munge/munge.socket
 
 write_conf() {
-  local cpus=${LOOPBACK_CPUS:-$(nproc)} memory
+  local cpus memory
+  cpus=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # nproc obeys these; a job of two processes would wait forever
+  cpus=${LOOPBACK_CPUS:-$((cpus > 2 ? cpus : 2))}
   memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
   cat > "$conf" << EOF
 $mark

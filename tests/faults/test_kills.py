@@ -29,8 +29,10 @@ def _undisturbed(folder: Path, whole: bool) -> tuple[dict[str, str], float]:
     return studies.results(folder), time.monotonic() - began
 
 
-def kill_often(folder: Path, expected: dict[str, str], seconds: float, kills: int, seed: int, whole: bool) -> dict:
-    """Kill until there were so many; every time the study ends its results must be as expected."""
+def kill_often(
+    folder: Path, expected: dict[str, str], seconds: float, kills: int, seed: int, whole: bool, note: Path | None = None
+) -> dict:
+    """Kill until there were so many; whenever the study ends its results must be right; ``note`` says how far."""
     rng, done, finished, moments = random.Random(seed), 0, 0, []
     config = studies.tiny_quickstart(folder, whole)
     while done < kills:
@@ -40,6 +42,8 @@ def kill_often(folder: Path, expected: dict[str, str], seconds: float, kills: in
         if code is None:
             done += 1
             moments.append(round(moment, 2))
+            if note:
+                note.write_text(f"{done} of {kills} kills, {finished} complete runs compared\n")
             continue
         _check(folder, expected)
         finished += 1
@@ -68,6 +72,8 @@ def test_25_kills_of_the_tiny_quickstart_leave_the_same_bits(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir(), second.mkdir()
     expected, seconds = _undisturbed(first, whole=True)
-    found = kill_often(second, expected, seconds, KILLS, seed=2, whole=True)
-    if target := os.environ.get("CDIPIPE_RECORD"):
+    target = os.environ.get("CDIPIPE_RECORD")
+    note = Path(target) / "kills.txt" if target else None
+    found = kill_often(second, expected, seconds, KILLS, seed=2, whole=True, note=note)
+    if target:
         (Path(target) / "kills.json").write_text(json.dumps(found | {"undisturbed_s": round(seconds, 1)}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import itertools
 import json
 import os
@@ -26,6 +28,8 @@ SMALL = {"set": {"network": {"widths": [4]}, "batch_size": 8, "epochs": 400, "ch
 @pytest.fixture(scope="module")
 def cluster():
     up = subprocess.run([LOOPBACK, "status"], capture_output=True, check=False).returncode == 0
+    plugin = importlib.util.find_spec("snakemake_executor_plugin_slurm")
+    assert plugin, "the marker 'slurm' needs pip install -e '.[slurm]'"
     subprocess.run([LOOPBACK, "start"], check=True)
     yield
     if not up:
@@ -58,13 +62,14 @@ def process_of(words: str, folder: Path) -> int | None:
     return None
 
 
-def wait_for(found, seconds: float = 600):
+def wait_for(found, process: subprocess.Popen, folder: Path, seconds: float = 600):
+    """What ``found`` returns once it is something, while the workflow runs."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
         if (value := found()) not in (None, ""):
             return value
         time.sleep(0.2)
-    raise AssertionError("waited in vain")
+    raise AssertionError(f"waited in vain: {(folder / 'run.log').read_text()[-3000:]}")
 
 
 def job_named(part: str) -> str | None:
@@ -87,12 +92,13 @@ def test_a_killed_worker_and_a_preempted_job_go_on_to_the_same_results(cluster, 
     began = time.monotonic()
     process = studies.start(remote, study(remote), *HERE, profile="slurm")
     last = remote / "out/small_net/run/last.pt"
-    wait_for(lambda: last.exists() or None)
-    os.kill(wait_for(lambda: process_of("cdipipe train cdi_nn --devices=1", remote)), signal.SIGKILL)
+    until = functools.partial(wait_for, process=process, folder=remote)
+    until(lambda: last.exists() or None)
+    os.kill(until(lambda: process_of("cdipipe train cdi_nn --devices=1", remote)), signal.SIGKILL)
     at_kill = steps_done(last)
-    again = wait_for(lambda: process_of("cdipipe train cdi_nn --devices=1", remote))
-    wait_for(lambda: steps_done(last) > at_kill or None)
-    job = wait_for(lambda: job_named("train_network_wildcards_small_net") or job_named("small_net"))
+    again = until(lambda: process_of("cdipipe train cdi_nn --devices=1", remote))
+    until(lambda: steps_done(last) > at_kill or None)
+    job = until(lambda: job_named("train_network_wildcards_small_net") or job_named("small_net"))
     subprocess.run(["scontrol", "requeue", job], check=True)
     at_requeue = steps_done(last)
     code = process.wait(3000)

@@ -1,0 +1,165 @@
+"""How much work the jobs of a study are, counted before they run: what measured rates are multiplied with.
+
+Units of a reconstruction are patterns x pixels x restarts x iterations, of a training samples x epochs x operations of
+one forward pass (multiplications and additions, counted by torch), of everything else patterns x pixels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cdipipe.config import Config, load_config
+
+BYTES = {"measurement": 5, "truth": 9, "reconstruction": 10, "run": 8, "corpus": 13}
+"""Per pixel of a pattern, before compression: counts and mask, object and support, both of a corpus."""
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Patterns of a measurement or samples of a corpus: how many, of which shape."""
+
+    count: int
+    size: int
+    ndim: int
+
+    @property
+    def pixels(self) -> int:
+        return self.count * self.size**self.ndim
+
+
+def patterns_of(entry, count: int | None = None) -> Patterns:
+    """Of a scene by its parameters, of an import by its crop and frames."""
+    if getattr(entry, "import_", None):
+        given = entry.import_
+        crop, volume = list(given.crop or [256]), given.stack == "volume"
+        pixels = np.prod(crop if len(crop) > 1 else crop * (3 if volume else 2), dtype=float)
+        ndim = 3 if volume else 2
+        frames = len(range(*slice(*map(int, given.frames.split(":"))).indices(10**6))) if given.frames else 1
+        return Patterns(1 if volume else frames, round(float(pixels) ** (1 / ndim)), ndim)
+    from cdipipe.settings import validate
+    from cdipipe.simulate.registry import get_scene
+
+    found = validate(get_scene(entry.scene).parameters, entry.set, entry.scene).model_dump()
+    ndim = 3 if entry.scene == "crystal" else found.get("dimensions") or 2
+    return Patterns(count or (found.get("count") or 1) * (found.get("frames") or 1), found["size"], ndim)
+
+
+def units_of(study: Config) -> dict[str, dict[float, int]]:
+    """kind -> units of one job -> such jobs."""
+    found: dict[str, dict[float, int]] = {}
+    for kind, units, _ in jobs_of(study):
+        entry = found.setdefault(kind, {})
+        entry[units] = entry.get(units, 0) + 1
+    return found
+
+
+def jobs_of(study: Config):
+    """(kind, units, name of its benchmark file) of every job that is more than a picture of the whole study."""
+    for name in study.used():
+        yield "measure", patterns_of(study.measurements[name]).pixels, f"{name}.simulate"
+    for measurement, method in study.pairs():
+        patterns = patterns_of(study.measurements[measurement])
+        key, runs, iterations = recipe_of(study, method)
+        yield f"{key} {patterns.ndim}D", patterns.pixels * runs * iterations, f"{measurement}.{method}.reconstruct"
+        kept = runs if study.keep_runs else 1
+        yield "evaluate", patterns.pixels * kept, f"{measurement}.{method}.evaluate"
+        yield "plot", patterns.pixels, f"{measurement}.{method}.plot"
+    for name in study.trained():
+        entry = study.networks[name]
+        yield f"train {entry.network}", training_units(study, name), f"{name}.train"
+    for name in study.built():
+        entry = study.corpora[name]
+        samples = patterns_of(entry, entry.count)
+        for shard in range(entry.shards):
+            yield f"corpus {entry.scene}", samples.pixels / entry.shards, f"{name}.{shard:04d}"
+
+
+def recipe_of(study: Config, method: str) -> tuple[str, int, int]:
+    """Names of the steps, restarts and iterations of a method as the study runs it."""
+    from cdipipe.methods.driver.iterate import count_iterations
+    from cdipipe.methods.recipe import recipe_from_mapping
+
+    mapping = {"restarts": study.restarts, **study.methods[method]}
+    mapping = json.loads(json.dumps(mapping))
+    _without_networks(mapping)
+    recipe = recipe_from_mapping(mapping, method)
+    return "+".join(dict.fromkeys(name for name, _ in recipe.steps)), recipe.restarts, count_iterations(recipe)
+
+
+def _without_networks(mapping) -> None:
+    """Names of the study's own networks are no files yet."""
+    if isinstance(mapping, dict):
+        mapping.pop("checkpoint", None)
+    for value in mapping.values() if isinstance(mapping, dict) else mapping if isinstance(mapping, list) else ():
+        _without_networks(value)
+
+
+def training_units(study: Config, name: str) -> float:
+    """Samples x epochs over all stages x operations of one forward pass."""
+    from cdipipe.networks.registry import get_network
+    from cdipipe.settings import validate
+
+    entry = study.networks[name]
+    network = get_network(entry.network)
+    settings = validate(network.settings, entry.set, name)
+    epochs = sum(stage.epochs or settings.epochs for stage in network.stages(settings))
+    samples = patterns_of(study.corpora[entry.corpus], study.corpora[entry.corpus].count)
+    passes = epochs * samples.count * (2 if settings.asam_rho else 1)
+    return passes * operations(entry.network, settings.network.model_dump_json(), samples.size, samples.ndim)
+
+
+@functools.cache
+def operations(network: str, settings: str, size: int, ndim: int) -> float:
+    """Multiplications and additions of one forward pass of one sample."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from cdipipe.networks.registry import get_network
+
+    found = get_network(network)
+    plain = found.settings.model_validate({"network": json.loads(settings)}).network
+    with _fake() if ndim == 2 else contextlib.nullcontext(), torch.no_grad():
+        module, grid = found.build(plain).eval(), (1, *(size,) * ndim)
+        with FlopCounterMode(display=False) as counter:
+            found.apply(module, plain, torch.ones(grid), torch.ones(grid, dtype=torch.bool))
+    return float(counter.get_total_flops())
+
+
+@functools.cache
+def _fake():
+    """Shapes without numbers; one mode for all, since modules keep tensors between calls."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    return FakeTensorMode()
+
+
+def disk_bytes(study: Config) -> float:
+    """Arrays of the study before compression, without pictures."""
+    total = 0.0
+    for name in study.used():
+        entry = study.measurements[name]
+        total += patterns_of(entry).pixels * (BYTES["measurement"] + BYTES["truth"] * bool(entry.scene))
+    for measurement, method in study.pairs():
+        runs = recipe_of(study, method)[1]
+        kept = runs if study.keep_runs and (runs > 1) and not study.measurements[measurement].is_movie else 0
+        total += patterns_of(study.measurements[measurement]).pixels * (BYTES["reconstruction"] + BYTES["run"] * kept)
+    for name in study.built():
+        entry = study.corpora[name]
+        total += patterns_of(entry, entry.count).pixels * BYTES["corpus"]
+    return total
+
+
+def study_at(file: Path, scale: str | None) -> Config:
+    """A study at one of its scales, checked."""
+    from cdipipe.config import at_scale, load_mapping
+
+    if scale is None:
+        return load_config(file)
+    mapping = at_scale(load_mapping(file), str(file), scale)
+    return Config.model_validate({key: value for key, value in mapping.items() if key not in ("scales", "scale")})
