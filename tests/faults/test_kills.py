@@ -36,7 +36,7 @@ def kill_often(
     rng, done, finished, moments = random.Random(seed), 0, 0, []
     config = studies.tiny_quickstart(folder, whole)
     while done < kills:
-        moment = rng.uniform(0.5, 0.8 * seconds)
+        moment = rng.uniform(0.5, 0.3 * seconds)  # from each start on, which goes on where the one before was killed
         code = studies.kill_after(folder, config, moment)
         assert code in (None, 0), (folder / "run.log").read_text()[-3000:]
         if code is None:
