@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,11 +23,13 @@ import record
 import study_work
 
 from cdipipe.config import Config
+from cdipipe.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 LARGEST = {2: 128, 3: 32}
-FRAMES, SAMPLES = 5, {"cdi_nn": 512, "cdi_nn_3d": 8, "dpr": 16}
-SHORT = {"dip 3D": {"iterations": 10}, "cdip 3D": {"iterations": 20, "population": 2}}
+FRAMES = 5
+SAMPLES, EPOCHS = {"cdi_nn": 256, "cdi_nn_3d": 8, "dpr": 16}, {"cdi_nn": 9, "cdi_nn_3d": 3, "dpr": 3}
+SHORT = {"pid3net 2D": {"iterations": 1}, "dip 3D": {"iterations": 10}}
 PLAIN = {
     2: {"scene": "polygons", "set": {"size": 128, "photons": 1e6}},
     3: {"scene": "polygons", "set": {"size": 32, "dimensions": 3}},
@@ -84,44 +90,74 @@ def rate_of_method(study: Config, measurement: str, method: str, changes: dict) 
 
 
 def rate_of_training(study: Config, name: str, folder: Path) -> dict:
-    """One epoch of every stage; the same once more on half as many samples takes off what does not grow."""
+    """A few epochs on a few samples, less one epoch on them; what comes first costs once."""
     entry = study.networks[name]
-    corpus = study.corpora[entry.corpus]
-    few = SAMPLES[entry.network]
+    few, corpus = SAMPLES[entry.network], study.corpora[entry.corpus]
+    if corpus.scene == "crystal":  # of the same shape, and nothing to wait for
+        corpus = corpus.model_copy(update={"scene": "polygons", "set": {"size": 32, "dimensions": 3, "photons": 0}})
+    corpus = corpus.model_copy(update={"count": few, "shards": 1})
+    run("corpus", *corpus.options(), "-o", folder / name)
     seconds, units = [], []
-    for count in (few // 2, few):
-        place = folder / f"{name}_{count}"
-        options = [option for option in corpus.options() if not option.startswith(("--count", "--shards", "--seed"))]
-        run("corpus", *options, "-o", place, f"--count={count}")
-        short = {"epochs": 1} | ({"stage_epochs": [1] * 4} if "stage_epochs" in entry.set else {})
-        study_at = study.model_copy(update={"networks": {name: entry.model_copy(update={"set": entry.set | short})}})
-        study_at = study_at.model_copy(
-            update={"corpora": {entry.corpus: corpus.model_copy(update={"count": count, "shards": 1})}}
-        )
+    for turn, epochs in enumerate((1, 1, EPOCHS[entry.network])):
+        short = {"epochs": epochs} | ({"stage_epochs": [epochs] * 4} if "stage_epochs" in entry.set else {})
+        network = entry.model_copy(update={"set": entry.set | short})
         began = time.process_time()
-        run(
-            "train",
-            *study_at.networks[name].options(),
-            "--corpus",
-            place,
-            "-o",
-            folder / f"run_{count}",
-            "--device=cpu",
-        )
+        run("train", *network.options(), "--corpus", folder / name, "-o", folder / f"run_{name}_{turn}", "--device=cpu")
         seconds.append(time.process_time() - began)
-        units.append(study_work.training_units(study_at, name))
-    return {"units": units[1] - units[0], "inside_s": seconds[1] - seconds[0], "on": f"{name}, {few} samples"}
+        changed = {"networks": {name: network}, "corpora": {entry.corpus: corpus}}
+        units.append(study_work.training_units(study.model_copy(update=changed), name))
+    return {"units": units[2] - units[1], "inside_s": seconds[2] - seconds[1], "on": f"{name}, {few} samples"}
 
 
 def rate_of_corpus(study: Config, name: str, folder: Path) -> dict:
-    """A few samples."""
+    """Some samples less a few; of crystals, what relaxing them took when it was measured."""
     entry = study.corpora[name]
-    count = 4 if entry.scene == "crystal" else 64
-    options = [option for option in entry.options() if not option.startswith(("--count", "--shards", "--seed"))]
-    began = time.process_time()
-    run("corpus", *options, "-o", folder / f"corpus_{name}", f"--count={count}")
-    seconds = time.process_time() - began
-    return {"units": study_work.patterns_of(entry, count).pixels, "inside_s": seconds, "on": f"{count} samples"}
+    if entry.scene == "crystal":
+        found = json.loads((record.RESULTS / "crystals.json").read_text())
+        units = study_work.corpus_units(
+            entry.model_copy(update={"count": 1, "set": found["parameters"] | {"size": 32}})
+        )
+        return {"units": units, "inside_s": found["cpu_s_per_crystal"], "on": "crystals.json"}
+    seconds, counts = [], (8, 8, 136)
+    for turn, count in enumerate(counts):
+        few = entry.model_copy(update={"count": count, "shards": 1})
+        began = time.process_time()
+        run("corpus", *few.options(), "-o", folder / f"corpus_{name}_{turn}")
+        seconds.append(time.process_time() - began)
+    units = study_work.corpus_units(entry.model_copy(update={"count": counts[2] - counts[1]}))
+    return {"units": units, "inside_s": seconds[2] - seconds[1], "on": f"{counts[2] - counts[1]} samples"}
+
+
+def starts(folder: Path) -> dict[str, dict]:
+    """Commands as the workflow runs them, on one and on 33 patterns: what they cost anyway, and for every pixel."""
+    spent: dict[str, list[float]] = {}
+    for count in (1, 33):
+        m, t, r = (folder / f"{name}{count}.cxi" for name in "mtr")
+        scene = ["--set=size=128", "--set=photons=1e6", f"--set=count={count}"]
+        commands = {
+            "measure": ["simulate", "polygons", "-o", m, "--truth", t, *scene],
+            "reconstruct": ["reconstruct", m, "-m", "er", "--set=iterations=1", "-o", r],
+            "evaluate": ["evaluate", r, "--measurement", m, "--truth", t, "-o", folder / "j.json"],
+            "plot": ["plot", r, "--measurement", m, "--truth", t, "-o", folder / "p.png"],
+        }
+        for name, words in commands.items():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(
+                [sys.executable, "-m", "cdipipe.cli.main", *map(str, words)], check=True, stdout=subprocess.DEVNULL
+            )
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent.setdefault(name, []).append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    pixels = 128**2
+    grows = {name: max(many - one, 0.0) / 32 for name, (one, many) in spent.items()}
+    return {
+        name: {
+            "units": pixels,
+            "inside_s": grows[name],
+            "start_s": one - grows[name],
+            "on": "polygons [1 and 33, 128, 128]",
+        }
+        for name, (one, _) in spent.items()
+    }
 
 
 def run(*words) -> None:
@@ -132,21 +168,25 @@ def run(*words) -> None:
 
 def measure(wanted: list[str], output: Path | None) -> None:
     """All kinds, each written as soon as it is known."""
-    found: dict[str, dict] = {}
+    file = output or record.RESULTS / "study_rates.json"
+    found: dict[str, dict] = json.loads(file.read_text())["rates"] if wanted and file.exists() else {}
 
     def put(kind, work):
         if wanted and not any(word in kind for word in wanted):
             return
         try:
             found[kind] = work()
-        except Exception as error:  # a kind without a rate is named in the table
-            found[kind] = {"error": str(error).splitlines()[0]}
+        except InputError as error:  # weights that only a study trains; the table names kinds without a rate
+            found[kind] = {"error": str(error)}
         print(kind, found[kind], flush=True)
         record.write("study_rates", {"rates": found}, output)
 
     for kind, (study, measurement, method) in sorted(representatives().items()):
         put(kind, lambda s=study, m=measurement, r=method, k=kind: rate_of_method(s, m, r, SHORT.get(k, {})))
     with tempfile.TemporaryDirectory() as folder:
+        if not wanted or "starts" in wanted:
+            found |= starts(Path(folder))
+            record.write("study_rates", {"rates": found}, output)
         for file in study_files():
             study = study_work.study_at(file, "laptop")
             for name in list(study.built())[:1]:

@@ -75,9 +75,15 @@ def jobs_of(study: Config):
         yield f"train {entry.network}", training_units(study, name), f"{name}.train"
     for name in study.built():
         entry = study.corpora[name]
-        samples = patterns_of(entry, entry.count)
         for shard in range(entry.shards):
-            yield f"corpus {entry.scene}", samples.pixels / entry.shards, f"{name}.{shard:04d}"
+            yield f"corpus {entry.scene}", corpus_units(entry) / entry.shards, f"{name}.{shard:04d}"
+
+
+def corpus_units(entry) -> float:
+    """Pixels of all samples; of crystals, whose atoms are relaxed, nm^3 of the blocks that they are cut from."""
+    if entry.scene == "crystal":
+        return entry.count * entry.set.get("block_nm", 8.0) ** 3
+    return patterns_of(entry, entry.count).pixels
 
 
 def recipe_of(study: Config, method: str) -> tuple[str, int, int]:
@@ -136,7 +142,7 @@ def _fake():
     """Shapes without numbers; one mode for all, since modules keep tensors between calls."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    return FakeTensorMode()
+    return FakeTensorMode(allow_non_fake_inputs=True)
 
 
 def disk_bytes(study: Config) -> float:

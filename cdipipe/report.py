@@ -24,6 +24,9 @@ TEMPLATE = "report.html.j2"
 FEWEST_FRAMES, FRAMES_OF_A_PAGE = 6, 480
 """A page of many stacks shows fewer frames of each, so that it stays small; none shows less than these."""
 
+CSS_DPI, WIDE_PX = 96, 1600
+"""Pictures that were drawn for more than this width are scrolled: on the page's own nobody could read them."""
+
 
 def write_html(study: Config, source: Path) -> str:
     """The page of a study whose results lie in its output folder.
@@ -227,8 +230,8 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _picture(path: Path, caption: str) -> dict[str, str]:
-    """A picture as a data URL, with the command that its file says made it."""
+def _picture(path: Path, caption: str) -> dict[str, str | int | None]:
+    """A picture as a data URL, with the command that its file says made it; ``width`` in CSS pixels of a wide one."""
     import io
 
     from PIL import Image
@@ -237,10 +240,12 @@ def _picture(path: Path, caption: str) -> dict[str, str]:
     with Image.open(io.BytesIO(content)) as image:
         command = image.info.get("Description") or image.info.get("comment", b"").decode()
         kind = image.format.lower()
+        width = round(image.width * CSS_DPI / image.info.get("dpi", (CSS_DPI,))[0])
     return {
         "url": _url(kind, content),
         "caption": caption,
         "command": command,
+        "width": width if width > WIDE_PX else None,
     }
 
 

@@ -78,6 +78,18 @@ def test_the_pictures_are_small_and_in_the_page(study):
     assert 'src="http' not in page and "<link" not in page
 
 
+def test_a_wide_picture_keeps_the_size_that_it_was_drawn_for_and_is_scrolled(study):
+    wide = Path("out/metrics.png")
+    narrow = wide.read_bytes()
+    try:
+        Image.new("L", (2750, 60)).save(wide, dpi=(110, 110))
+        shown = re.findall(r'<div class="scroll"><img class="wide" width="(\d+)"', write_html(*study))
+    finally:
+        wide.write_bytes(narrow)
+    assert shown == ["2400"]
+    assert "<img class" not in write_html(*study)
+
+
 def stack_of(kind: str, count: int, size: int = 20) -> Reconstruction:
     """Squares whose amplitude, and phase where it is of shots, grow with their number."""
     objects = np.zeros((count, size, size), np.complex64)

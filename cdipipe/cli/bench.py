@@ -98,6 +98,9 @@ BENCHMARKS = {
     "corpora": Benchmark(["corpora.py"], "how fast training sets are made and read", "corpora"),
     "crystals": Benchmark(["crystals.py", "--count", "40"], "gold crystals per hour (extra 'crystal')", "crystals"),
     "growth": Benchmark(["growth.py"], "how cost grows with restarts, size, frames, corpus and cores", "growth"),
+    "study_rates": Benchmark(
+        ["study_rates.py"], "seconds per unit of work of every kind of job of the studies", "study_rates"
+    ),
     "gpu": Benchmark(
         ["gpu.py"], "100 restarts of 1000 HIO iterations on an NVIDIA GPU, parity with the reference", "gpu"
     ),

@@ -69,7 +69,7 @@ def ranking_figure(ranking: Ranking) -> Figure:
     known = np.isfinite(ranking.mean)
     bars = np.nan_to_num(ranking.spread[known])
     points.errorbar(ranking.mean[known], y[known], xerr=bars, fmt="o", color=LINES[0], capsize=3)
-    points.set(xlim=(-0.05, 1.05), xlabel="mean place (0 best)", title="± deviation over columns")
+    points.set(xlim=(-0.05, 1.05), xlabel="mean place (0 best)", title="± deviation; right: columns")
     for row, count in zip(y[known], ranking.count[known], strict=True):
         points.text(1.03, row, f"{count}", va="center", ha="right", fontsize=7, color="#555555")
     figure.suptitle(f"{ranking.title}: {heading_of(ranking.metric)}")
