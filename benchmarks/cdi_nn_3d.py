@@ -33,7 +33,8 @@ from cdipipe.methods.driver.reconstruct import reconstruct
 from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.align import align_to
 from cdipipe.networks import cdi_nn_3d
-from cdipipe.networks.predictor import load_predictor
+from cdipipe.networks.checkpoint import read_checkpoint
+from cdipipe.networks.predictor import WEIGHTS, load_predictor
 from cdipipe.optics import fourier
 from cdipipe.simulate.gold.shapes import LATTICE_CONSTANT_A
 
@@ -51,21 +52,30 @@ def read(folder: Path, count: int) -> dict[str, torch.Tensor]:
 
 
 @torch.inference_mode()
-def measure_errors(predictor, arrays) -> dict:
-    batch = cdi_nn_3d.prepare(arrays, cdi_nn_3d.CdiNn3dSettings(network=predictor.settings), torch.Generator())
+def measure_errors(predictor, training, arrays) -> dict:
+    """Mean absolute errors over all voxels: of shapes, and of phases / 2 pi where the crystals are.
+
+    The place of the peak tells the ramp of the phase. ``zero`` is no phase at all, in a peak that was moved to the
+    middle by whole pixels; ``the_peak`` is the ramp of the fraction that is left, and nothing else.
+    """
+    batch = cdi_nn_3d.prepare(arrays, training, torch.Generator())
     began = time.perf_counter()
     outputs = torch.cat([predictor.module(part).float() for part in batch["inputs"].split(2)])
     seconds = (time.perf_counter() - began) / len(outputs)
     phase, shape = outputs.unbind(1)
     found, _ = predictor(arrays["intensity"], arrays["measured"])
     laid = [align_to(t.numpy(), o.numpy(), ramp=True) for t, o in zip(arrays["object"], found, strict=True)]
+    true_phase = batch["phase"] - 0.5
+    inside = batch["shape"] > 0
+    ramp = torch.angle(batch["ramp"]) / (2 * np.pi) * inside
     return {
         "volumes": len(outputs),
         "seconds_per_volume": seconds,
         "shape_mae": float((shape - batch["shape"]).abs().mean()),
         "shape_mae_of_nothing": float(batch["shape"].mean()),
-        "phase_mae": float((phase - batch["phase"]).abs().mean()),
-        "phase_mae_of_zero": float((batch["phase"] - 0.5).abs().mean()),
+        "phase_mae": float(((phase - batch["phase"]) * inside).abs().mean()),
+        "phase_mae_of_zero": float((true_phase + ramp).abs().mean()),
+        "phase_mae_of_the_peak": float(true_phase.abs().mean()),
         "complex_correlation": float(np.mean([item.correlation for item in laid])),
     }
 
@@ -150,7 +160,8 @@ def main() -> None:
     arrays = read(arguments.corpus, arguments.count)
     plan = open_corpus(arguments.corpus).plan
     result = {"corpus": {"kind": plan.kind, "seed": plan.seed, "parameters": plan.parameters}}
-    result["errors"] = measure_errors(predictor, arrays)
+    training = read_checkpoint(arguments.checkpoint or WEIGHTS / "cdi_nn_3d.pt").settings
+    result["errors"] = measure_errors(predictor, training, arrays)
     print(result["errors"], flush=True)
     voxel_a = LATTICE_CONSTANT_A * (plan.parameters.get("voxel_cells") or 1)
     result["iterate"] = measure_iterate(arrays, arguments.iterate, arguments.checkpoint, voxel_a)

@@ -16,6 +16,8 @@ COLUMNS = {
     "complex_correlation": ("correlation", "high"),
     "ssim": ("SSIM", "high"),
     "psnr_db": ("PSNR (dB)", "high"),
+    "psnr_box_db": ("PSNR, box (dB)", "high"),
+    "ssim_box": ("SSIM, box", "high"),
     "pcc": ("PCC", "high"),
     "phase_rmse_rad": ("phase RMSE (rad)", "low"),
     "frc_resolution_px": ("FRC 0.5 (px)", "low"),
@@ -24,6 +26,8 @@ COLUMNS = {
     "seconds": ("seconds", "low"),
 }
 """Shown metrics in order, their headings, and which end is good."""
+NOT_SHOWN = ("psnr_box_db", "ssim_box")
+"""Only where a study asks for them."""
 
 
 def ranks(values: list[float | None], good: str) -> list[float | None]:
@@ -35,7 +39,9 @@ def ranks(values: list[float | None], good: str) -> list[float | None]:
 
 def shown_columns(rows: list[Mapping]) -> list[str]:
     """The metrics that at least one row has, in the order of :data:`COLUMNS`."""
-    return [key for key in COLUMNS if any(isinstance(row.get(key), (int, float)) for row in rows)]
+    return [
+        key for key in COLUMNS if key not in NOT_SHOWN and any(isinstance(row.get(key), (int, float)) for row in rows)
+    ]
 
 
 def metrics_figure(named: list[tuple[str, Mapping]]) -> Figure:

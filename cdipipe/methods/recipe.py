@@ -59,6 +59,9 @@ class StartSupport(Parameters):
     )
     threshold: float = Field(0.04, gt=0, lt=1, description="share of the autocorrelation's maximum")
     margin: float = Field(1.0, gt=0, le=4, description="factor on the box's sides")
+    half_side_px: int | None = Field(
+        None, ge=1, description="a box of so many pixels to each side of the middle, whatever the pattern tells"
+    )
 
 
 class Coherence(Parameters):

@@ -53,13 +53,28 @@ def phase_rmse_rad(truth: np.ndarray, image: np.ndarray) -> float | None:
     return float(np.sqrt(np.sum(weight * difference**2) / total)) if total > 0 else None
 
 
+def box_around(support: np.ndarray) -> tuple[slice, ...]:
+    """Twice the bounding box of a support, per axis, as far as the array goes.
+
+    A network's output is a picture of object and surroundings, and papers give PSNR and SSIM of all of it. This box
+    does not grow with the padding of the array.
+    """
+    box = []
+    for axis in range(support.ndim):
+        filled = np.flatnonzero(support.any(axis=tuple(a for a in range(support.ndim) if a != axis)))
+        margin = (filled[-1] + 1 - filled[0] + 1) // 2
+        box.append(slice(max(filled[0] - margin, 0), filled[-1] + 1 + margin))
+    return tuple(box)
+
+
 def image_metrics(truth: np.ndarray, support: np.ndarray, image: np.ndarray) -> dict[str, float]:
     """Every image metric of an aligned object, by its name in metrics.json; what cannot be computed is absent.
 
     Parameters
     ----------
     truth, image : (...) complex, same shape
-    support : bool, the truth's own; all but ``complex_correlation`` look at it alone, PSNR, SSIM and PCC at the modulus
+    support : bool, the truth's own; all but ``complex_correlation`` look at it alone, PSNR, SSIM and PCC at the
+        modulus, those named ``box`` at the :func:`box_around` it, where what lies beside the object counts, too
     """
     from cdipipe.metrics.align import correlation
 
@@ -72,4 +87,7 @@ def image_metrics(truth: np.ndarray, support: np.ndarray, image: np.ndarray) -> 
             "pcc": pcc(true_modulus, modulus),
             "phase_rmse_rad": phase_rmse_rad(truth[support], image[support]),
         }
+        box = box_around(support)
+        found["psnr_box_db"] = psnr_db(np.abs(truth[box]), np.abs(image[box]))
+        found["ssim_box"] = ssim_global(np.abs(truth[box]), np.abs(image[box]))
     return {name: value for name, value in found.items() if value is not None}

@@ -30,10 +30,17 @@ class CdiNn3dNetwork(NetworkSettings):
         description="largest value of the input, whatever the photons; the public code has 1, with which few samples "
         "teach nothing",
     )
-    centre_peak: bool = Field(
-        True,
-        description="the pattern's centre of mass goes to the middle, by whole pixels, before the network sees it; the "
-        "object gets the phase ramp back",
+    peak: Literal["subpixel", "pixel", "none"] = Field(
+        "subpixel",
+        description="pixel: the pattern's centre of mass goes to the middle, by whole pixels, before the network sees "
+        "it, and the object gets the phase ramp back; subpixel: the rest of the ramp is not the network's task either",
+    )
+    phase_scale: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description="turns per unit of the phase decoder's last layer; the public code has 1, where one step of the "
+        "optimiser moves phases by more than strain does",
     )
 
     @model_validator(mode="after")
@@ -54,10 +61,21 @@ class CdiNn3dSettings(TrainingSettings):
     centre: Literal["subpixel", "pixel", "none"] = Field(
         "pixel", description="labels with their centre of mass in the middle"
     )
-    twin: Literal["rule", "none"] = Field(
-        "rule", description="rule: of the two twins the one with sum S (phi - mean) r^2 >= 0; none: as drawn"
+    twin: Literal["rule", "shape", "none"] = Field(
+        "shape",
+        description="rule: of the two twins the one with sum S (phi - mean) r^2 >= 0; shape: the one whose modulus is "
+        "skewed along a fixed direction; none: as drawn",
     )
-    symmetries: bool = Field(True, description="training samples turned and mirrored by one of the 48 of the cube")
+    symmetries: Literal["cube", "reflection", "none"] = Field(
+        "cube",
+        description="training samples turned and mirrored: cube: by one of its 48 symmetries, which take (111) to "
+        "other reflections of its kind; reflection: by one of the 6 that leave it where it is",
+    )
+    phase_where: Literal["crystal", "everywhere"] = Field(
+        "crystal",
+        description="voxels whose phase counts; everywhere: those without a crystal, too, of phase 0, as in the public "
+        "code: they are many, and teach that phases are 0",
+    )
     phase_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of phase / 2 pi")
     physics_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of the pattern's modulus")
 
@@ -72,7 +90,7 @@ def build(settings: CdiNn3dNetwork):
     """The module, with fresh weights from torch's generator."""
     from cdipipe.networks.cdi_nn_3d_model import EncoderTwoDecoders
 
-    return EncoderTwoDecoders(settings.widths, settings.dropout)
+    return EncoderTwoDecoders(settings.widths, settings.dropout, settings.phase_scale)
 
 
 def prepare(arrays, settings: CdiNn3dSettings, generator):
@@ -85,53 +103,77 @@ def prepare(arrays, settings: CdiNn3dSettings, generator):
 
     objects, intensity = arrays["object"], arrays["intensity"] * arrays["measured"]
     axes = (-3, -2, -1)
-    if settings.symmetries and torch.is_grad_enabled():  # validation sees the crystals as they are
-        turn = int(torch.randint(48, (), generator=generator, device=generator.device))
+    if settings.symmetries != "none" and torch.is_grad_enabled():  # validation sees the crystals as they are
+        turns = range(48) if settings.symmetries == "cube" else range(0, 48, 8)  # all, or the orders of the axes
+        turn = turns[int(torch.randint(len(turns), (), generator=generator, device=generator.device))]
         objects, intensity = (labels.turn_cube(array, turn) for array in (objects, intensity))
-    if settings.network.centre_peak:
-        objects, intensity = labels.centre_patterns(objects, intensity, 3)
+    objects, intensity, ramp = _centre_peak(objects, intensity, settings.network)
     intensity = draw_noise(intensity, settings.photons, settings.noise_share, generator)
     modulus = intensity.clamp(min=0).sqrt()
     if settings.centre != "none":
         objects = labels.centre_objects(objects, 3, subpixel=settings.centre == "subpixel")
     supports = labels.supports_of(objects, 3)
-    if settings.twin == "rule":
-        objects = labels.choose_twins(objects, supports, 3)
+    if settings.twin != "none":
+        choose = labels.choose_twins if settings.twin == "rule" else labels.choose_twins_by_shape
+        objects = choose(objects, supports, 3)
         supports = labels.supports_of(objects, 3)
     shape = objects.abs() / objects.abs().amax(axes, keepdim=True).clamp(min=1e-12)
     reference = (objects * objects.abs()).sum(axes, keepdim=True)
     phase = torch.angle(objects * reference.conj()) * supports
-    inputs = scale_inputs(modulus, settings.network.input_gain)
-    return {"inputs": inputs, "shape": shape * supports, "phase": phase / (2 * math.pi) + 0.5, "modulus": modulus}
+    return {
+        "inputs": scale_inputs(modulus, settings.network.input_gain),
+        "shape": shape * supports,
+        "phase": phase / (2 * math.pi) + 0.5,
+        "modulus": modulus,
+        "ramp": ramp,
+    }
 
 
-def _terms(outputs, batch):
-    """Mean absolute errors of shape, phase and pattern."""
+def _centre_peak(objects, intensity, settings: CdiNn3dNetwork):
+    """(objects without the phase ramp that the peak's place tells, pattern in the middle, ramp that is left in it).
+
+    The centre of mass of a pattern is the mean slope of the phase, weighted with |u|^2: Parseval.
+    """
+    import torch
+
+    from cdipipe.training import labels
+
+    ramp = torch.ones_like(objects)
+    if settings.peak != "none":
+        objects, intensity = labels.centre_patterns(objects, intensity, 3)
+    if settings.peak == "subpixel":
+        ramp = labels.phase_ramp(labels.centre_of_mass(intensity, 3), objects.shape[-3:])
+    return objects * ramp.conj(), intensity, ramp
+
+
+def _terms(outputs, batch, settings: CdiNn3dSettings):
+    """Mean absolute errors of shape, phase and pattern, each over all voxels; phases count where they are to."""
     from cdipipe.networks.cdi_nn_3d_model import EncoderTwoDecoders
     from cdipipe.training import losses
 
     outputs = outputs.float()
     phase, shape = outputs.unbind(1)
+    counted = (batch["shape"] > 0).to(phase.dtype) if settings.phase_where == "crystal" else 1.0
     return {
         "shape": losses.mean_absolute_error(shape, batch["shape"]),
-        "phase": losses.mean_absolute_error(phase, batch["phase"]),
-        "pattern": losses.modulus_error(EncoderTwoDecoders.to_objects(outputs), batch["modulus"], 3),
+        "phase": losses.mean_absolute_error(phase * counted, batch["phase"] * counted),
+        "pattern": losses.modulus_error(EncoderTwoDecoders.to_objects(outputs) * batch["ramp"], batch["modulus"], 3),
     }
 
 
 def shape_loss(module, batch, settings: CdiNn3dSettings):
-    terms = _terms(module(batch["inputs"]), batch)
+    terms = _terms(module(batch["inputs"]), batch, settings)
     return terms["shape"], {name: value.detach() for name, value in terms.items()}
 
 
 def phase_loss(module, batch, settings: CdiNn3dSettings):
-    terms = _terms(module(batch["inputs"]), batch)
+    terms = _terms(module(batch["inputs"]), batch, settings)
     loss = settings.phase_weight * terms["phase"] + settings.physics_weight * terms["pattern"]
     return loss, {name: value.detach() for name, value in terms.items()}
 
 
 def whole_loss(module, batch, settings: CdiNn3dSettings):
-    terms = _terms(module(batch["inputs"]), batch)
+    terms = _terms(module(batch["inputs"]), batch, settings)
     loss = terms["shape"] + settings.phase_weight * terms["phase"] + settings.physics_weight * terms["pattern"]
     return loss, {name: value.detach() for name, value in terms.items()}
 
@@ -155,14 +197,11 @@ def apply(module, settings, intensity, measured):
     import torch
 
     from cdipipe.networks.cdi_nn_3d_model import scale_inputs
-    from cdipipe.training import labels
 
     intensity = intensity.clamp(min=0) * measured
-    ramp = 1.0
-    if settings.centre_peak:
-        ramp, intensity = labels.centre_patterns(torch.ones_like(intensity), intensity, 3)
-        ramp = ramp.conj()  # off the object goes back onto it
-    return module.to_objects(module(scale_inputs(intensity.sqrt(), settings.input_gain))) * ramp
+    flat, intensity, _ = _centre_peak(torch.ones_like(intensity, dtype=torch.complex64), intensity, settings)
+    outputs = module(scale_inputs(intensity.sqrt(), settings.input_gain))
+    return module.to_objects(outputs) * flat.conj()  # what came off the object goes back onto it
 
 
 def check_corpus(plan, settings: CdiNn3dSettings) -> None:
@@ -182,7 +221,7 @@ NETWORK = Network(
     summary="encoder and two decoders for 32^3 Bragg peaks: shape and phase of a crystal",
     reference="Chan et al., Rapid 3D nanoscale coherent imaging via physics-aware deep learning, "
     "Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486",
-    version=1,
+    version=2,
     settings=CdiNn3dSettings,
     build=build,
     prepare=prepare,

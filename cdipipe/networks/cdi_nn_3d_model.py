@@ -32,41 +32,43 @@ class Rectified(nn.Module):
         return nn.functional.leaky_relu(values, 0.05) if self.training else nn.functional.relu(values)
 
 
-def decoder(widths: tuple[int, ...], dropout: float, start: float) -> nn.Sequential:
-    """Two convolutions and a doubling per level, widest first; a last convolution to one channel, about ``start``."""
+def decoder(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
+    """Two convolutions and a doubling per level, widest first; a last convolution to one channel."""
     layers, channels = [], widths[-1]
     for width in reversed(widths):
         layers += [*convolution(channels, width, dropout), *convolution(width, width, dropout)]
         layers.append(nn.Upsample(scale_factor=2))
         channels = width
     last = nn.Conv3d(channels, 1, 3, padding=1)
-    nn.init.constant_(last.bias, start)
+    nn.init.zeros_(last.bias)
     return nn.Sequential(*layers, last, Rectified())
 
 
-def decode(layers: nn.Sequential, features: torch.Tensor) -> torch.Tensor:
-    """All layers, the last convolution in single precision also where the others are not.
+def decode(layers: nn.Sequential, features: torch.Tensor, start: float, scale: float = 1.0) -> torch.Tensor:
+    """ReLU(start + scale * last convolution), which is in single precision also where the other layers are not.
 
     Phases of strained crystals differ from 1/2 by less than the spacing of 16-bit numbers there, 0.004 of a turn.
     """
     hidden = layers[:-2](features)
     with torch.autocast(hidden.device.type, enabled=False):
-        return layers[-2:](hidden.float())
+        return layers[-1](start + scale * layers[-2](hidden.float()))
 
 
 class EncoderTwoDecoders(nn.Module):
     """Outputs are (phase / 2 pi + 1/2, shape), in the order of the public code."""
 
-    def __init__(self, widths: tuple[int, ...], dropout: float):
+    def __init__(self, widths: tuple[int, ...], dropout: float, phase_scale: float = 1.0):
         super().__init__()
+        self.phase_scale = phase_scale
         self.encoder = encoder(widths, dropout)
-        self.phase = decoder(widths, dropout, start=0.5)
-        self.shape = decoder(widths, dropout, start=0.1)
+        self.phase = decoder(widths, dropout)
+        self.shape = decoder(widths, dropout)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, 1, D, H, W) modulus over its maximum to (B, 2, D, H, W)."""
         features = self.encoder(inputs)
-        return torch.cat([decode(self.phase, features), decode(self.shape, features)], 1)
+        phase = decode(self.phase, features, start=0.5, scale=self.phase_scale)
+        return torch.cat([phase, decode(self.shape, features, start=0.1)], 1)
 
     @staticmethod
     def to_objects(outputs: torch.Tensor) -> torch.Tensor:

@@ -58,7 +58,10 @@ class PartialConv(nn.Module):
         """Features (B, C, H, W) and mask (H, W) or (B, H, W) bool to those of the output's grid."""
         ratio, valid = self.ratio(measured)
         masked = torch.where(_with_channels(measured), x, 0)
-        return renormalise(self.conv(masked), ratio), valid
+        features = self.conv(masked)
+        if features.dtype in (torch.bfloat16, torch.float16):  # mixed precision: ratios have up to 24 bits
+            features = features.float()
+        return renormalise(features, ratio), valid
 
 
 def _with_channels(mask: Tensor) -> Tensor:

@@ -23,7 +23,9 @@ def reconstruction_of(truth, **changes):
     return Reconstruction(**(fields | changes))
 
 
-BY_TRUTH = {"complex_correlation", "psnr_db", "ssim", "pcc", "phase_rmse_rad", "frc_resolution_px"}
+BY_TRUTH = {
+    *("complex_correlation", "psnr_db", "ssim", "pcc", "psnr_box_db", "ssim_box", "phase_rmse_rad", "frc_resolution_px")
+}
 
 
 def test_without_truth_and_runs_their_metrics_are_absent():

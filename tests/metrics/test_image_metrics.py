@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cdipipe.metrics.image import image_metrics, pcc, phase_rmse_rad, psnr_db, ssim_global
+from cdipipe.metrics.image import box_around, image_metrics, pcc, phase_rmse_rad, psnr_db, ssim_global
 
 
 def random_object(seed=0, shape=(24, 24)):
@@ -58,9 +58,22 @@ def test_only_the_correlation_sees_beyond_the_support():
     halo = np.where(support, image, 3.0)
     inside, outside = (image_metrics(u, support, x) for x in (image, halo))
     assert outside["complex_correlation"] < inside["complex_correlation"]
-    assert {k: v for k, v in inside.items() if k != "complex_correlation"} == {
-        k: v for k, v in outside.items() if k != "complex_correlation"
-    }
+    assert outside["psnr_box_db"] < inside["psnr_box_db"] and outside["ssim_box"] < inside["ssim_box"]
+    wide = {"complex_correlation", "psnr_box_db", "ssim_box"}
+    assert {k: v for k, v in inside.items() if k not in wide} == {k: v for k, v in outside.items() if k not in wide}
+
+
+def test_the_box_is_twice_that_of_the_support():
+    support = np.zeros((40, 30), bool)
+    support[10:20, 4] = support[12, 3:7] = True
+    rows, columns = box_around(support)
+    assert (rows.start, rows.stop) == (5, 25) and (columns.start, columns.stop) == (1, 9)
+    truth = support.astype(complex)
+    image = truth.copy()
+    image[5, 1] = 1
+    assert image_metrics(truth, support, image)["psnr_box_db"] == pytest.approx(10 * np.log10(20 * 8))
+    image[4, 1] = 1  # beyond
+    assert image_metrics(truth, support, image)["psnr_box_db"] == pytest.approx(10 * np.log10(20 * 8))
 
 
 def test_an_empty_truth_gives_nothing():

@@ -8,7 +8,9 @@ from cdipipe.errors import InputError
 from cdipipe.io.corpus import Plan
 from cdipipe.networks import cdi_nn_3d
 from cdipipe.networks.cdi_nn_3d import PAPER_WIDTHS, CdiNn3dNetwork, CdiNn3dSettings
+from cdipipe.networks.cdi_nn_3d_model import EncoderTwoDecoders
 from cdipipe.optics import fourier
+from cdipipe.training import labels
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +62,9 @@ def test_mixed_precision_resolves_phases_below_the_spacing_of_16_bits():
 
 
 def test_labels_are_one_twin_of_the_crystal_without_its_ramp(arrays):
-    settings = CdiNn3dSettings(symmetries=False)
+    settings = CdiNn3dSettings(symmetries="none")
     batch = cdi_nn_3d.prepare(arrays, settings, torch.Generator())
-    made = batch["shape"] * torch.exp(2j * torch.pi * (batch["phase"] - 0.5))
+    made = batch["shape"] * torch.exp(2j * torch.pi * (batch["phase"] - 0.5)) * batch["ramp"]
     # the pattern is that of the labels, though centred
     predicted = fourier.forward(made.to(torch.complex64), 3).abs()
     error = (predicted / predicted.sum() - batch["modulus"] / batch["modulus"].sum()).abs().sum()
@@ -70,6 +72,58 @@ def test_labels_are_one_twin_of_the_crystal_without_its_ramp(arrays):
     assert batch["inputs"].flatten(1).argmax(1).tolist() == [8 * 256 + 8 * 16 + 8] * 2
     outside = batch["phase"][batch["shape"] == 0]
     assert bool((outside == 0.5).all())
+
+
+@pytest.mark.parametrize("shift", [(0.3, -0.2, 0.45), (2.3, 0, -1.4)])
+def test_the_place_of_the_peak_is_not_in_the_labels(arrays, shift):
+    """A fraction of a pixel is a ramp of up to a radian over the crystal: more than its strain."""
+    ramp = labels.phase_ramp([torch.full((2,), s) for s in shift], arrays["object"].shape[1:])
+    moved = arrays["object"] * ramp
+    others = {**arrays, "object": moved, "intensity": fourier.forward(moved, 3).abs().square()}
+    settings = CdiNn3dSettings(symmetries="none")
+    here, there = (cdi_nn_3d.prepare(item, settings, torch.Generator()) for item in (arrays, others))
+    assert float((here["phase"] - there["phase"]).abs().max()) < 0.02  # sharp edges reach the border
+    coarse = CdiNn3dSettings(symmetries="none", network=CdiNn3dNetwork(peak="pixel"))
+    here, there = (cdi_nn_3d.prepare(item, coarse, torch.Generator()) for item in (arrays, others))
+    assert float((here["phase"] - there["phase"]).abs().max()) > 0.08
+
+
+@pytest.mark.parametrize("peak", ["subpixel", "pixel", "none"])
+def test_what_the_labels_lack_comes_back_onto_the_object(arrays, peak):
+    settings = CdiNn3dSettings(symmetries="none", network=CdiNn3dNetwork(size=16, widths=(4, 8), peak=peak))
+    batch = cdi_nn_3d.prepare(arrays, settings, torch.Generator())
+
+    class Perfect(torch.nn.Module):
+        to_objects = staticmethod(EncoderTwoDecoders.to_objects)
+
+        def forward(self, inputs):
+            return torch.stack([batch["phase"], batch["shape"]], 1)
+
+    made = cdi_nn_3d.apply(Perfect(), settings.network, arrays["intensity"], arrays["measured"])
+    predicted, wanted = fourier.forward(made, 3).abs(), arrays["intensity"].sqrt()
+    assert float((predicted / predicted.sum() - wanted / wanted.sum()).abs().sum()) < 0.1
+
+
+def test_the_scale_of_phases_is_that_of_the_last_layer():
+    inputs = torch.rand(1, 1, 16, 16, 16)
+    spread = []
+    for scale in (1.0, 0.05):
+        torch.manual_seed(0)
+        module = cdi_nn_3d.build(CdiNn3dNetwork(size=16, widths=(4, 8), phase_scale=scale)).eval()
+        with torch.no_grad():
+            spread.append(module(inputs)[:, 0] - 0.5)
+    torch.testing.assert_close(spread[1], 0.05 * spread[0])
+
+
+def test_the_symmetries_of_the_reflection_leave_it_where_it_is(arrays):
+    """(111) is the diagonal of the cube: a function of x + y + z stays, and so do the signs of phases."""
+    along = sum(labels.coordinates((16, 16, 16)))[None] + torch.zeros(1, 16, 16, 16)
+    assert all(torch.equal(labels.turn_cube(along, number), along) for number in range(0, 48, 8))
+    seen = set()
+    for seed in range(40):
+        settings, generator = CdiNn3dSettings(symmetries="reflection"), torch.Generator().manual_seed(seed)
+        seen.add(float(cdi_nn_3d.prepare(arrays, settings, generator)["inputs"][0, 0, 8, 5, 3]))
+    assert 2 <= len(seen) <= 6
 
 
 def test_symmetries_are_for_training_only(arrays):

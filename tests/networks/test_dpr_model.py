@@ -96,6 +96,17 @@ def test_masks_of_their_own_are_as_good_as_one_for_all():
         torch.testing.assert_close(network(intensity, measured.expand(2, -1, -1)), network(intensity, measured))
 
 
+@pytest.mark.parametrize("encoder", ["wpc", "pc", "ffc"])
+def test_mixed_precision_gives_the_same_object_and_gradients(encoder):
+    network, (intensity, measured) = trained(encoder=encoder), pattern(2)
+    whole = network(intensity, measured)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = network(intensity, measured)
+    assert float(((mixed - whole).norm() / whole.norm()).detach()) < 0.05
+    mixed.float().square().sum().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in network.parameters())
+
+
 def test_partial_convolution_of_a_full_mask_is_a_convolution():
     layer, x = PartialConv(3, 5, 3, 2, 8), torch.randn(2, 3, 32, 32)
     features, valid = layer(x, torch.ones(32, 32, dtype=torch.bool))

@@ -45,14 +45,27 @@ def test_centring_does_not_care_where_the_object_was():
     assert float(correlation(labels.centre_objects(objects, 2), labels.centre_objects(moved, 2)).min()) > 0.9999
 
 
+RULES = [labels.choose_twins, labels.choose_twins_by_shape]
+
+
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_both_twins_get_the_same_label(ndim):
+@pytest.mark.parametrize("choose", RULES)
+def test_both_twins_get_the_same_label(ndim, choose):
     objects = labels.centre_objects(some_objects(ndim), ndim)
     turned = labels.twin(objects, ndim) * torch.exp(torch.tensor(2.5j))
     torch.testing.assert_close(labels.twin(labels.twin(objects, ndim), ndim), objects)
-    first, second = (labels.choose_twins(o, labels.supports_of(o, ndim), ndim) for o in (objects, turned))
+    first, second = (choose(o, labels.supports_of(o, ndim), ndim) for o in (objects, turned))
     assert float(correlation(first, second).min()) > 0.999
     assert float(correlation(objects, turned).min()) < 0.97  # they were different
+
+
+def test_odd_phases_leave_the_twin_to_the_shape():
+    """The twin of a relaxed crystal keeps its phase, -phi(-x) = phi(x): only the shape tells which it is."""
+    objects = labels.centre_objects(some_objects(3), 3)
+    odd = torch.polar(objects.abs(), 0.01 * sum(x**3 for x in labels.coordinates(objects.shape[1:])).expand_as(objects))
+    both = [odd, labels.twin(odd, 3)]
+    first, second = (labels.choose_twins_by_shape(o, labels.supports_of(o, 3), 3) for o in both)
+    torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
 
 
 def test_the_cube_has_48_symmetries_and_patterns_turn_with_their_objects():

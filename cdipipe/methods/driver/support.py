@@ -22,7 +22,8 @@ def start_support(problem, settings):
     problem : Problem
     settings : StartSupport
         ``autocorrelation``: where the autocorrelation exceeds the threshold (twice the object's extent);
-        ``box``: a centred box of half that extent; ``full``: a centred box of half the array.
+        ``box``: a centred box of half that extent; ``full``: a centred box of half the array. ``half_side_px`` comes
+        before all of them.
 
     Returns
     -------
@@ -42,6 +43,9 @@ def start_support(problem, settings):
         return problem.object_support
     if problem.static_region is not None:
         raise InputError("the measurement has a static region but does not tell the sample's support: give --support")
+    if settings.half_side_px is not None:
+        half_sides = [min(settings.half_side_px, max(size // 4, 1)) for size in shape]
+        return box_support_corner(half_sides, shape, problem.device)
     if settings.kind == "full":
         return box_support_corner([max(size // 4, 1) for size in shape], shape, problem.device)
     correlation = autocorrelation_corner(problem.intensity, problem.measured, problem.ndim)
