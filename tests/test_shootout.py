@@ -77,3 +77,24 @@ def test_one_competitor_has_no_place_and_the_figure_is_drawn():
     assert np.isnan(ranking.place).all() and ranking_lines(ranking) == ""
     texts = {text.get_text() for text in ranking_figure(rank_table(table())).axes[0].texts}
     assert {"0.9", "0.8", "0.1"} <= texts
+
+
+def test_what_reads_the_same_is_a_tie_and_columns_that_nobody_ran_are_left_out():
+    mean = np.array([[0.99991, np.nan, 0.5], [0.99998, np.nan, 0.4996], [0.9, np.nan, 0.7]])
+    ranking = rank_table(table(rows=["a", "b", "c"], mean=mean, spread=0 * mean, count=np.isfinite(mean)))
+    assert ranking.columns == ["x", "z"]
+    places = dict(zip(ranking.rows, ranking.place.tolist(), strict=True))
+    assert places["a"] == [0.25, 0.75] and places["c"] == [1.0, 0.0]
+    assert places["b"] == [0.25, 0.75]  # 0.4996 reads 0.5
+
+
+def test_curves_beyond_the_number_of_colours_have_other_marks():
+    from cdipipe.figures.canvas import LINES
+    from cdipipe.figures.study import table_figure
+
+    count = len(LINES) + 2
+    mean = np.linspace(0.1, 0.9, 2 * count).reshape(count, 2)
+    parts = {"mean": mean, "spread": 0 * mean, "count": np.ones_like(mean), "axis": "photons"}
+    figure = table_figure(table(rows=[f"m{i}" for i in range(count)], columns=[1e4, 1e6], **parts))
+    styles = {(line.get_color(), line.get_marker()) for line in figure.axes[0].lines if line.get_marker() in "os^"}
+    assert len(styles) == count

@@ -37,23 +37,30 @@ class Ranking:
 
 
 def rank_table(table: Table) -> Ranking:
-    """Places in every column: the share of the competitors that are better, ties counted as half."""
+    """Places in every column: the share of the competitors that are better, ties counted as half.
+
+    Values that are the same as shown, with three digits, are ties. Columns without any value are left out.
+    """
     own = len(table.rows) - table.printed
-    values = table.mean[:own]
+    seen = np.isfinite(table.mean[:own]).any(0)
+    values = table.mean[:own][:, seen]
+    shown = np.array([float(f"{value:.3g}") for value in values.flat]).reshape(values.shape)
     sign = -1.0 if table.metric in COLUMNS and COLUMNS[table.metric][1] == "low" else 1.0
     place = np.full(values.shape, np.nan)
     for j in range(values.shape[1]):
         known = np.flatnonzero(np.isfinite(values[:, j]))
         if len(known) < 2:  # alone there is nothing to win
             continue
-        column = sign * values[known, j]
+        column = sign * shown[known, j]
         better = (column[None] > column[:, None]).sum(1) + 0.5 * ((column[None] == column[:, None]).sum(1) - 1)
         place[known, j] = better / (len(known) - 1)
     count = np.isfinite(place).sum(1)
     mean = np.array([np.mean(row[np.isfinite(row)]) if n else np.nan for row, n in zip(place, count, strict=True)])
     spread = np.array([np.std(row[np.isfinite(row)]) if n > 1 else np.nan for row, n in zip(place, count, strict=True)])
     order = np.argsort(np.where(np.isfinite(mean), mean, 2.0), kind="stable")
-    columns = [f"{c:g}" if isinstance(c, float) else str(c) for c in table.columns]
+    columns = [
+        f"{c:g}" if isinstance(c, float) else str(c) for c, is_seen in zip(table.columns, seen, strict=True) if is_seen
+    ]
     parts = (place[order], mean[order], spread[order], count[order], values[order])
     return Ranking(table.metric, table.title, [table.rows[i] for i in order], columns, *parts)
 
@@ -67,11 +74,16 @@ def ranking_figure(ranking: Ranking) -> Figure:
     _show_places(heat, ranking)
     y = np.arange(rows)
     known = np.isfinite(ranking.mean)
-    bars = np.nan_to_num(ranking.spread[known])
-    points.errorbar(ranking.mean[known], y[known], xerr=bars, fmt="o", color=LINES[0], capsize=3)
-    points.set(xlim=(-0.05, 1.05), xlabel="mean place (0 best)", title="± deviation; right: columns")
+    often = ranking.count * 2 >= columns
+    for chosen, face in ((known & often, LINES[0]), (known & ~often, "white")):
+        bars = np.nan_to_num(ranking.spread[chosen])
+        style = {"fmt": "o", "color": LINES[0], "markerfacecolor": face, "capsize": 3}
+        points.errorbar(ranking.mean[chosen], y[chosen], xerr=bars, **style)
+    points.set(
+        xlim=(-0.05, 1.05), xlabel="mean place (0 best)", title="± deviation; hollow: in less\nthan half of the columns"
+    )
     for row, count in zip(y[known], ranking.count[known], strict=True):
-        points.text(1.03, row, f"{count}", va="center", ha="right", fontsize=7, color="#555555")
+        points.text(1.13, row, f"{count}", va="center", ha="right", fontsize=7, color="#555555")
     figure.suptitle(f"{ranking.title}: {heading_of(ranking.metric)}")
     return figure
 

@@ -14,6 +14,8 @@ from cdipipe.figures.tables import COLUMNS, ranks
 from cdipipe.metrics.image import image_metrics
 from cdipipe.study_tables import Table
 
+STYLES = (("o", "-"), ("s", "--"), ("^", ":"))
+"""Marks and lines of the first methods, and of those beyond the number of colours."""
 PRINTED_SHADE = (0.94, 0.94, 0.94, 1.0)
 
 
@@ -79,10 +81,11 @@ def show_curves(axes, table: Table) -> None:
     own = len(table.rows) - table.printed
     for i, row in enumerate(table.rows):
         known = np.isfinite(table.mean[i])
-        colour = LINES[i % len(LINES)]
+        colour, (marker, line) = LINES[i % len(LINES)], STYLES[i // len(LINES) % len(STYLES)]
         if i < own:
             bars = np.nan_to_num(table.spread[i][known])
-            axes.errorbar(x[known], table.mean[i][known], bars, color=colour, marker=".", capsize=2, label=row)
+            style = {"color": colour, "marker": marker, "linestyle": line, "markersize": 4, "capsize": 2}
+            axes.errorbar(x[known], table.mean[i][known], bars, label=row, **style)
         else:
             axes.plot(x[known], table.mean[i][known], "o", color=colour, markerfacecolor="none", label=row)
     if x.min() > 0 and x.max() / x.min() > 20:
