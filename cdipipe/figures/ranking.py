@@ -80,7 +80,7 @@ def ranking_figure(ranking: Ranking) -> Figure:
         style = {"fmt": "o", "color": LINES[0], "markerfacecolor": face, "capsize": 3}
         points.errorbar(ranking.mean[chosen], y[chosen], xerr=bars, **style)
     points.set(
-        xlim=(-0.05, 1.05), xlabel="mean place (0 best)", title="± deviation; hollow: in less\nthan half of the columns"
+        xlim=(-0.05, 1.15), xlabel="mean place (0 best)", title="± deviation; hollow: in less\nthan half of the columns"
     )
     for row, count in zip(y[known], ranking.count[known], strict=True):
         points.text(1.13, row, f"{count}", va="center", ha="right", fontsize=7, color="#555555")
