@@ -39,7 +39,7 @@ from cdipipe.optics import fourier
 from cdipipe.simulate.gold.shapes import LATTICE_CONSTANT_A
 
 SEQUENCE = "3*(20*ER+180*HIO)+20*ER"
-AD_REFINE = {"ad_refine": {"iterations": 150, "dilate_px": 3, "learning_rate": 0.1}}
+AD_REFINE = {"ad_refine": {"iterations": 150, "dilate_px": 2, "learning_rate": 0.1, "support_every": 10}}
 PHOTONS, SHAPE_LEVEL = 1e8, 0.3
 SPACING_111_A = LATTICE_CONSTANT_A / np.sqrt(3)
 

@@ -19,6 +19,8 @@ CACHED_PIXELS = 2**16
 """Pixels of the patterns that go through a network together on a CPU: 64 patterns of 32 x 32, 2 volumes of 32^3."""
 MANY_MISSING = 0.05
 """Share of a pattern's pixels."""
+PEAK_MARGIN = 1.1
+"""Factor beyond the usual range of patterns, which leaves out 4 % of them, at which a warning is due."""
 logger = logging.getLogger("cdipipe")
 
 
@@ -91,7 +93,7 @@ class Predictor:
             return
         low, high = self.known_peaks
         typical = float(peak_over_mean(patterns).median())
-        if not low <= typical <= high:
+        if not low / PEAK_MARGIN <= typical <= high * PEAK_MARGIN:
             self.warned = True
             advice = "are these moduli, given as photons?" if typical < low else "is a hot pixel among them?"
             message = "%s: the largest modulus of the patterns is %.3g times their mean; in training %.3g to %.3g; %s"
