@@ -46,7 +46,7 @@ def test_every_record_can_be_made_again_by_name():
 def test_names_of_the_guide_are_those_of_benchmarks():
     text = "".join(page.read_text() for page in [*(bench.FOLDER.parent / "docs").glob("*.md"), README])
     named = re.findall(r"cdipipe bench ([a-z_0-9]+)", text) + re.findall(r"benchmarks/results/(\w+)\.json", text)
-    known = set(bench.BENCHMARKS) | {one.record for one in bench.BENCHMARKS.values()}
+    known = {"faults", *bench.BENCHMARKS, *(one.record for one in bench.BENCHMARKS.values())}  # make faults writes it
     assert named and [name for name in named if name not in known] == []
 
 

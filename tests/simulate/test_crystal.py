@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -288,8 +289,17 @@ def test_message_of_lammps_is_passed_on_and_the_next_crystal_is_made():
     with pytest.raises(InputError, match=r"LAMMPS failed: .*cannot open eam potential file /nowhere/Au"):
         relaxation.shared_process().relax(job | {"potential": "/nowhere/Au"})
     assert relaxation.shared_process().relax(job)["relaxed"].shape == sites.shape
+
+
+@pytest.mark.parametrize("gone", [True, False])  # before the job is sent, or perhaps while it is
+def test_a_killed_lammps_is_named_and_the_next_crystal_is_made(gone):
+    sites = block(2)
+    job = {"sites": sites, "half_box": [30.0] * 3, "held": np.zeros(len(sites), bool), "etol": 1e-6}
+    job |= {"stretch": (1, 1, 1), "tilt": (0, 0, 0), "hold": "iterations", "hold_value": 0}
     process = relaxation.shared_process()
     os.kill(process.pid, signal.SIGKILL)
+    while gone and process.alive:
+        time.sleep(0.01)
     with pytest.raises(InputError, match="LAMMPS process ended with exit code -9"):
         process.relax(job)
     assert relaxation.shared_process().relax(job)["relaxed"].shape == sites.shape

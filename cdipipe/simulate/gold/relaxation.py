@@ -77,7 +77,8 @@ class LammpsProcess:
             raise self._died() from None
 
     def _died(self) -> InputError:
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # closing sends what is left of a job
+            self._process.stdin.close()
         code = self._process.wait()
         self._messages.seek(0)
         lines = self._messages.read().decode(errors="replace").strip().splitlines() or ["no message"]
