@@ -82,7 +82,7 @@ def choose_twins(objects: torch.Tensor, supports: torch.Tensor, ndim: int) -> to
 
 
 SKEW_DIRECTION = (1.0, 0.6, 0.3)
-"""A direction on no mirror plane of the cube, so that even crystals with its symmetries are seldom without a skewness."""
+"""On no mirror plane of the cube: even crystals with its symmetries are seldom without a skewness along it."""
 
 
 def choose_twins_by_shape(objects: torch.Tensor, supports: torch.Tensor, ndim: int) -> torch.Tensor:
