@@ -39,8 +39,7 @@ class CdiNn3dNetwork(NetworkSettings):
         0.05,
         gt=0,
         le=1,
-        description="turns per unit of the phase decoder's last layer; the public code has 1, where one step of the "
-        "optimiser moves phases by more than strain does",
+        description="turns per unit of the phase decoder's last layer; the public code has 1",
     )
 
     @model_validator(mode="after")
@@ -74,7 +73,7 @@ class CdiNn3dSettings(TrainingSettings):
     phase_where: Literal["crystal", "everywhere"] = Field(
         "crystal",
         description="voxels whose phase counts; everywhere: those without a crystal, too, of phase 0, as in the public "
-        "code: they are many, and teach that phases are 0",
+        "code",
     )
     phase_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of phase / 2 pi")
     physics_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of the pattern's modulus")
