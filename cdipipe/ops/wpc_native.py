@@ -32,15 +32,15 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
 
 
 def output_shape(measured: Tensor, kernel: int, stride: int, padding: int) -> tuple[int, ...]:
-    return (*measured.shape[:-2], *(output_size(size, kernel, stride, padding) for size in measured.shape[-2:]))
+    *leading, height, width = measured.shape
+    return (*leading, output_size(height, kernel, stride, padding), output_size(width, kernel, stride, padding))
 
 
 def window_ratio(measured: Tensor, weights: Tensor, kernel: int, stride: int, padding: int) -> tuple[Tensor, Tensor]:
     measured, weights = measured.contiguous(), weights.contiguous()
     shape = output_shape(measured, kernel, stride, padding)
-    ratio = weights.new_empty(shape)
-    valid = torch.empty(shape, dtype=torch.bool, device=weights.device)
-    batch = measured.shape[:-2].numel()
+    ratio, valid = weights.new_empty(shape), measured.new_empty(shape, dtype=torch.bool)
+    height, width = weights.shape
     device, queue, current = _where(weights)
     with current:
         backend.native.window_ratio(
@@ -49,8 +49,9 @@ def window_ratio(measured: Tensor, weights: Tensor, kernel: int, stride: int, pa
             weights.data_ptr(),
             ratio.data_ptr(),
             valid.data_ptr(),
-            batch,
-            *measured.shape[-2:],
+            measured.numel() // (height * width),
+            height,
+            width,
             *shape[-2:],
             kernel,
             stride,

@@ -40,35 +40,48 @@ void sum_columns(const WindowArrays& arrays, int64_t item, int64_t row, float* a
   sum_rows<0>(weights, measured, last - first, width, all, seen);
 }
 
-// Ratios of one row from padded column sums; a stride known to the compiler makes vector code.
+typedef uint8_t LaneBytes __attribute__((vector_size(kLanes), aligned(1), may_alias));
+
+inline void store_ratios(const Lanes& top, const Lanes& bottom, float* ratio, uint8_t* valid) {
+  const Lanes zero = {};
+  const auto any = bottom > zero;  // integers, all bits of them or none
+  store_lanes(ratio, any ? top / bottom : zero);
+  *reinterpret_cast<LaneBytes*>(valid) = __builtin_convertvector(any & 1, LaneBytes);
+}
+
+// Ratios of one row from padded column sums, sixteen at once with their sums in registers; stride 1 or 2. The last
+// ones may be written twice.
 template <int stride>
 void sum_windows(const WindowArrays& arrays, const float* all, const float* seen, float* ratio, uint8_t* valid) {
-  constexpr int64_t kRun = 64;
-  const int64_t step = stride ? stride : arrays.stride;
-  for (int64_t begin = 0; begin < arrays.out_width; begin += kRun) {
-    const int64_t left = arrays.out_width - begin, count = left < kRun ? left : kRun;
-    float top[kRun], bottom[kRun];
-    for (int64_t i = 0; i < kRun; ++i) top[i] = bottom[i] = 0;
-    for (int dx = 0; dx < arrays.kernel; ++dx) {
-      const float *a = all + begin * step + dx, *s = seen + begin * step + dx;
-      CDIPIPE_INDEPENDENT
-      for (int64_t i = 0; i < count; ++i) {
-        top[i] += a[i * step];
-        bottom[i] += s[i * step];
-      }
+  const int64_t kernel = arrays.kernel, last = arrays.out_width - kLanes;
+  for (int64_t next = 0; next < arrays.out_width; next += kLanes) {
+    const int64_t begin = next < last ? next : last;
+    Lanes top = {}, bottom = {};
+    for (int64_t dx = 0; dx < kernel; ++dx) {
+      top += load_strided<stride>(all + begin * stride + dx);
+      bottom += load_strided<stride>(seen + begin * stride + dx);
     }
-    CDIPIPE_INDEPENDENT
-    for (int64_t i = 0; i < count; ++i) {
-      const bool any = bottom[i] > 0;
-      ratio[begin + i] = any ? top[i] / bottom[i] : 0.0f;
-      valid[begin + i] = any;
+    store_ratios(top, bottom, ratio + begin, valid + begin);
+  }
+}
+
+// The same for any width and stride.
+void sum_windows_one_by_one(const WindowArrays& arrays, const float* all, const float* seen, float* ratio,
+                            uint8_t* valid) {
+  for (int64_t i = 0; i < arrays.out_width; ++i) {
+    float top = 0, bottom = 0;
+    for (int64_t at = i * arrays.stride; at < i * arrays.stride + arrays.kernel; ++at) {
+      top += all[at];
+      bottom += seen[at];
     }
+    valid[i] = bottom > 0;
+    ratio[i] = valid[i] ? top / bottom : 0.0f;
   }
 }
 
 void window_row(const WindowArrays& arrays, int64_t item, int64_t row, float* scratch) {
   const int64_t padded = arrays.width + 2 * arrays.padding;
-  float *all = scratch, *seen = scratch + padded;
+  float *all = scratch, *seen = scratch + padded + 1;
   for (int i = 0; i < arrays.padding; ++i) {
     all[i] = seen[i] = all[padded - 1 - i] = seen[padded - 1 - i] = 0;
   }
@@ -76,9 +89,10 @@ void window_row(const WindowArrays& arrays, int64_t item, int64_t row, float* sc
   const int64_t at = (item * arrays.out_height + row) * arrays.out_width;
   float* ratio = arrays.ratio + at;
   uint8_t* valid = arrays.valid + at;
-  if (arrays.stride == 1) return sum_windows<1>(arrays, all, seen, ratio, valid);
-  if (arrays.stride == 2) return sum_windows<2>(arrays, all, seen, ratio, valid);
-  sum_windows<0>(arrays, all, seen, ratio, valid);
+  const bool wide = arrays.out_width >= kLanes;
+  if (wide && arrays.stride == 1) return sum_windows<1>(arrays, all, seen, ratio, valid);
+  if (wide && arrays.stride == 2) return sum_windows<2>(arrays, all, seen, ratio, valid);
+  sum_windows_one_by_one(arrays, all, seen, ratio, valid);
 }
 
 inline float finish(float value, bool relu) {

@@ -14,9 +14,9 @@ struct BlockKernels {
   void (*first_layer_row)(const FirstLayerArrays& arrays, int64_t item, int64_t row);
 };
 
-// Two column sums, each with zeros for the padding on both sides.
+// Two column sums, each with zeros for the padding on both sides, and a last float that is read and not used.
 inline int64_t scratch_floats(int64_t width, int padding) {
-  return 2 * (width + 2 * padding);
+  return 2 * (width + 2 * padding + 1);
 }
 
 namespace baseline {

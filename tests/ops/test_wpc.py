@@ -72,6 +72,22 @@ def test_window_ratio_matches_reference(case, weighting, random_real, device):
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("window", [(3, 1, 0), (3, 2, 1), (7, 1, 3), (7, 2, 0), (2, 3, 1)], ids=str)
+@pytest.mark.parametrize("width", [9, 16, 31, 33, 77])
+def test_every_instruction_set_gives_the_same_windows(level, window, width, generator):
+    measured, weights = torch.rand(2, 11, width, generator=generator) > 0.5, guinier_porod_weights((11, width), 1.5)
+    before = backend.native.simd_level()
+    backend.native.set_simd_level(level)
+    try:
+        ratio, valid = window_ratio(measured, weights, *window)
+    finally:
+        backend.native.set_simd_level(before)
+    wanted, wanted_valid = reference_window_ratio(measured, weights, *window)
+    assert torch.equal(valid, wanted_valid)
+    torch.testing.assert_close(ratio, wanted, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_every_instruction_set_gives_the_same(level, generator):
     measured, weights = torch.rand(3, 45, 77, generator=generator) > 0.5, guinier_porod_weights((45, 77), 1.5)
     features, bias = torch.randn(3, 9, 23, 39, generator=generator), torch.randn(9, generator=generator)
