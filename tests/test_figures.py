@@ -11,6 +11,7 @@ from PIL import Image
 
 from cdipipe import figures
 from cdipipe.figures import canvas, objects, tables
+from cdipipe.figures.training import activation_figure
 from cdipipe.io.cxi import write_measurement, write_reconstruction, write_truth
 from cdipipe.measurement import Geometry, Measurement, Reconstruction, Truth
 
@@ -148,6 +149,13 @@ def test_transfer_functions_of_the_shots_are_drawn_behind_their_mean():
     for index, curve in enumerate((*shots[:2], mean)):
         np.testing.assert_array_equal(lines[index], curve)
     assert [text.get_text() for text in axes.get_legend().get_texts()][:2] == ["2 shots", "PRTF, mean of shots"]
+
+
+def test_a_pattern_with_read_noise_is_shown_above_its_activations():
+    pattern = np.array([[-3.0, 0.0], [9.0, 99.0]])
+    figure = activation_figure([("first", np.arange(8.0).reshape(2, 2, 2))], pattern, "network")
+    shown = figure.axes[0].images[0].get_array()
+    assert shown[:2, :2].tolist() == [[0.0, 0.0], [0.5, 1.0]]
 
 
 def test_ranks_follow_the_good_end_of_a_metric():

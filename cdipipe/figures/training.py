@@ -78,13 +78,13 @@ def activation_figure(layers: list[tuple[str, np.ndarray]], pattern: np.ndarray,
     Parameters
     ----------
     layers : list of (label, (C, H, W) or (C, D, H, W) what the layer made); of volumes the middle plane
-    pattern : (*grid) photons
+    pattern : (*grid) photons, below 0 where read noise is
     """
     layers = [layers[i] for i in np.unique(np.linspace(0, len(layers) - 1, MOST_LAYERS).round().astype(int))]
     figure, axes = new_figure(len(layers) + 1, 1, 0.95 * CHANNELS, 0.95)
     for axis in axes.flat:
         axis.set_axis_off()
-    show_image(axes[0, 0], _strip([np.log10(_plane(pattern) + 1)]), colorbar=False, cmap="viridis")
+    show_image(axes[0, 0], _strip([np.log10(np.maximum(_plane(pattern), 0) + 1)]), colorbar=False, cmap="viridis")
     axes[0, 0].set_title("pattern", fontsize=7, pad=2, loc="left")
     for axis, (label, values) in zip(axes[1:, 0], layers, strict=True):
         spread = values.reshape(len(values), -1).std(axis=1)
