@@ -24,9 +24,10 @@ COLUMNS = {
     "prtf_resolution_px": ("PRTF 1/e (px)", "low"),
     "repeatability": ("repeatability", "high"),
     "seconds": ("seconds", "low"),
+    "seconds_per_pattern": ("seconds per pattern", "low"),
 }
 """Shown metrics in order, their headings, and which end is good."""
-NOT_SHOWN = ("psnr_box_db", "ssim_box")
+NOT_SHOWN = ("psnr_box_db", "ssim_box", "seconds_per_pattern")
 """Only where a study asks for them."""
 
 

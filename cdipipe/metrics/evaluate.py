@@ -83,7 +83,7 @@ def evaluate(
     if measurement.stack == "movie" and measurement.probe_modes is not None:
         more, more_curves = _judge_movie(reconstruction, measurement, truth)
         metrics, joined = metrics | more, joined | more_curves
-    return Evaluation(metrics | _circumstances(reconstruction), joined)
+    return Evaluation(metrics | _circumstances(reconstruction, len(rows)), joined)
 
 
 def _evaluate_pattern(reconstruction, measurement, truth, index, model):
@@ -262,10 +262,11 @@ def _mean_of_valid(arrays: list[np.ndarray]) -> np.ndarray:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def _circumstances(reconstruction: Reconstruction) -> dict[str, float | str]:
+def _circumstances(reconstruction: Reconstruction, patterns: int) -> dict[str, float | str]:
     known = {"device": reconstruction.device, "backend": reconstruction.backend or "unknown"}
     if reconstruction.seconds is not None:
         known["seconds"] = float(reconstruction.seconds)
+        known["seconds_per_pattern"] = known["seconds"] / patterns
     return known
 
 

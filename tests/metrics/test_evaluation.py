@@ -32,7 +32,7 @@ def test_without_truth_and_runs_their_metrics_are_absent():
     measurement, truth = scene()
     found = evaluate(reconstruction_of(truth), measurement).metrics
     assert set(found) == {
-        *("r_factor", "r_factor_local", "chi2", "poisson_nll", "device", "backend", "seconds"),
+        *("r_factor", "r_factor_local", "chi2", "poisson_nll", "device", "backend", "seconds", "seconds_per_pattern"),
     }
     assert found["seconds"] == 1.5
     assert "seconds" not in evaluate(reconstruction_of(truth, seconds=None), measurement).metrics
