@@ -23,6 +23,8 @@ import study_work
 from cdipipe.config import Config, load_config
 
 ROOT = Path(__file__).parent.parent
+HEADS = ("row", "method", "first")
+WORDS = ("method", "metric", "first", "second")
 
 
 def run(config: Path, cores: int) -> float:
@@ -85,11 +87,37 @@ def tables(output: Path) -> dict:
     """Every table of the study: row -> column -> mean, spread and number of patterns."""
     found: dict = {}
     for file in sorted((output / "tables").glob("*.tsv")):
-        with file.open() as text:
-            for row in csv.DictReader(text, delimiter="\t"):
+        for row in blocks_of(file)[0]:
+            if "row" in row:
                 entry = {key: float(row[key]) for key in ("mean", "spread", "patterns") if row[key]}
                 found.setdefault(f"{file.stem}: {row['metric']}", {}).setdefault(row["row"], {})[row["column"]] = entry
     return found
+
+
+def distributions(output: Path) -> dict:
+    """Every distribution of the study: of each method mean, spread and quartiles, and of each pair the tests."""
+    found: dict = {}
+    for file in sorted((output / "tables").glob("*.tsv")):
+        methods, *pairs = blocks_of(file)
+        if "method" in methods[0]:
+            metric = f"{file.stem}: {methods[0]['metric']}"
+            found[metric] = {row["method"]: numbers(row) for row in methods}
+            found[metric] |= {f"{row['first']} - {row['second']}": numbers(row) for block in pairs for row in block}
+    return found
+
+
+def blocks_of(file: Path) -> list[list[dict]]:
+    """Rows of the tables in a file: a line that begins with a word of ``HEADS`` begins a table."""
+    blocks: list[list[str]] = []
+    for line in file.read_text().splitlines():
+        if line.split("\t")[0] in HEADS:
+            blocks.append([])
+        blocks[-1].append(line)
+    return [list(csv.DictReader(block, delimiter="\t")) for block in blocks]
+
+
+def numbers(row: dict) -> dict[str, float]:
+    return {key: float(value) for key, value in row.items() if key not in WORDS and value}
 
 
 def main() -> None:
@@ -109,7 +137,7 @@ def main() -> None:
     study = load_config(copy)
     output = ROOT / study.output
     result = {"cores": arguments.cores, "wall_s": wall, "costs": costs(output), "tables": tables(output)}
-    result |= {"rates": rates(study)}
+    result |= {"distributions": distributions(output), "rates": rates(study)}
     if not arguments.wall_s:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         result["costs"]["processor_hours"] = (used.ru_utime + used.ru_stime) / 3600

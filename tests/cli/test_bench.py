@@ -75,3 +75,27 @@ def test_runs_a_script_and_prints_its_json(cli, monkeypatch, tmp_path):
     assert json.loads(cli("bench", "quick", "--json").out) == {"ratio": 1}
     script.write_text("raise SystemExit('no such device')")
     assert "exit code 1" in next(line for line in cli("bench", "quick").err.splitlines() if line.startswith("cdipipe"))
+
+
+def test_a_study_is_recorded_with_its_tables_and_distributions(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(bench.FOLDER))
+    study = runpy.run_path(str(bench.FOLDER / "study.py"))
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    head = "row\tcolumn\tmetric\tmean\tspread\tpatterns\n"
+    (folder / "dose.tsv").write_text(head + "hio\tweak\tpsnr_db\t20\t1.5\t3\nHIO (printed)\tweak\tpsnr_db\t19\t\t0\n")
+    head = "method\tmetric\tpatterns\tmean\nhio\tssim\t4\t0.5\ngps\tssim\t4\t0.7\n"
+    (folder / "all.tsv").write_text(head + "first\tsecond\tpatterns\twilcoxon_p\nhio\tgps\t4\t0.125\n")
+    assert study["tables"](tmp_path) == {
+        "dose: psnr_db": {
+            "hio": {"weak": {"mean": 20, "spread": 1.5, "patterns": 3}},
+            "HIO (printed)": {"weak": {"mean": 19, "patterns": 0}},
+        }
+    }
+    assert study["distributions"](tmp_path) == {
+        "all: ssim": {
+            "hio": {"patterns": 4, "mean": 0.5},
+            "gps": {"patterns": 4, "mean": 0.7},
+            "hio - gps": {"patterns": 4, "wilcoxon_p": 0.125},
+        }
+    }
