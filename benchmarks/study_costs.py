@@ -126,7 +126,8 @@ def _has(study: str, scale: str) -> bool:
 
 def _row(study: str, scale: str, result: dict) -> str:
     costs, machine = result["costs"], result["machine"]
-    on = f"{result['cores']} cores, {result['wall_s'] / 60:.0f} min ({machine['simd']}, commit {machine['commit']})"
+    cores = "1 core" if result["cores"] == 1 else f"{result['cores']} cores"
+    on = f"{cores}, {result['wall_s'] / 60:.0f} min ({machine['simd']}, commit {machine['commit']})"
     hours = f"{costs['processor_hours']:.2f}"
     rules = costs["processor_s_of_rule"]
     return (

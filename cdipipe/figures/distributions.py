@@ -12,6 +12,7 @@ from cdipipe.figures.tables import COLUMNS
 from cdipipe.study_distributions import Distribution
 
 BINS = 30
+LEAST_PROBABILITY = 1e-300  # below it numbers end
 
 
 def best_and_worst(distribution: Distribution, count: int) -> tuple[list[int], list[int]]:
@@ -55,13 +56,17 @@ def show_histograms(axes, distribution: Distribution, tests) -> None:
             axes.hist(values, edges, histtype="step", color=LINES[index % len(LINES)], label=label)
         axes.legend(frameon=False)
     lines = [
-        f"{a} - {b}: median {t['difference']:+.3g}, Mann-Whitney p {t['mann_whitney_p']:.2g}, "
-        f"Wilcoxon p {t['wilcoxon_p']:.2g}"
+        f"{a} - {b}: median {t['difference']:+.3g}, Mann-Whitney {_probability(t['mann_whitney_p'])}, "
+        f"Wilcoxon {_probability(t['wilcoxon_p'])}"
         for (a, b), t in tests.items()
         if t["patterns"]
     ]
     axes.set_xlabel("\n".join([heading_of(distribution.metric), *lines]))
     axes.set_ylabel("patterns")
+
+
+def _probability(value: float) -> str:
+    return f"p {value:.2g}" if value >= LEAST_PROBABILITY else f"p < {LEAST_PROBABILITY:g}"
 
 
 def _show_pairs(lines, label: str, items, phase: bool) -> None:
