@@ -14,6 +14,8 @@ CHANNELS = 8
 """Of each layer those that vary most are drawn."""
 MOST_LAYERS = 16
 """Of deeper networks that many layers, evenly spread, are drawn."""
+MARKERS = (".", "s", "^", "x")
+"""One for every round through the colours."""
 
 
 def training_figure(named: list[tuple[str, Mapping[str, np.ndarray]]]) -> Figure:
@@ -26,21 +28,28 @@ def training_figure(named: list[tuple[str, Mapping[str, np.ndarray]]]) -> Figure
     figure, axes = new_figure(1, 2, 4.2, 3.0)
     left, right = axes[0]
     for index, (label, curve) in enumerate(named):
-        colour, epochs = LINES[index % len(LINES)], np.arange(1, len(curve["train_loss"]) + 1)
-        left.plot(epochs, curve["train_loss"], ":", color=colour, linewidth=0.9)
+        look, epochs = _look(index), np.arange(1, len(curve["train_loss"]) + 1)
+        left.plot(epochs, curve["train_loss"], ":", color=look["color"], linewidth=0.9)
         if "validation_loss" in curve:
-            left.plot(epochs, curve["validation_loss"], ".-", color=colour, label=label)
+            left.plot(epochs, curve["validation_loss"], "-", label=label, markersize=3, **look)
     left.plot([], [], ":", color="#555555", label="on the training samples")
     for epoch in _stage_ends(named[0][1]) if len(named) == 1 else []:
         left.axvline(epoch + 0.5, color="#bbbbbb", linewidth=0.8)
     left.set(xlabel="epoch", ylabel="validation loss")
     left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    left.legend(frameon=False)
+    if len(named) > len(LINES):
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    else:
+        left.legend(frameon=False)
     if len(named) == 1:
         _show_terms(right, named[0][1])
     else:
         _show_least(right, named)
     return figure
+
+
+def _look(index: int) -> dict:
+    return {"color": LINES[index % len(LINES)], "marker": MARKERS[index // len(LINES) % len(MARKERS)]}
 
 
 def _stage_ends(curve) -> list[int]:
@@ -66,10 +75,15 @@ def _show_least(axes, named) -> None:
         if "validation_loss" in curve:
             best = int(np.nanargmin(curve["validation_loss"]))
             point = float(curve["samples"][best]), float(curve["validation_loss"][best])
-            axes.plot(*point, "o", color=LINES[index % len(LINES)])
-            axes.annotate(label, point, xytext=(4, 3), textcoords="offset points", fontsize=7)
-    axes.set(xscale="log", xlabel="samples seen", ylabel="least validation loss")
+            axes.plot(*point, markersize=6, linestyle="", **_look(index))
+            if len(named) <= len(LINES):  # more would lie over one another, and the legend tells them
+                axes.annotate(label, point, xytext=(4, 3), textcoords="offset points", fontsize=7)
+    axes.set(xlabel="samples seen", ylabel="least validation loss")
     axes.margins(0.25)
+    if axes.dataLim.x1 > 10 * axes.dataLim.x0:
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def activation_figure(layers: list[tuple[str, np.ndarray]], pattern: np.ndarray, title: str) -> Figure:
