@@ -37,18 +37,26 @@ def run(config: Path, cores: int) -> float:
 
 def costs(output: Path) -> dict:
     """Sums over the jobs of a study, from what Snakemake noted beside each."""
-    jobs = [row for file in sorted((output / "benchmarks").glob("*.tsv")) for row in rows_of(file)]
     per_rule: dict[str, float] = {}
-    for file in sorted((output / "benchmarks").glob("*.tsv")):
+    jobs = {file: rows_of(file) for file in sorted((output / "benchmarks").glob("*.tsv"))}
+    for file in jobs:
         rule = file.stem.split(".")[-1]
-        per_rule[rule] = per_rule.get(rule, 0.0) + sum(float(row["cpu_time"]) for row in rows_of(file))
+        per_rule[rule] = per_rule.get(rule, 0.0) + processor_s(file)
+    rows = [row for found in jobs.values() for row in found]
     return {
-        "jobs": len(jobs),
-        "processor_hours": sum(float(row["cpu_time"]) for row in jobs) / 3600,  # sampled; exact where it was run here
+        "jobs": len(rows),
+        "processor_hours": sum(per_rule.values()) / 3600,  # sampled; exact where it was run here
         "processor_s_of_rule": per_rule,
-        "largest_memory_MiB": max(float(row["max_rss"]) for row in jobs),
+        "largest_memory_MiB": max(float(row["max_rss"]) for row in rows),
         "disk_MiB": sum(file.stat().st_size for file in output.rglob("*") if file.is_file()) / 2**20,
     }
+
+
+def processor_s(file: Path) -> float:
+    """Of a job. Of a training at least the seconds of its curve: Snakemake sees only what came after the last stop."""
+    noted = sum(float(row["cpu_time"]) for row in rows_of(file))
+    curve = file.parent.parent / file.stem.removesuffix(".train") / "curve.tsv"
+    return max(noted, float(rows_of(curve)[-1]["seconds"])) if curve.exists() else noted
 
 
 def rates(study: Config) -> dict[str, list[dict]]:
@@ -63,7 +71,7 @@ def rates(study: Config) -> dict[str, list[dict]]:
             units, {"units": units, "jobs": 0, "processor_s": 0.0, "inside_s": 0.0}
         )
         entry["jobs"] += 1
-        entry["processor_s"] += float(row["cpu_time"])
+        entry["processor_s"] += processor_s(file)
         entry["inside_s"] += inside(study, name) * float(row["cpu_time"]) / max(float(row["s"]), 1e-9)
     return {kind: list(entries.values()) for kind, entries in found.items()}
 

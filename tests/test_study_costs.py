@@ -75,3 +75,20 @@ def test_work_is_patterns_pixels_starts_and_iterations(study_costs):
     units = study_costs.study_work.units_of(study)
     assert units["hio 2D"] == {5 * 64**2 * 3 * 20: 1} and units["er+hio 2D"] == {5 * 64**2 * 20: 1}
     assert units["measure"] == {5 * 64**2: 1}
+
+
+def test_a_training_that_went_on_after_a_stop_counts_as_a_whole(study_costs, tmp_path):
+    """Snakemake notes the last part only; the curve's seconds go on where they were."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import study
+    finally:
+        sys.path.pop(0)
+    for folder in ("benchmarks", "net"):
+        (tmp_path / folder).mkdir()
+    for job, seconds in {"net.train": 40, "net.curve": 3, "other.train": 20}.items():
+        (tmp_path / f"benchmarks/{job}.tsv").write_text(f"s\tmax_rss\tcpu_time\n50\t7\t{seconds}\n")
+    (tmp_path / "net/curve.tsv").write_text("epoch\tseconds\n1\t60\n2\t120\n")
+    found = study.costs(tmp_path)
+    assert found["processor_s_of_rule"] == {"train": 140.0, "curve": 3.0} and found["jobs"] == 3
+    assert found["processor_hours"] == pytest.approx(143 / 3600)
