@@ -164,8 +164,8 @@ def build_shard(
 
 def _write_done(done: Path, folder: Path, plan: Plan, code: str, drawn: int, seconds: float) -> None:
     """Mark the shard as whole, unless it already is."""
-    digests = [read_json(path)["digest"] for path in sorted(folder.glob("chunk-*.json"))]
-    whole = {"plan": plan.digest, "code": code, "chunks": len(digests), "digest": digest_of(digests)}
+    files = [read_json(path)["files"] for path in sorted(folder.glob("chunk-*.json"))]  # same data, same digest
+    whole = {"plan": plan.digest, "code": code, "chunks": len(files), "digest": digest_of(files)}
     found = read_json(done) or {}
     if drawn or any(found.get(key) != value for key, value in whole.items()):
         write_json(done, {**whole, "samples_drawn": drawn, "seconds": round(seconds, 3), "versions": versions()})

@@ -258,3 +258,11 @@ def test_a_second_writer_of_a_shard_is_refused(corpus, cli):
 def test_two_processes_make_the_same(finished, tmp_path, cli):
     assert cli(*arguments(tmp_path / "c", "--workers", 2)).code == 0
     assert digests(tmp_path / "c") == digests(finished)
+
+
+def test_other_code_that_draws_the_same_leaves_the_digest_of_the_data(finished, tmp_path, cli, monkeypatch):
+    """So that who builds a published corpus again sees that it is the same."""
+    monkeypatch.setattr("cdipipe.cli.corpus.code_of_samples", lambda: "other")
+    assert cli(*arguments(tmp_path / "c")).code == 0
+    built, before = (json.loads((folder / "corpus.json").read_text()) for folder in (tmp_path / "c", finished))
+    assert built["code"] != before["code"] and built["digest"] == before["digest"]
