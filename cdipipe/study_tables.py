@@ -61,15 +61,15 @@ def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float
         metrics = read_metrics(Path(study.output) / measurement / method / "metrics.json")
         value = metrics.get(entry.metric)
         if isinstance(value, (int, float)):
-            parts.append((value, metrics.get(f"{entry.metric}_std", 0.0), metrics.get("patterns", 1)))
+            parts.append((value, metrics.get(f"{entry.metric}_std", np.nan), metrics.get("patterns", 1)))
     if not parts:
         return np.nan, np.nan, 0
     means, spreads, counts = np.array(parts, np.float64).T
     mean = np.average(means, weights=counts)
-    # of all patterns together: the mean of their squares less the square of their mean
-    square = np.average(spreads**2 + means**2, weights=counts)
-    spread = float(np.sqrt(max(square - mean**2, 0)))
-    return float(mean), spread if counts.sum() > 1 else np.nan, float(counts.sum())
+    # of all patterns together; what was measured once for all of them, as a batch's seconds, has none of its own
+    variance = np.average(np.nan_to_num(spreads) ** 2 + (means - mean) ** 2, weights=counts)
+    known = counts.sum() > 1 and (len(parts) > 1 or bool(np.isfinite(spreads).any()))
+    return float(mean), float(np.sqrt(variance)) if known else np.nan, float(counts.sum())
 
 
 def write_tsv(table: Table) -> str:

@@ -47,6 +47,15 @@ def test_cells_are_means_over_all_patterns(tmp_path):
     assert "X (printed)\thigh\tpsnr_db\t40\t\t0" in write_tsv(table)
 
 
+def test_what_a_batch_took_has_no_spread_over_its_patterns(tmp_path):
+    seconds = {"metric": "seconds", "columns": {"one": "a", "two": ["a", "b"]}, "methods": ["er"]}
+    config = study(output=str(tmp_path), tables={"t": seconds})
+    write_metrics(tmp_path, {("a", "er"): {"seconds": 0.1, "patterns": 3}, ("b", "er"): {"seconds": 0.2}})
+    table = fill_table(config, "t")
+    assert table.mean[0].tolist() == pytest.approx([0.1, 0.125])
+    assert np.isnan(table.spread[0, 0]) and table.spread[0, 1] == pytest.approx(np.std([0.1, 0.1, 0.1, 0.2]))
+
+
 def test_a_missing_result_is_named(tmp_path):
     with pytest.raises(InputError, match=r"metrics\.json: missing"):
         fill_table(study(output=str(tmp_path)), "t")
