@@ -1,6 +1,8 @@
 """What ``make faults`` and the marker slurm found, from the folder they wrote to into benchmarks/results/faults.json.
 
-python benchmarks/faults.py results/faults
+    python benchmarks/faults.py results/faults
+
+Each says at which commit it was found; what was not run again keeps the record that it has.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ def main() -> None:
     files = sorted(Path(sys.argv[1]).glob("*.json"))
     if not files:
         raise SystemExit(f"{sys.argv[1]}: no results; make faults writes them")
-    print(record.write("faults", {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}))
+    kept = json.loads((record.RESULTS / "faults.json").read_text(encoding="utf-8"))
+    found = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    commit = record.machine()["commit"]
+    whole = {name: part for name, part in kept.items() if name not in ("benchmark", "machine")}
+    print(record.write("faults", whole | {name: part | {"at_commit": commit} for name, part in found.items()}))
 
 
 if __name__ == "__main__":
