@@ -16,6 +16,7 @@ import math
 import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
+from torch.compiler import is_dynamo_compiling
 
 from cdipipe.ops import wpc_autograd  # noqa: F401  registers torch.ops.cdipipe.*
 from cdipipe.ops import wpc_native as native
@@ -106,42 +107,40 @@ def window_ratio(
     ----------
     Liu et al., ECCV 2018, doi:10.1007/978-3-030-01252-6_6, eqs. 1-2 (equal weights); eq. 2 of Lee et al. (2025)
     """
-    if weights.ndim != 2 or not weights.is_floating_point():
-        _fail("weights", f"{weights.dtype} {tuple(weights.shape)}", "float (H, W)")
+    # what a tensor is asked costs more than many windows: nothing is asked twice
+    shape, dtype, device = weights.shape, weights.dtype, weights.device
+    if len(shape) != 2 or not dtype.is_floating_point:
+        _fail("weights", f"{dtype} {tuple(shape)}", "float (H, W)")
     if weights.requires_grad:
         raise ValueError("weights: require a gradient; window_ratio has none")
     if measured.dtype not in (torch.bool, torch.uint8):
         _fail("measured dtype", measured.dtype, "torch.bool, torch.uint8")
-    if measured.shape[-2:] != weights.shape or measured.device != weights.device:
+    if measured.shape[-2:] != shape or measured.device != device:
         got = f"{tuple(measured.shape)} on {measured.device}"
-        _fail("measured", got, f"(..., {weights.shape[0]}, {weights.shape[1]}) on {weights.device}, like weights")
+        _fail("measured", got, f"(..., {shape[0]}, {shape[1]}) on {device}, like weights")
     if kernel < 1 or stride < 1 or not 0 <= padding < kernel:
         _fail("window", (kernel, stride, padding), "kernel >= 1, stride >= 1, 0 <= padding < kernel")
-    if min(weights.shape) + 2 * padding < kernel:
-        _fail("kernel", kernel, f"at most {min(weights.shape) + 2 * padding} for {tuple(weights.shape)}")
-    if native.takes(weights) and not _is_traced(measured, weights):
-        return native.window_ratio(
-            measured, weights, kernel, stride, padding
-        )  # no gradient: no need for the dispatcher
+    if min(shape) + 2 * padding < kernel:
+        _fail("kernel", kernel, f"at most {min(shape) + 2 * padding} for {tuple(shape)}")
+    plain = type(measured) is Tensor and type(weights) is Tensor and not is_dynamo_compiling()
+    if plain and native.takes(weights):  # it has no gradient: no need for the dispatcher
+        return native.window_ratio(measured, weights, kernel, stride, padding)
     return torch.ops.cdipipe.window_ratio(measured, weights, kernel, stride, padding)
 
 
-def _is_traced(*tensors: Tensor) -> bool:
-    return torch.compiler.is_compiling() or any(type(tensor) is not Tensor for tensor in tensors)
-
-
 def _check_renormalise(features: Tensor, ratio: Tensor, bias: Tensor | None) -> None:
-    if features.ndim != 4 or not features.is_floating_point():
-        _fail("features", f"{features.dtype} {tuple(features.shape)}", "float (B, C, H, W)")
-    batch, channels, *grid = features.shape
-    leading = tuple(ratio.shape[:-2])
-    if list(ratio.shape[-2:]) != grid or leading not in ((), (1,), (batch,)):
-        _fail("ratio shape", tuple(ratio.shape), f"{tuple(grid)} or {(batch, *grid)}")
+    shape, dtype, device = features.shape, features.dtype, features.device
+    if len(shape) != 4 or not dtype.is_floating_point:
+        _fail("features", f"{dtype} {tuple(shape)}", "float (B, C, H, W)")
+    batch, channels = shape[:2]
+    of_ratio = ratio.shape
+    if of_ratio[-2:] != shape[2:] or of_ratio[:-2] not in ((), (1,), (batch,)):
+        _fail("ratio shape", tuple(of_ratio), f"{tuple(shape[2:])} or {(batch, *shape[2:])}")
     if bias is not None and bias.shape != (channels,):
         _fail("bias shape", tuple(bias.shape), f"({channels},)")
     for name, tensor in (("ratio", ratio), ("bias", bias)):
-        if tensor is not None and (tensor.dtype != features.dtype or tensor.device != features.device):
-            _fail(name, f"{tensor.dtype} on {tensor.device}", f"{features.dtype} on {features.device}, like features")
+        if tensor is not None and (tensor.dtype != dtype or tensor.device != device):
+            _fail(name, f"{tensor.dtype} on {tensor.device}", f"{dtype} on {device}, like features")
 
 
 def renormalise(features: Tensor, ratio: Tensor, bias: Tensor | None = None, *, zero_invalid: bool = True) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,12 +18,13 @@ def takes(tensor: Tensor) -> bool:
     return tensor.dtype == torch.float32 and backend.use_native(tensor.device.type)
 
 
-def _where(tensor: Tensor):
-    """(CUDA ordinal, stream address, context that makes the GPU the current one); on a CPU (-1, threads, nothing)."""
-    if not tensor.is_cuda:
-        return -1, torch.get_num_threads(), nullcontext()
-    index = tensor.device.index
-    return index, torch.cuda.current_stream(index).cuda_stream, torch.cuda.device(index)
+def _call(kernel: Callable, like: Tensor, *arguments) -> None:
+    """Run a compiled kernel where ``like`` is: GPU or -1, the arguments, stream or number of threads."""
+    if not like.is_cuda:
+        return kernel(-1, *arguments, torch.get_num_threads())
+    index = like.device.index
+    with torch.cuda.device(index):
+        return kernel(index, *arguments, torch.cuda.current_stream(index).cuda_stream)
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -38,26 +39,25 @@ def output_shape(measured: Tensor, kernel: int, stride: int, padding: int) -> tu
 
 def window_ratio(measured: Tensor, weights: Tensor, kernel: int, stride: int, padding: int) -> tuple[Tensor, Tensor]:
     measured, weights = measured.contiguous(), weights.contiguous()
-    shape = output_shape(measured, kernel, stride, padding)
-    ratio, valid = weights.new_empty(shape), measured.new_empty(shape, dtype=torch.bool)
     height, width = weights.shape
-    device, queue, current = _where(weights)
-    with current:
-        backend.native.window_ratio(
-            device,
-            measured.data_ptr(),
-            weights.data_ptr(),
-            ratio.data_ptr(),
-            valid.data_ptr(),
-            measured.numel() // (height * width),
-            height,
-            width,
-            *shape[-2:],
-            kernel,
-            stride,
-            padding,
-            queue,
-        )
+    shape, device = output_shape(measured, kernel, stride, padding), weights.device
+    ratio = torch.empty(shape, dtype=torch.float32, device=device)
+    valid = torch.empty(shape, dtype=torch.bool, device=device)
+    _call(
+        backend.native.window_ratio,
+        weights,
+        measured.data_ptr(),
+        weights.data_ptr(),
+        ratio.data_ptr(),
+        valid.data_ptr(),
+        measured.numel() // (height * width),
+        height,
+        width,
+        *shape[-2:],
+        kernel,
+        stride,
+        padding,
+    )
     return ratio, valid
 
 
@@ -83,23 +83,21 @@ def renormalise(
     shared = ratio.numel() == pixels
     ratio = ratio.contiguous()
     bias = None if bias is None else bias.contiguous()
-    device, queue, current = _where(features)
-    with current:
-        backend.native.renormalise(
-            device,
-            features.data_ptr(),
-            ratio.data_ptr(),
-            0 if shared else pixels,
-            0 if bias is None else bias.data_ptr(),
-            out.data_ptr(),
-            batch,
-            channels,
-            pixels,
-            is_channels_last(features),
-            relu,
-            zero_invalid,
-            queue,
-        )
+    _call(
+        backend.native.renormalise,
+        features,
+        features.data_ptr(),
+        ratio.data_ptr(),
+        0 if shared else pixels,
+        0 if bias is None else bias.data_ptr(),
+        out.data_ptr(),
+        batch,
+        channels,
+        pixels,
+        is_channels_last(features),
+        relu,
+        zero_invalid,
+    )
 
 
 def first_layer(image: Tensor, kernels: Tensor, ratio: Tensor, bias: Tensor, out: Tensor) -> None:
