@@ -9,7 +9,8 @@ iterate  the same objects in 64^3, where patterns are oversampled, with 1e8 phot
          of ER and of gradient refinement, 620 iterations of our ER and HIO; errors of shape, size, phase and strain,
          those of the true shape without any phase beside them, and seconds
 
-Results go to benchmarks/results/cdi_nn_3d.json.
+Results go to benchmarks/results/cdi_nn_3d.json. With ``--study FOLDER`` only the networks of a study that has run are
+judged, by what they find laid over the truth, whatever labels each was trained on: cdi_nn_3d_networks.json.
 """
 
 from __future__ import annotations
@@ -78,6 +79,24 @@ def measure_errors(predictor, training, arrays) -> dict:
         "phase_mae_of_the_peak": float(true_phase.abs().mean()),
         "complex_correlation": float(np.mean([item.correlation for item in laid])),
     }
+
+
+@torch.inference_mode()
+def measure_networks(study: Path, arrays) -> dict:
+    """Correlation and error of the modulus, over the largest true one, of every network in the study's folder."""
+    rows = {}
+    for checkpoint in sorted(study.glob("*/best.pt")):
+        parameters = CdiNn3dParameters(checkpoint=str(checkpoint))
+        predictor = load_predictor("cdi_nn_3d", parameters, torch.device("cpu"))
+        judged = []
+        for truth, intensity, measured in zip(*(arrays[n] for n in ("object", "intensity", "measured")), strict=True):
+            found, _ = predictor(intensity[None], measured[None])
+            laid = align_to(truth.numpy(), found[0].numpy(), ramp=True, scale=True)
+            error = np.abs(np.abs(laid.object) - np.abs(truth.numpy())).mean() / np.abs(truth.numpy()).max()
+            judged.append({"complex_correlation": laid.correlation, "modulus_mae": float(error)})
+        rows[checkpoint.parent.name] = summarise(judged)
+        print(checkpoint.parent.name, rows[checkpoint.parent.name], flush=True)
+    return rows
 
 
 def measure_iterate(arrays, count: int, checkpoint: str | None, voxel_a: float) -> dict:
@@ -154,12 +173,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--iterate", type=int, default=4, help="volumes for the comparison with iterations")
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--study", type=Path, help="output folder of config/papers/cdi_nn_3d.yaml")
     arguments = parser.parse_args()
-    parameters = CdiNn3dParameters(checkpoint=arguments.checkpoint)
-    predictor = load_predictor("cdi_nn_3d", parameters, torch.device("cpu"))
     arrays = read(arguments.corpus, arguments.count)
     plan = open_corpus(arguments.corpus).plan
     result = {"corpus": {"kind": plan.kind, "seed": plan.seed, "parameters": plan.parameters}}
+    if arguments.study:
+        result |= {"volumes": len(arrays["object"]), "networks": measure_networks(arguments.study, arrays)}
+        print(record.write("cdi_nn_3d_networks", result, arguments.output))
+        return
+    parameters = CdiNn3dParameters(checkpoint=arguments.checkpoint)
+    predictor = load_predictor("cdi_nn_3d", parameters, torch.device("cpu"))
     training = read_checkpoint(arguments.checkpoint or WEIGHTS / "cdi_nn_3d.pt").settings
     result["errors"] = measure_errors(predictor, training, arrays)
     print(result["errors"], flush=True)

@@ -1,7 +1,8 @@
 """Makes what a benchmark needs beside itself, in a temporary folder, and runs it.
 
-python benchmarks/prepared.py cdi_nn_3d [-o FILE]      a corpus as benchmarks/results/cdi_nn_3d.json names it
-python benchmarks/prepared.py gold_network [-o FILE]   the measured crystal, 64^3 (needs CDIPIPE_DATA_DIR)
+python benchmarks/prepared.py cdi_nn_3d [-o FILE]            a corpus as benchmarks/results/cdi_nn_3d.json names it
+python benchmarks/prepared.py cdi_nn_3d_networks [-o FILE]   the same, for the study's networks once it has run
+python benchmarks/prepared.py gold_network [-o FILE]         the measured crystal, 64^3 (needs CDIPIPE_DATA_DIR)
 """
 
 from __future__ import annotations
@@ -62,7 +63,19 @@ def gold_crystal(folder: Path) -> list[str]:
     return [path]
 
 
-NEEDS = {"cdi_nn_3d": unseen_volumes, "gold_network": gold_crystal}
+def networks_of_study(folder: Path) -> list[str]:
+    """The unseen corpus, and the networks that config/papers/cdi_nn_3d.yaml trained; arguments of the benchmark."""
+    study = HERE.parent / "results/cdi_nn_3d"
+    if not any(study.glob("*/best.pt")):
+        raise SystemExit(f"{study}: no trained networks; first make run CONFIG=config/papers/cdi_nn_3d.yaml")
+    return [*unseen_volumes(folder)[:2], f"--study={study}"]
+
+
+NEEDS = {
+    "cdi_nn_3d": ("cdi_nn_3d.py", unseen_volumes),
+    "cdi_nn_3d_networks": ("cdi_nn_3d.py", networks_of_study),
+    "gold_network": ("gold_network.py", gold_crystal),
+}
 
 
 def main() -> None:
@@ -72,8 +85,8 @@ def main() -> None:
     arguments = parser.parse_args()
     output = ["-o", str(arguments.output)] if arguments.output else []
     with tempfile.TemporaryDirectory() as folder:
-        words = NEEDS[arguments.what](Path(folder))
-        subprocess.run([sys.executable, str(HERE / f"{arguments.what}.py"), *words, *output], check=True)
+        script, prepare = NEEDS[arguments.what]
+        subprocess.run([sys.executable, str(HERE / script), *prepare(Path(folder)), *output], check=True)
 
 
 if __name__ == "__main__":

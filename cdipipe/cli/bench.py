@@ -111,6 +111,11 @@ BENCHMARKS = {
     for file in STUDIES
     for scale in SCALES
 }
+BENCHMARKS["cdi_nn_3d_networks"] = Benchmark(
+    ["prepared.py", "cdi_nn_3d_networks"],
+    "the networks of study_cdi_nn_3d_laptop, once it has run, on unseen volumes",
+    "cdi_nn_3d_networks",
+)
 
 
 def command(
