@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import record
 import torch
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from cdipipe.io.corpus_read import open_corpus
 from cdipipe.measurement import Measurement
@@ -83,8 +83,11 @@ def measure_errors(predictor, training, arrays) -> dict:
 
 @torch.inference_mode()
 def measure_networks(study: Path, arrays) -> dict:
-    """Correlation and error of the modulus, over the largest true one, of every network in the study's folder."""
-    rows = {}
+    """Correlation and error of the modulus, over the largest true one, of every network in the study's folder.
+
+    ``wilcoxon_p``: paired with the correlations of the study's first network, ``four_stages``.
+    """
+    rows, correlations = {}, {}
     for checkpoint in sorted(study.glob("*/best.pt")):
         parameters = CdiNn3dParameters(checkpoint=str(checkpoint))
         predictor = load_predictor("cdi_nn_3d", parameters, torch.device("cpu"))
@@ -94,8 +97,14 @@ def measure_networks(study: Path, arrays) -> dict:
             laid = align_to(truth.numpy(), found[0].numpy(), ramp=True, scale=True)
             error = np.abs(np.abs(laid.object) - np.abs(truth.numpy())).mean() / np.abs(truth.numpy()).max()
             judged.append({"complex_correlation": laid.correlation, "modulus_mae": float(error)})
-        rows[checkpoint.parent.name] = summarise(judged)
-        print(checkpoint.parent.name, rows[checkpoint.parent.name], flush=True)
+        name = checkpoint.parent.name
+        rows[name] = summarise(judged)
+        correlations[name] = np.array([row["complex_correlation"] for row in judged])
+        print(name, rows[name], flush=True)
+    first = correlations["four_stages"]
+    for name, others in correlations.items():
+        if name != "four_stages":
+            rows[name]["wilcoxon_p"] = float(stats.wilcoxon(others, first).pvalue)
     return rows
 
 

@@ -53,10 +53,12 @@ def costs(output: Path) -> dict:
 
 
 def processor_s(file: Path) -> float:
-    """Of a job. Of a training at least the seconds of its curve: Snakemake sees only what came after the last stop."""
-    noted = sum(float(row["cpu_time"]) for row in rows_of(file))
+    """Of a job. Of a training that was stopped Snakemake notes the last part only; its curve knows how long all took."""
+    rows = rows_of(file)
+    noted, lasted = (sum(float(row[key]) for row in rows) for key in ("cpu_time", "s"))
     curve = file.parent.parent / file.stem.removesuffix(".train") / "curve.tsv"
-    return max(noted, float(rows_of(curve)[-1]["seconds"])) if curve.exists() else noted
+    whole = float(rows_of(curve)[-1]["seconds"]) if curve.exists() else 0.0
+    return noted * max(1.0, whole / max(lasted, 1e-9))
 
 
 def rates(study: Config) -> dict[str, list[dict]]:
