@@ -53,7 +53,7 @@ def costs(output: Path) -> dict:
 
 
 def processor_s(file: Path) -> float:
-    """Of a job. Of a training that was stopped Snakemake notes the last part only; its curve knows how long all took."""
+    """Of a job. Of a training that was stopped Snakemake notes the last part, its curve how long all took."""
     rows = rows_of(file)
     noted, lasted = (sum(float(row[key]) for row in rows) for key in ("cpu_time", "s"))
     curve = file.parent.parent / file.stem.removesuffix(".train") / "curve.tsv"
