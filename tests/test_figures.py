@@ -11,7 +11,7 @@ from PIL import Image
 
 from cdipipe import figures
 from cdipipe.figures import canvas, objects, tables
-from cdipipe.figures.training import activation_figure
+from cdipipe.figures.training import activation_figure, training_figure
 from cdipipe.io.cxi import write_measurement, write_reconstruction, write_truth
 from cdipipe.measurement import Geometry, Measurement, Reconstruction, Truth
 
@@ -271,3 +271,13 @@ def test_a_movie_moves_and_only_a_movie(tmp_path, cli):
         assert picture.n_frames == 4 and picture.size == (440, 220)  # two of 21 columns and a gap, 22 rows, enlarged
         assert picture.info["comment"]
     assert "only a movie moves" in cli("plot", tmp_path / "still.cxi", "-o", tmp_path / "s.gif").complaint
+
+
+def test_trainings_in_stages_are_compared_by_the_last_of_them():
+    """Losses of earlier stages are parts of it, and smaller."""
+    staged = {"stage": ["shape", "phase", "all", "all"], "samples": [8, 16, 24, 32], "train_loss": [4, 1, 6, 5]}
+    staged = {name: np.array(values) for name, values in staged.items()} | {"validation_loss": np.array([4, 1, 7, 6.0])}
+    plain = staged | {"stage": np.array(["all"] * 4)}
+    right = training_figure([("staged", staged), ("plain", plain)]).axes[1]
+    points = [tuple(map(float, line.get_xydata()[0])) for line in right.lines]
+    assert points == [(32.0, 6.0), (16.0, 1.0)]

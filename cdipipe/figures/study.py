@@ -107,7 +107,7 @@ def gallery_figure(rows, methods: list[str], title: str, phase: bool = False) ->
     known = any(truth is not None for _, truth, *_ in rows)
     figure, axes = new_figure(len(rows), len(methods) + known, width=1.7, height=1.75)
     for line, (label, truth, scale, support, objects) in zip(axes, rows, strict=True):
-        box = crop_box(support, 0.1)
+        box = crop_box(support, 0.1 if truth is not None else 0.5)  # of others than the truth some are larger
         limit = float(np.abs(scale[box]).max()) or 1.0
         line[0].set(ylabel=label, xticks=[], yticks=[])
         if truth is not None:

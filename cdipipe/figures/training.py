@@ -70,14 +70,13 @@ def _show_terms(axes, curve) -> None:
 
 
 def _show_least(axes, named) -> None:
-    """Samples seen until the least validation loss, and that loss."""
-    for index, (label, curve) in enumerate(named):
+    """Samples seen until the least validation loss, and that loss; of stages the last, whose loss is all of it."""
+    for index, (_, curve) in enumerate(named):
         if "validation_loss" in curve:
-            best = int(np.nanargmin(curve["validation_loss"]))
+            last = (_stage_ends(curve) or [0])[-1]
+            best = last + int(np.nanargmin(curve["validation_loss"][last:]))
             point = float(curve["samples"][best]), float(curve["validation_loss"][best])
             axes.plot(*point, markersize=6, linestyle="", **_look(index))
-            if len(named) <= len(LINES):  # more would lie over one another, and the legend tells them
-                axes.annotate(label, point, xytext=(4, 3), textcoords="offset points", fontsize=7)
     axes.set(xlabel="samples seen", ylabel="least validation loss")
     axes.margins(0.25)
     if axes.dataLim.x1 > 10 * axes.dataLim.x0:
