@@ -82,3 +82,22 @@ def test_the_figure_shows_best_and_worst_objects(tmp_path, cli, monkeypatch):
     outcome = cli("table", "study.yaml", "d", "-o", "d.png", "--values", "d.tsv")
     assert outcome.code == 0, outcome.err
     assert (tmp_path / "d.png").stat().st_size > 20_000 and "er\thio\t4\t" in (tmp_path / "d.tsv").read_text()
+
+
+def test_volumes_are_shown_by_their_middle_plane(tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = {"output": "out", "methods": {"er": {"method": "er"}}, "reconstructions": [{"measurements": ["a", "b"]}]}
+    study["measurements"] = {name: {"scene": "polygons", "set": {"dimensions": 3}} for name in ("a", "b")}
+    study["distributions"] = {"d": {"metric": "r_factor", "measurements": ["a", "b"], "shown": 1}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    for seed, name in enumerate(("a", "b")):
+        place = tmp_path / "out" / name / "er"
+        place.mkdir(parents=True)
+        m, t = (str(place.parent / file) for file in ("M.cxi", "T.cxi"))
+        options = ["--set", "size=16", "--set", "dimensions=3", "--seed", str(seed), "-o", m, "--truth", t]
+        assert cli("simulate", "polygons", *options).code == 0
+        assert cli("reconstruct", m, "-m", "er", "--set", "iterations=5", "-o", str(place / "R.cxi")).code == 0
+        files = ["--measurement", m, "--truth", t, "--curves", str(place / "curves.npz")]
+        assert cli("evaluate", str(place / "R.cxi"), *files, "-o", str(place / "metrics.json")).code == 0
+    outcome = cli("table", "study.yaml", "d", "-o", "d.png", "--values", "d.tsv")
+    assert outcome.code == 0, outcome.err

@@ -104,14 +104,18 @@ def _distribution(config, name: str):
 
 
 def _pair(config, measurement: str, method: str, index: int):
-    """Truth (or None), its support, and the object of one pattern."""
-    from cdipipe.io.cxi import read_reconstruction, read_truth
+    """Truth (or None), its support, and the object of one pattern laid over it; images, of volumes the middle plane."""
+    from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
+    from cdipipe.metrics.evaluate import lay_over_truth
 
     place = Path(config.output) / measurement
     result = read_reconstruction(place / method / config.result_name())
-    truth = read_truth(place / "T.cxi") if measurement in config.simulated() else None
-    support = _pick((truth or result).support, result.stack, index)
-    return truth and _pick(truth.object, truth.stack, index), support, _pick(result.object, result.stack, index)
+    if measurement not in config.simulated():
+        support, found = (_plane(_pick(array, result.stack, index)) for array in (result.support, result.object))
+        return None, support, found
+    counts, truth = read_measurement(place / "M.cxi"), read_truth(place / "T.cxi")
+    true, support = (_plane(_pick(array, truth.stack, index)) for array in (truth.object, truth.support))
+    return true, support, _plane(lay_over_truth(result, counts, truth, index))
 
 
 def _pick(array, stack: str, sample: int):
