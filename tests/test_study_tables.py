@@ -9,6 +9,7 @@ import pytest
 
 from cdipipe.config import at_scale, check_config
 from cdipipe.errors import InputError
+from cdipipe.figures.study import gallery_figure
 from cdipipe.study_tables import fill_table, write_tsv
 
 STUDY = {
@@ -106,3 +107,17 @@ def test_tables_and_the_report_load_no_torch():
     modules = "cdipipe.figures.study, cdipipe.figures.ranking, cdipipe.study_distributions, cdipipe.report"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_gallery_of_many_methods_goes_on_in_the_next_line():
+    truth = np.zeros((32, 32), complex)
+    truth[12:20, 10:22] = 1 + np.arange(12)
+    methods = [f"m{i}" for i in range(17)]
+    rows = [
+        ("a", truth, truth, truth != 0, dict.fromkeys(methods[:13], truth)),
+        ("b", truth, truth, truth != 0, {"m16": truth}),
+    ]
+    for shown, lines, places in ((methods, 3, [9, 5, 2]), (["m3", "m16"], 2, [2, 2])):
+        axes = np.array(gallery_figure(rows, shown, "t").axes).reshape(lines, -1)
+        assert [sum(bool(axis.images) for axis in line) for line in axes] == places
+        assert [line[0].get_ylabel() for line in axes] == ["a", "", "b"][:: 1 if lines == 3 else 2]

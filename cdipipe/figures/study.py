@@ -17,6 +17,8 @@ from cdipipe.study_tables import Table
 STYLES = (("o", "-"), ("s", "--"), ("^", ":"))
 """Marks and lines of the first methods, and of those beyond the number of colours."""
 PRINTED_SHADE = (0.94, 0.94, 0.94, 1.0)
+WIDEST = 9
+"""Objects beside each other in a gallery; of more methods a row takes several lines, without gaps."""
 
 
 def heading_of(metric: str) -> str:
@@ -105,24 +107,44 @@ def gallery_figure(rows, methods: list[str], title: str, phase: bool = False) ->
     methods : order of the columns
     """
     known = any(truth is not None for _, truth, *_ in rows)
-    figure, axes = new_figure(len(rows), len(methods) + known, width=1.7, height=1.75)
-    for line, (label, truth, scale, support, objects) in zip(axes, rows, strict=True):
+    lines = [line for row in rows for line in _lines(_cells(row, methods, known), row)]
+    figure, axes = new_figure(len(lines), max(len(cells) for cells, *_ in lines), width=1.7, height=1.75)
+    for line, (cells, label, truth, scale, support) in zip(axes, lines, strict=True):
         box = crop_box(support, 0.1 if truth is not None else 0.5)  # of others than the truth some are larger
         limit = float(np.abs(scale[box]).max()) or 1.0
-        line[0].set(ylabel=label, xticks=[], yticks=[])
-        if truth is not None:
-            _show(line[0], truth[box], limit, phase)
-            line[0].set_title("truth")
-        for axis, method in zip(line[known:], methods, strict=True):
-            if method not in objects:
-                axis.set(xticks=[], yticks=[])
-                axis.spines[:].set_visible(False)
-                continue
-            _show(axis, objects[method][box], limit, phase)
-            psnr = None if truth is None else image_metrics(truth, support, objects[method]).get("psnr_db")
-            axis.set_title(method + (f"\n{psnr:.1f} dB" if psnr is not None else ""), fontsize=8)
+        for axis in line:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(label)
+        for axis, (name, values) in zip(line, cells, strict=False):
+            if values is not None:
+                axis.spines[:].set_visible(True)
+                _show(axis, values[box], limit, phase)
+                axis.set_title(name, fontsize=8)
     figure.suptitle(title)
     return figure
+
+
+def _cells(row, methods: list[str], known: bool) -> list[tuple]:
+    """Title and object (or None) of the truth and of every method, in the order of the columns."""
+    _, truth, _, support, objects = row
+    cells = [("truth", truth)] if known else []
+    for method in methods:
+        values, name = objects.get(method), method
+        if truth is not None and values is not None:
+            quality = image_metrics(truth, support, values).get("psnr_db")
+            name += f"\n{quality:.1f} dB" if quality is not None else ""
+        cells.append((name, values))
+    return cells
+
+
+def _lines(cells: list[tuple], row) -> list[tuple]:
+    """Cells, label, truth, scale and support of each line: one for a row, or as many as hold all that it has."""
+    label, *rest, _ = row
+    if len(cells) <= WIDEST:
+        return [(cells, label, *rest)]
+    cells = [cell for cell in cells if cell[1] is not None]
+    return [(cells[i : i + WIDEST], label if i == 0 else "", *rest) for i in range(0, len(cells), WIDEST)]
 
 
 def _show(axes, values: np.ndarray, limit: float, phase: bool) -> None:
