@@ -49,9 +49,8 @@ METHODS = {
     "mf_pie": {"method": "mf_pie", "iterations": 60},
     "mf_pie_single": {"method": "mf_pie", "iterations": 60, "neighbours": 0},
     "mf_pie_smooth": {"method": "mf_pie", "iterations": 60, "neighbours": 0, "tv_space": 1e-2},
-    "pid3net": {"method": "pid3net", "iterations": 20, "rate": 3e-3, "batch": 1, "refinement": "gradient",
-                "refinement_steps": 10},
-}  # fmt: skip
+    "pid3net": {"method": "pid3net", "iterations": 20, "rate": 3e-3, "refinement": "gradient", "refinement_steps": 10},
+}
 PARTICLES = {"illumination": "probe", "photons": 3e7}
 CHART = {"photons": 3e7, "spokes": 12, "start_offset": 0.1}  # spokes where the light is
 SCENES = {

@@ -20,7 +20,7 @@ from cdipipe.methods.registry import IterativeParameters, Method
 class Pid3NetParameters(IterativeParameters):
     iterations: int = Field(20, ge=1, description="passes: in each, as many windows as fill the movie, drawn at random")
     window: int = Field(5, ge=1, le=64, description="frames that the network sees together")
-    batch: int = Field(4, ge=1, le=256, description="windows of a step of Adam; memory grows with it")
+    windows: int = Field(4, ge=1, le=256, description="windows of a step of Adam; memory grows with it")
     width: int = Field(8, ge=1, le=64, description="features of the network's finest level; each below has twice that")
     levels: int = Field(4, ge=1, le=6, description="times that the encoder halves the array")
     refinement: Literal["learned", "gradient", "none"] = Field(

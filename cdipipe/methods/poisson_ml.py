@@ -1,6 +1,6 @@
 """Poisson maximum likelihood: nonlinear conjugate gradients from a good start.
 
-The closing step of a recipe. With counts I and prediction J = |F u|^2, a small background added to both, it lowers
+The closing step of a recipe. With counts I and prediction J = |F u|^2, a small floor added to both, it lowers
 
     L(u) = sum_measured (J - I ln J)
 
@@ -17,7 +17,7 @@ from cdipipe.methods.registry import IterativeParameters, Method
 
 class PoissonMlParameters(IterativeParameters):
     iterations: int = Field(30, ge=1, description="conjugate-gradient steps")
-    background: float = Field(
+    floor: float = Field(
         1e-2, gt=0, description="photons per pixel added to counts and model, keeps the logarithm finite"
     )
 
@@ -28,10 +28,10 @@ def run(state, problem, parameters, recipe, watch):
     wave = problem.wavefront(u)
     gradient = direction = None
     for _ in range(parameters.iterations):
-        new_gradient = _gradient(problem, u, wave, state.support, parameters.background)
+        new_gradient = _gradient(problem, u, wave, state.support, parameters.floor)
         direction = _conjugate(new_gradient, gradient, direction)
         gradient = new_gradient
-        step = _line_search(problem, wave, problem.propagate(direction), parameters.background)
+        step = _line_search(problem, wave, problem.propagate(direction), parameters.floor)
         moved = problem.project_object(u + step * direction, state.support)
         if recipe.constraint != "support":
             direction = None  # a projected step breaks conjugacy: start afresh
@@ -44,9 +44,9 @@ def run(state, problem, parameters, recipe, watch):
     return state
 
 
-def _gradient(problem, u, wave, support, background):
-    counts = problem.intensity.clamp(min=0) + background
-    weight = problem.spread((1 - counts / (problem.detect(wave) + background)) * problem.measured)
+def _gradient(problem, u, wave, support, floor):
+    counts = problem.intensity.clamp(min=0) + floor
+    weight = problem.spread((1 - counts / (problem.detect(wave) + floor)) * problem.measured)
     if wave.ndim > weight.ndim:
         weight = weight.unsqueeze(1)
     return problem.backpropagate(weight * wave) * support
@@ -62,16 +62,16 @@ def _conjugate(gradient, previous, direction):
     return factor * direction - gradient
 
 
-def _line_search(problem, wave, change, background, rounds=4):
+def _line_search(problem, wave, change, floor, rounds=4):
     """Newton steps on t of L(|z + t D|^2), from the quadratic model; (B, 1, ...) real, never negative."""
-    counts = problem.intensity.clamp(min=0) + background
+    counts = problem.intensity.clamp(min=0) + floor
     start = problem.detect(wave)
     changes = 2 * (wave.conj() * change).real, change.abs().square()
     linear, square = (problem.spread(problem.sum_modes(part)) for part in changes)
     axes = tuple(range(1, square.ndim))
     step = square.new_zeros((square.shape[0],) + (1,) * (square.ndim - 1))
     for _ in range(rounds):
-        intensity = (start + step * linear + step**2 * square).clamp(min=0) + background
+        intensity = (start + step * linear + step**2 * square).clamp(min=0) + floor
         slope_in = linear + 2 * step * square
         ratio = counts / intensity
         slope = (problem.measured * (1 - ratio) * slope_in).sum(axes, keepdim=True)

@@ -7,9 +7,11 @@ import math
 import torch
 from torch import nn
 
+from cdipipe.networks.conv3d import Conv3d
+
 
 def convolution(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:
-    return [nn.Conv3d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.Dropout(dropout)]
+    return [Conv3d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.Dropout(dropout)]
 
 
 def encoder(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
@@ -39,7 +41,7 @@ def decoder(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
         layers += [*convolution(channels, width, dropout), *convolution(width, width, dropout)]
         layers.append(nn.Upsample(scale_factor=2))
         channels = width
-    last = nn.Conv3d(channels, 1, 3, padding=1)
+    last = Conv3d(channels, 1, 3, padding=1)
     nn.init.zeros_(last.bias)
     return nn.Sequential(*layers, last, Rectified())
 

@@ -23,6 +23,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from cdipipe.networks.conv3d import Conv3d
+
 CLEAR = 3.0
 """Bias of the amplitude's head: the network begins with sigmoid(3) = 0.95, an object that hardly absorbs."""
 FIRST_CONTRAST = 0.1
@@ -35,9 +37,9 @@ class TemporalBlock(nn.Sequential):
     def __init__(self, inputs: int, width: int, activation: nn.Module | None = None):
         half = max(width // 2, 1)
         super().__init__(
-            nn.Conv3d(inputs, width, 1),
+            Conv3d(inputs, width, 1),
             _Parallel(_convolution(width, width, 1), _convolution(width, half, 3), _convolution(width, half, 5)),
-            nn.Conv3d(width + 2 * half, width, 1),
+            Conv3d(width + 2 * half, width, 1),
             nn.BatchNorm3d(width),
             nn.SiLU() if activation is None else activation,
         )
@@ -51,8 +53,8 @@ class _Parallel(nn.ModuleList):
         return torch.cat([branch(frames) for branch in self], 1)
 
 
-def _convolution(inputs: int, outputs: int, frames: int) -> nn.Conv3d:
-    return nn.Conv3d(inputs, outputs, (frames, 3, 3), padding=(frames // 2, 1, 1))
+def _convolution(inputs: int, outputs: int, frames: int) -> Conv3d:
+    return Conv3d(inputs, outputs, (frames, 3, 3), padding=(frames // 2, 1, 1))
 
 
 class Decoder(nn.Sequential):
@@ -63,7 +65,7 @@ class Decoder(nn.Sequential):
         for width in widths:
             layers += [nn.ConvTranspose3d(inputs, width, (1, 2, 2), (1, 2, 2)), TemporalBlock(width, width)]
             inputs = width
-        super().__init__(*layers, _convolution(inputs, inputs, 1), nn.SiLU(), nn.Conv3d(inputs, 1, 1))
+        super().__init__(*layers, _convolution(inputs, inputs, 1), nn.SiLU(), Conv3d(inputs, 1, 1))
 
 
 class FrameNetwork(nn.Module):

@@ -21,7 +21,9 @@ import math
 import torch
 from torch import nn
 
-CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+from cdipipe.networks.conv3d import Conv3d
+
+CONV = {2: nn.Conv2d, 3: Conv3d}
 NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 UPSAMPLING = {2: "bilinear", 3: "trilinear"}
 

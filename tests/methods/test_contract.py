@@ -12,7 +12,7 @@ from cdipipe.methods.driver.iterate import State, Watch, run_recipe
 from cdipipe.methods.driver.problem import Problem
 from cdipipe.methods.driver.reconstruct import Start, reconstruct
 from cdipipe.methods.driver.restarts import derive_seed
-from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.methods.recipe import Recipe, recipe_from_mapping
 from cdipipe.methods.registry import IterativeParameters, all_methods
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
@@ -29,6 +29,13 @@ def noisy(photons=1e6, shape=(48, 48), seed=3):
     intensity = fourier.forward(torch.from_numpy(object_), len(shape)).abs().square().numpy()
     counts = np.random.default_rng(seed).poisson(intensity).astype(np.float32)
     return Measurement(counts, np.ones(shape, bool), "single" if len(shape) == 2 else "volume"), object_, support
+
+
+@pytest.mark.parametrize("method", all_methods().values(), ids=lambda method: method.name)
+def test_no_parameter_is_called_as_one_of_every_recipe(method):
+    """It would go to the recipe; ``batch`` of a predicting method is looked up in both."""
+    shared = set(method.parameters.model_fields) & set(Recipe.model_fields)
+    assert shared <= ({"batch"} if method.predict else set())
 
 
 @pytest.mark.parametrize("name", ITERATIVE)

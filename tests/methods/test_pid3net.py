@@ -39,7 +39,7 @@ def fit(measurement, seed=0, **changes):
 
 def test_particles_are_found_and_the_trace_falls(movie):
     measurement, truth = movie
-    steps = {"refinement": "gradient", "refinement_steps": 10, "window": 3, "batch": 1}
+    steps = {"refinement": "gradient", "refinement_steps": 10, "window": 3, "windows": 1}
     settings = {**QUICK, "iterations": 40, "width": 4, "rate": 5e-3, "tv": 1, "tv_refined": 1, **steps}
     recipe = recipe_from_mapping({"method": "pid3net", **settings})
     result = reconstruct(measurement, recipe, seed=1)
@@ -77,7 +77,7 @@ def test_few_counts_can_be_taken_for_none(movie):
 
 def test_the_whole_movie_is_drawn_in_windows_of_any_length(movie):
     whole = fit(movie[0], window=50)  # more than there are frames
-    parts = fit(movie[0], window=3, batch=1)
+    parts = fit(movie[0], window=3, windows=1)
     assert whole.objects.shape == parts.objects.shape == movie[0].intensity.shape
     assert (np.abs(parts.objects).reshape(7, -1).std(1) > 0).all()
 
@@ -90,7 +90,7 @@ def test_a_step_never_holds_more_windows_than_asked_for(movie, monkeypatch):
         return forward(self, moduli)
 
     monkeypatch.setattr(FrameNetwork, "forward", counting)
-    fit(movie[0], window=2, batch=3)
+    fit(movie[0], window=2, windows=3)
     assert max(batch for batch, _ in seen) == 3 and {frames for _, frames in seen} == {2}
 
 
@@ -135,7 +135,7 @@ def test_running_out_of_memory_names_what_to_lower(movie, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
 
     monkeypatch.setattr(fitting.MovieFit, "run", starve)
-    with pytest.raises(InputError, match=r"out of memory with 4 windows of 5 frames of 32 x 32 pixels; lower batch"):
+    with pytest.raises(InputError, match=r"out of memory with 4 windows of 5 frames of 32 x 32 pixels; lower windows"):
         fit(movie[0])
 
 

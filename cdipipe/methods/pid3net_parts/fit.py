@@ -35,8 +35,8 @@ def run_movie(problems, parameters, seed, watch) -> StackResult:
         if isinstance(error, Stopped) or "memory" not in f"{type(error).__name__} {error}".lower():
             raise
         raise InputError(
-            f"pid3net: out of memory with {parameters.batch} windows of {parameters.window} frames of "
-            f"{' x '.join(map(str, problems[0].shape))} pixels; lower batch, window or refinement_width"
+            f"pid3net: out of memory with {parameters.windows} windows of {parameters.window} frames of "
+            f"{' x '.join(map(str, problems[0].shape))} pixels; lower windows, window or refinement_width"
         ) from error
     lit = fourier.to_centre(fit.lit).cpu().numpy()
     return StackResult(objects, np.broadcast_to(lit, objects.shape), trace)
@@ -102,7 +102,7 @@ class MovieFit:
         number = -(-len(self.problems) // self.window)
         firsts = torch.randint(len(self.problems) - self.window + 1, (number,), generator=self.random)
         total = difference = modulus = 0.0
-        for some in firsts.split(self.own.batch):
+        for some in firsts.split(self.own.windows):
             data = self._load(some)
             drawn, refined = self._draw(data)
             photons = self.beam.photons(refined)
@@ -154,7 +154,7 @@ class MovieFit:
         last = len(self.problems) - self.window
         firsts = torch.arange(0, len(self.problems), self.window).clamp(max=last)
         frames = np.empty((len(self.problems), *self.problems[0].shape), np.complex64)
-        for some in firsts.split(self.own.batch):
+        for some in firsts.split(self.own.windows):
             refined = fourier.to_centre(self._draw(self._load(some))[1]).cpu().numpy()
             for first, window in zip(some.tolist(), refined, strict=True):
                 frames[first : first + self.window] = window
