@@ -44,12 +44,14 @@ MOVIE_SEED = 21
 """Not the seed with which settings were chosen."""
 OFF_CENTRE_PX = (0, 70)
 """Where the measured frames begin, from the scan's middle: among the spokes."""
+PID3NET = {"rate": 3e-3, "windows": 1, "refinement": "gradient", "refinement_steps": 10}
 METHODS = {
     "cdip": {"method": "cdip", "iterations": 150},
     "mf_pie": {"method": "mf_pie", "iterations": 60},
     "mf_pie_single": {"method": "mf_pie", "iterations": 60, "neighbours": 0},
     "mf_pie_smooth": {"method": "mf_pie", "iterations": 60, "neighbours": 0, "tv_space": 1e-2},
-    "pid3net": {"method": "pid3net", "iterations": 20, "rate": 3e-3, "refinement": "gradient", "refinement_steps": 10},
+    "pid3net": {"method": "pid3net", "iterations": 25, **PID3NET},
+    "pid3net_40": {"method": "pid3net", "iterations": 60, **PID3NET},  # of a movie of 40 frames
 }
 PARTICLES = {"illumination": "probe", "photons": 3e7}
 CHART = {"photons": 3e7, "spokes": 12, "start_offset": 0.1}  # spokes where the light is

@@ -28,7 +28,9 @@ class Benchmark(NamedTuple):
     record: str
 
 
-def _dynamic(case: str, text: str, *options: str) -> Benchmark:
+def _dynamic(case: str, text: str, frames: int | None = None, *methods: str) -> Benchmark:
+    """A movie; where ``frames`` are not given, the script knows what belongs to the case."""
+    options = [] if frames is None else [f"--frames={frames}", "--methods", *methods]
     return Benchmark(["dynamic.py", case, *options], f"movies: {text}", "dynamic")
 
 
@@ -73,14 +75,17 @@ BENCHMARKS = {
     "cdip_gold": Benchmark(
         ["cdip.py", "gold"], "CDIP on a frame of the measured gold crystal (CDIPIPE_DATA_DIR)", "cdip_gold"
     ),
-    "dynamic_particles": _dynamic("particles", "Brownian spheres", "--frames", "200"),
-    "dynamic_chart": _dynamic("chart", "a chart that moves", "--frames", "400"),
+    "dynamic_particles": _dynamic("particles", "Brownian spheres", 200, "cdip", "mf_pie", "mf_pie_single", "pid3net"),
+    "dynamic_chart": _dynamic("chart", "a chart that moves", 400, "cdip", "mf_pie"),
+    "dynamic_chart_pid3net": _dynamic("chart", "the same, shorter, by PID3Net", 40, "pid3net_40"),
     "dynamic_chart_round": _dynamic(
-        "chart_round", "the same in a round beam, which does not tell the twin apart", "--frames", "40"
+        "chart_round", "the same in a round beam, which does not tell the twin apart", 40, "cdip", "mf_pie"
     ),
-    "dynamic_open": _dynamic("open", "spheres that leave while others enter", "--frames", "50"),
-    "dynamic_jumps": _dynamic("jumps", "spheres that jump", "--frames", "50"),
-    "dynamic_siemens": _dynamic("siemens", "measured shots of a Siemens star (CDIPIPE_DATA_DIR)", "--frames", "24"),
+    "dynamic_open": _dynamic("open", "spheres that leave while others enter", 50, "cdip", "mf_pie"),
+    "dynamic_jumps": _dynamic("jumps", "spheres that jump", 50, "cdip", "mf_pie"),
+    "dynamic_siemens": _dynamic(
+        "siemens", "measured shots of a Siemens star (CDIPIPE_DATA_DIR)", 24, "cdip", "mf_pie", "mf_pie_single"
+    ),
     "dynamic_prtf": _dynamic("prtf", "phase retrieval transfer over draws of noise"),
     "dynamic_growth": _dynamic("growth", "memory and time against frames and size"),
     "cdi_nn": Benchmark(["cdi_nn.py"], "CDI NN on unseen polygons: quality and speed", "cdi_nn"),
