@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from cdipipe.ops import projection_autograd  # noqa: F401  registers torch.ops.cdipipe.*
 from cdipipe.ops import projection_native as native
+from cdipipe.ops.projection_autograd import run_project_modulus, run_update_object  # registers torch.ops.cdipipe.*
 from cdipipe.ops.projection_reference import HALF_TURN_RANGE, reference_project_modulus, reference_update_object
 
 CONSTRAINTS = ("support", "real_nonneg", "re_nonneg", "quadrant", "phase_range")
@@ -29,6 +29,12 @@ def _fail(what: str, got, allowed: str) -> None:
 def _check_complex(name: str, tensor: Tensor) -> None:
     if tensor.dtype not in REAL_DTYPES:
         _fail(f"{name} dtype", tensor.dtype, "torch.complex64, torch.complex128")
+
+
+def _is_plain(*tensors: Tensor) -> bool:
+    """Does nobody want a gradient of what comes out, or a trace of how?"""
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return not wanted and not torch.compiler.is_compiling() and all(type(tensor) is Tensor for tensor in tensors)
 
 
 def _check_in_place(name: str, tensor: Tensor, instead: str) -> None:
@@ -114,7 +120,8 @@ def project_modulus(
     Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758
     """
     _check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
-    return torch.ops.cdipipe.project_modulus(wavefront, modulus, measured, modes, ndim)
+    run = run_project_modulus if _is_plain(wavefront, modulus) else torch.ops.cdipipe.project_modulus
+    return run(wavefront, modulus, measured, modes, ndim)
 
 
 def project_modulus_(
@@ -220,9 +227,8 @@ def update_object(
     """
     _check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
     constraint = _effective_constraint(constraint, phase_range_rad)
-    return torch.ops.cdipipe.update_object(
-        exit_wave, projected, support, constraint, [a, b, c, g], [float(x) for x in phase_range_rad]
-    )
+    run = run_update_object if _is_plain(exit_wave, projected) else torch.ops.cdipipe.update_object
+    return run(exit_wave, projected, support, constraint, [a, b, c, g], [float(x) for x in phase_range_rad])
 
 
 def update_object_(

@@ -1,5 +1,8 @@
 """Registers torch.ops.cdipipe.{project_modulus, update_object}: dispatch, fake tensors and gradients.
 
+``run_*`` is what a registered operation runs: to be called itself where there is neither a gradient nor a trace, since
+torch loads its compiler at the first call of a registered one, which takes a second.
+
 Gradients follow torch's convention for complex tensors, dL/dRe + i dL/dIm, and are differentiable once.
 """
 
@@ -17,12 +20,7 @@ def _rule(coefficients, phase_range_rad) -> dict:
     return {"a": a, "b": b, "c": c, "g": g, "phase_range_rad": tuple(phase_range_rad)}
 
 
-@torch.library.custom_op(
-    "cdipipe::project_modulus",
-    mutates_args=(),
-    schema="(Tensor wavefront, Tensor modulus, Tensor? measured, bool modes, int ndim) -> (Tensor, Tensor)",
-)
-def project_modulus(wavefront, modulus, measured, modes, ndim):
+def run_project_modulus(wavefront, modulus, measured, modes, ndim):
     if not native.takes(wavefront):
         projected, error = reference.reference_project_modulus(wavefront, modulus, measured, modes=modes, ndim=ndim)
         return projected.contiguous(), error
@@ -31,6 +29,14 @@ def project_modulus(wavefront, modulus, measured, modes, ndim):
     error = _empty_error(wavefront, modes, ndim)
     native.project_modulus(wavefront, projected, modulus, measured, error, modes, ndim)
     return projected, error
+
+
+project_modulus = torch.library.custom_op(
+    "cdipipe::project_modulus",
+    run_project_modulus,
+    mutates_args=(),
+    schema="(Tensor wavefront, Tensor modulus, Tensor? measured, bool modes, int ndim) -> (Tensor, Tensor)",
+)
 
 
 def _empty_error(wavefront: Tensor, modes: bool, ndim: int) -> Tensor:
@@ -86,13 +92,7 @@ def _modulus_backward(ctx, grad_projected, grad_error):
 project_modulus.register_autograd(_modulus_backward, setup_context=_keep_modulus_inputs)
 
 
-@torch.library.custom_op(
-    "cdipipe::update_object",
-    mutates_args=(),
-    schema="(Tensor exit_wave, Tensor projected, Tensor support, str constraint, float[] coefficients, "
-    "float[] phase_range_rad) -> Tensor",
-)
-def update_object(exit_wave, projected, support, constraint, coefficients, phase_range_rad):
+def run_update_object(exit_wave, projected, support, constraint, coefficients, phase_range_rad):
     if not native.takes(projected):
         rule = _rule(coefficients, phase_range_rad)
         return reference.reference_update_object(exit_wave, projected, support, constraint, **rule).contiguous()
@@ -100,6 +100,15 @@ def update_object(exit_wave, projected, support, constraint, coefficients, phase
     out = torch.empty_like(projected)
     native.update_object(exit_wave, projected, support, out, constraint, coefficients, phase_range_rad)
     return out
+
+
+update_object = torch.library.custom_op(
+    "cdipipe::update_object",
+    run_update_object,
+    mutates_args=(),
+    schema="(Tensor exit_wave, Tensor projected, Tensor support, str constraint, float[] coefficients, "
+    "float[] phase_range_rad) -> Tensor",
+)
 
 
 @update_object.register_fake

@@ -207,3 +207,19 @@ def test_methods_tells_every_parameter(cli):
         assert all(row["description"] for row in record["parameters"] + record["common"])
         assert cli("methods", name).code == 0
     assert "unknown method 'hoi'" in cli("methods", "hoi").complaint
+
+
+def test_iterations_do_not_load_the_compiler_of_torch(tmp_path):
+    """It takes a second of the processor, several times what a small pattern takes."""
+    program = (
+        "import sys; from cdipipe.cli.main import run; assert run(sys.argv[1:]) == 0; "
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    source, result, recipe = tmp_path / "M.cxi", tmp_path / "R.cxi", tmp_path / "recipe.yaml"
+    recipe.write_text("sequence: 4*HIO+4*RAAR+4*GPS+4*ER\n")
+    calls = [
+        ["simulate", "polygons", "-o", source, "--set=size=32"],
+        ["reconstruct", source, "--recipe", recipe, "-o", result],
+    ]
+    for words in calls:
+        subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, timeout=60)

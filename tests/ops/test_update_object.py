@@ -192,3 +192,14 @@ def test_messages_say_what_was_got_and_what_is_allowed(random_complex, random_re
                 function(*arguments, **options, **HIO)
     with pytest.raises(ValueError, match="use update_object"):
         update_object_(u.requires_grad_(True), p, support, **HIO)
+
+
+def test_without_a_gradient_the_registered_operation_is_passed_by(random_complex, random_real):
+    """Its first call loads torch's compiler, which takes a second of every program."""
+    u, p, support = random_complex(2, 8, 9), random_complex(2, 8, 9), random_real(8, 9) > 0.5
+    plain = update_object(u, p, support, **RAAR)
+    followed = update_object(u, p.clone().requires_grad_(), support, **RAAR)
+    assert torch.equal(plain, followed.detach())
+    assert followed.requires_grad and not plain.requires_grad
+    with torch.no_grad():
+        assert torch.equal(update_object(u, p.clone().requires_grad_(), support, **RAAR), plain)
