@@ -59,7 +59,7 @@ def study_files() -> list[Path]:
 
 
 def rate_of_method(study: Config, measurement: str, method: str, changes: dict) -> dict:
-    """One start of one pattern, or of a few frames."""
+    """One start of one pattern, or of a few frames; with a network of the study as it is after an epoch."""
     from cdipipe.methods.driver.reconstruct import reconstruct
     from cdipipe.methods.recipe import recipe_from_mapping
     from cdipipe.settings import validate
@@ -79,34 +79,62 @@ def rate_of_method(study: Config, measurement: str, method: str, changes: dict) 
     parameters = validate(scene.parameters, settings, entry["scene"])
     shown, _ = simulate(scene, parameters, seed=1)
     mapping = {**study.methods[method], "restarts": 1, "average_best": 1, **changes}
-    recipe = recipe_from_mapping(mapping, method)
-    began = time.process_time()
-    reconstruct(shown, recipe, seed=1)
-    seconds = time.process_time() - began
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = recipe_from_mapping(with_weights(mapping, study, Path(folder)), method)
+        began = time.process_time()
+        reconstruct(shown, recipe, seed=1)
+        seconds = time.process_time() - began
     from cdipipe.methods.driver.iterate import count_iterations
 
     units = shown.intensity.size * count_iterations(recipe)
     return {"units": units, "inside_s": seconds, "on": f"{entry['scene']} {list(shown.intensity.shape)}"}
 
 
+def with_weights(mapping, study: Config, folder: Path):
+    """The same, where names of the study's networks are files of weights."""
+    if isinstance(mapping, list):
+        return [with_weights(value, study, folder) for value in mapping]
+    if not isinstance(mapping, dict):
+        return mapping
+    changed = {key: with_weights(value, study, folder) for key, value in mapping.items()}
+    name = mapping.get("checkpoint")
+    if name in study.networks:
+        train(build(study, name, folder), name, folder / f"run_{name}", epochs=1)
+        changed["checkpoint"] = str(folder / f"run_{name}" / "best.pt")
+    return changed
+
+
 def rate_of_training(study: Config, name: str, folder: Path) -> dict:
     """A few epochs on a few samples, less one epoch on them; what comes first costs once."""
+    few = build(study, name, folder)
+    seconds, units = [], []
+    for turn, epochs in enumerate((1, 1, EPOCHS[study.networks[name].network])):
+        began = time.process_time()
+        trained = train(few, name, folder / f"run_{name}_{turn}", epochs)
+        seconds.append(time.process_time() - began)
+        units.append(study_work.training_units(trained, name))
+    on = f"{name}, {SAMPLES[study.networks[name].network]} samples"
+    return {"units": units[2] - units[1], "inside_s": seconds[2] - seconds[1], "on": on}
+
+
+def build(study: Config, name: str, folder: Path) -> Config:
+    """The study with a few samples for a network, which are built."""
     entry = study.networks[name]
-    few, corpus = SAMPLES[entry.network], study.corpora[entry.corpus]
+    corpus = study.corpora[entry.corpus]
     if corpus.scene == "crystal":  # of the same shape, and nothing to wait for
         corpus = corpus.model_copy(update={"scene": "polygons", "set": {"size": 32, "dimensions": 3, "photons": 0}})
-    corpus = corpus.model_copy(update={"count": few, "shards": 1})
+    corpus = corpus.model_copy(update={"count": SAMPLES[entry.network], "shards": 1})
     run("corpus", *corpus.options(), "-o", folder / name)
-    seconds, units = [], []
-    for turn, epochs in enumerate((1, 1, EPOCHS[entry.network])):
-        short = {"epochs": epochs} | ({"stage_epochs": [epochs] * 4} if "stage_epochs" in entry.set else {})
-        network = entry.model_copy(update={"set": entry.set | short})
-        began = time.process_time()
-        run("train", *network.options(), "--corpus", folder / name, "-o", folder / f"run_{name}_{turn}", "--device=cpu")
-        seconds.append(time.process_time() - began)
-        changed = {"networks": {name: network}, "corpora": {entry.corpus: corpus}}
-        units.append(study_work.training_units(study.model_copy(update=changed), name))
-    return {"units": units[2] - units[1], "inside_s": seconds[2] - seconds[1], "on": f"{name}, {few} samples"}
+    return study.model_copy(update={"corpora": {entry.corpus: corpus}})
+
+
+def train(study: Config, name: str, output: Path, epochs: int) -> Config:
+    """Train a network of :func:`build` on the samples beside ``output``; the study as it was trained."""
+    entry = study.networks[name]
+    short = {"epochs": epochs} | ({"stage_epochs": [epochs] * 4} if "stage_epochs" in entry.set else {})
+    network = entry.model_copy(update={"set": entry.set | short})
+    run("train", *network.options(), "--corpus", output.parent / name, "-o", output, "--device=cpu")
+    return study.model_copy(update={"networks": {name: network}})
 
 
 def rate_of_corpus(study: Config, name: str, folder: Path) -> dict:
@@ -176,7 +204,7 @@ def measure(wanted: list[str], output: Path | None) -> None:
             return
         try:
             found[kind] = work()
-        except InputError as error:  # weights that only a study trains; the table names kinds without a rate
+        except InputError as error:  # no measured data, for example; the table names kinds without a rate
             found[kind] = {"error": str(error)}
         print(kind, found[kind], flush=True)
         record.write("study_rates", {"rates": found}, output)
