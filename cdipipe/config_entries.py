@@ -161,7 +161,8 @@ class AverageOptions(Section):
 class TableEntry(Section):
     """One metric of some methods over some measurements, as a table and, with ``axis``, as curves."""
 
-    metric: str
+    metric: str | Annotated[list[str], Field(min_length=1)]
+    """of several the first that a result has: there are metrics that only some scenes have"""
     title: str = ""
     columns: dict[Heading, Name | list[Name]] = Field(min_length=1)
     """heading -> the measurement, or several that are averaged"""
@@ -172,6 +173,11 @@ class TableEntry(Section):
     """the headings are numbers on this axis: curves are drawn, too"""
     ranking: bool = False
     """a heat map of places, and the mean place of every method with its spread over the columns"""
+
+    @property
+    def metrics(self) -> list[str]:
+        """All that may be shown; the last gives the table its name."""
+        return [self.metric] if isinstance(self.metric, str) else self.metric
 
     @model_validator(mode="after")
     def _numbers(self) -> TableEntry:

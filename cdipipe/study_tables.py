@@ -48,7 +48,9 @@ def fill_table(study: Config, name: str) -> Table:
         cells.append([(values.get(heading, np.nan), np.nan, 0) for heading in columns])
     mean, spread, count = np.moveaxis(np.array(cells, np.float64).reshape(len(cells), len(columns), 3), -1, 0)
     rows = [*methods, *(f"{row} (printed)" for row in entry.printed)]
-    return Table(entry.metric, entry.title or name, rows, columns, mean, spread, count, len(entry.printed), entry.axis)
+    return Table(
+        entry.metrics[-1], entry.title or name, rows, columns, mean, spread, count, len(entry.printed), entry.axis
+    )
 
 
 def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float, float, float]:
@@ -59,9 +61,9 @@ def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float
         if (measurement, method) not in pairs:
             continue
         metrics = read_metrics(Path(study.output) / measurement / method / "metrics.json")
-        value = metrics.get(entry.metric)
-        if isinstance(value, (int, float)):
-            parts.append((value, metrics.get(f"{entry.metric}_std", np.nan), metrics.get("patterns", 1)))
+        known = [metric for metric in entry.metrics if isinstance(metrics.get(metric), (int, float))]
+        if known:
+            parts.append((metrics[known[0]], metrics.get(f"{known[0]}_std", np.nan), metrics.get("patterns", 1)))
     if not parts:
         return np.nan, np.nan, 0
     means, spreads, counts = np.array(parts, np.float64).T

@@ -109,6 +109,16 @@ def test_tables_and_the_report_load_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_of_several_metrics_the_first_that_a_result_has_is_shown(tmp_path):
+    table = {"metric": ["field_phase_correlation", "psnr_db"], "columns": {"low": "a", "high": "c"}}
+    config = study(output=str(tmp_path), tables={"t": table})
+    write_metrics(tmp_path, {("a", "er"): {"psnr_db": 10.0}, ("a", "hio"): {"psnr_db": 12.0}, ("b", "er"): {}})
+    write_metrics(tmp_path, {("c", "hio"): {"psnr_db": 20.0, "field_phase_correlation": 0.5}})
+    filled = fill_table(config, "t")
+    assert filled.metric == "psnr_db"
+    assert np.array_equal(filled.mean, [[10.0, np.nan], [12.0, 0.5]], equal_nan=True)
+
+
 def test_a_gallery_of_many_methods_goes_on_in_the_next_line():
     truth = np.zeros((32, 32), complex)
     truth[12:20, 10:22] = 1 + np.arange(12)

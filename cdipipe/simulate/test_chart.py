@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from pydantic import Field, model_validator
 
@@ -16,12 +18,16 @@ from cdipipe.simulate.movies import (
 )
 from cdipipe.simulate.registry import Sample, Scene
 
+logger = logging.getLogger(__name__)
+
 RING_RATIO = 1.75
 """Outer over inner radius of each ring of spokes."""
 GAP_SHARE = 0.14
 """Open gap between two rings, as a share of the inner ring's outer radius."""
 NARROWEST_PX = 2.0
 """Spokes narrower than this are left out: the star has a hole in its middle."""
+EMPTY = 0.01
+"""Warn where the chart, averaged over the light of all frames, is less than this share of one that covers all."""
 
 
 class ChartParameters(MovieParameters):
@@ -78,6 +84,12 @@ def build(parameters: ChartParameters, rng: np.random.Generator) -> Sample:
     for frame, place in zip(frames, positions, strict=True):
         frame[:] = 1 + opaque * star_coverage(p, place / p.object_pixel_m, turn)
     modes = probe_modes(p)
+    light = np.square(np.abs(modes)).sum(0)
+    if np.average(np.abs(frames - 1).max(0), weights=light) < EMPTY * abs(opaque):
+        logger.warning(
+            "test_chart: hardly anything of the chart is in the light; take fewer spokes (now %d) or a larger size "
+            "(now %d)", p.spokes, p.size,
+        )  # fmt: skip
     support = np.broadcast_to(field_support(p.size, p.field, p.probe_aperture), frames.shape)
     extra = {"positions_m": positions, "velocity_m_per_s": velocity, "turn_rad": turn}
     return Sample(frames, support, "movie", None, modes, extra, geometry=p.geometry, frame_times_s=times)

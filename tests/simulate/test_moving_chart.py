@@ -117,3 +117,9 @@ def test_a_triangular_aperture_is_no_twin_of_itself():
         modes = probe_modes(p)
         assert (modes[:, ~inside] == 0).all()
         assert np.sum(np.abs(modes) ** 2) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("settings", "warned"), [({"size": 64}, True), ({"size": 64, "spokes": 10}, False)])
+def test_a_chart_beside_the_light_is_told(settings, warned, caplog):
+    SCENE.build(parameters(start_offset=0.1, **settings), np.random.default_rng(1))
+    assert ("fewer spokes" in caplog.text) == warned
