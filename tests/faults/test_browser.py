@@ -38,7 +38,8 @@ addEventListener("load", () => {
     return {alts: [...figure.querySelectorAll("img")].map(i => i.alt), at: Number(at), to: Number(slider.value), began,
       moved: seen(), says: figure.querySelector("output").textContent};
   });
-  const verdict = {faults, steps, images: images.map(i => [i.alt, i.naturalWidth, i.naturalHeight]), before, up, down,
+  const verdict = {faults, steps, beyond: document.documentElement.scrollWidth - innerWidth,
+    images: images.map(i => [i.alt, i.naturalWidth, i.naturalHeight]), before, up, down,
     resources: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
     commands: [...document.querySelectorAll("figure")].map(f => f.querySelector("figcaption code")?.textContent)};
   const box = document.createElement("pre"); box.id = "verdict"; box.textContent = JSON.stringify(verdict);
@@ -75,6 +76,7 @@ def test_the_report_loads_without_errors_and_its_pictures_are_there(page, tmp_pa
     assert verdict["faults"] == [] and console == [] and verdict["resources"] == []
     assert len(verdict["images"]) > 15
     assert [image for image in verdict["images"] if image[1] < 50 or image[2] < 30] == []
+    assert verdict["beyond"] <= 0  # what is wider than the window is scrolled in its own frame
     assert any("frames" in image[0] for image in verdict["images"])  # the movie
     assert [command for command in verdict["commands"] if not (command or "").startswith("cdipipe ")] == []
     assert verdict["up"] == sorted(verdict["before"]) and verdict["down"] == verdict["up"][::-1]
