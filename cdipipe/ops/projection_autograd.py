@@ -1,7 +1,7 @@
 """Registers torch.ops.cdipipe.{project_modulus, update_object}: dispatch, fake tensors and gradients.
 
 ``run_*`` is what a registered operation runs: to be called itself where there is neither a gradient nor a trace, since
-torch loads its compiler at the first call of a registered one, which takes a second.
+torch loads its compiler at the first call of a registered one, which takes a second of the processor.
 
 Gradients follow torch's convention for complex tensors, dL/dRe + i dL/dIm, and are differentiable once.
 """
