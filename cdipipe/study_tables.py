@@ -61,9 +61,9 @@ def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float
         if (measurement, method) not in pairs:
             continue
         metrics = read_metrics(Path(study.output) / measurement / method / "metrics.json")
-        known = [metric for metric in entry.metrics if isinstance(metrics.get(metric), (int, float))]
-        if known:
-            parts.append((metrics[known[0]], metrics.get(f"{known[0]}_std", np.nan), metrics.get("patterns", 1)))
+        metric = next((name for name in entry.metrics if isinstance(metrics.get(name), (int, float))), None)
+        if metric is not None:
+            parts.append((metrics[metric], metrics.get(f"{metric}_std", np.nan), metrics.get("patterns", 1)))
     if not parts:
         return np.nan, np.nan, 0
     means, spreads, counts = np.array(parts, np.float64).T

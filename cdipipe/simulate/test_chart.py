@@ -27,7 +27,7 @@ GAP_SHARE = 0.14
 NARROWEST_PX = 2.0
 """Spokes narrower than this are left out: the star has a hole in its middle."""
 EMPTY = 0.01
-"""Warn where the chart, averaged over the light of all frames, is less than this share of one that covers all."""
+"""Warn where the star covers less than this share of the light in all frames together."""
 
 
 class ChartParameters(MovieParameters):
@@ -81,11 +81,14 @@ def build(parameters: ChartParameters, rng: np.random.Generator) -> Sample:
     positions = start + velocity * (times - times[-1] / 2)[:, None]
     opaque = np.expm1(phase_per_metre(p, TANTALUM) * p.thickness_m)
     frames = np.empty((p.frames, p.size, p.size), np.complex64)
+    ever_covered = np.zeros((p.size, p.size))
     for frame, place in zip(frames, positions, strict=True):
-        frame[:] = 1 + opaque * star_coverage(p, place / p.object_pixel_m, turn)
+        covered = star_coverage(p, place / p.object_pixel_m, turn)
+        frame[:] = 1 + opaque * covered
+        np.maximum(ever_covered, covered, out=ever_covered)
     modes = probe_modes(p)
     light = np.square(np.abs(modes)).sum(0)
-    if np.average(np.abs(frames - 1).max(0), weights=light) < EMPTY * abs(opaque):
+    if np.average(ever_covered, weights=light) < EMPTY:
         logger.warning(
             "test_chart: hardly anything of the chart is in the light; take fewer spokes (now %d) or a larger size "
             "(now %d)", p.spokes, p.size,
