@@ -3,7 +3,7 @@ import os
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from cdipipe.config import load_config
+from cdipipe.study.config import load_config
 from cdipipe.errors import InputError
 
 min_version("9.10")

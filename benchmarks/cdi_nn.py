@@ -32,12 +32,12 @@ import record
 import torch
 
 from cdipipe.methods.cdi_nn import CdiNnParameters
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.align import align_to
 from cdipipe.metrics.fourier import chi2, intensity_scale, r_factor
 from cdipipe.networks.predictor import load_predictor
 from cdipipe.optics import fourier
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.batches import draw_batch
 from cdipipe.simulate.registry import get_scene
 

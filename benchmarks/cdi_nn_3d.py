@@ -27,17 +27,17 @@ import record
 import torch
 from scipy import ndimage, stats
 
-from cdipipe.io.corpus_read import open_corpus
+from cdipipe.io.corpus.read import open_corpus
 from cdipipe.measurement import Measurement
 from cdipipe.methods.cdi_nn_3d import CdiNn3dParameters
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.align import align_to
 from cdipipe.networks import cdi_nn_3d
 from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.predictor import WEIGHTS, load_predictor
 from cdipipe.optics import fourier
-from cdipipe.simulate.gold.shapes import LATTICE_CONSTANT_A
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
+from cdipipe.simulate.crystals.shapes import LATTICE_CONSTANT_A
 
 SEQUENCE = "3*(20*ER+180*HIO)+20*ER"
 AD_REFINE = {"ad_refine": {"iterations": 150, "dilate_px": 2, "learning_rate": 0.1, "support_every": 10}}

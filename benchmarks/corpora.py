@@ -40,7 +40,7 @@ WORKER = """
 import json, sys, time
 from pathlib import Path
 from cdipipe.cli.corpus import build_one, make_plan
-from cdipipe.io.corpus import settle_plan
+from cdipipe.io.corpus.plan import settle_plan
 folder, count, start = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 settings = [f"{k}={v}" for k, v in json.loads(sys.argv[4]).items()]
 for name, n in (("warm", 256), ("timed", count)):

@@ -22,8 +22,8 @@ from pathlib import Path
 import record
 import torch
 
-from cdipipe.networks.dpr_inference import FusedDPR
-from cdipipe.networks.dpr_model import DPR
+from cdipipe.networks.dpr.inference import FusedDPR
+from cdipipe.networks.dpr.model import DPR
 from cdipipe.ops import backend
 from cdipipe.optics import fourier
 

@@ -33,10 +33,10 @@ import ptychography
 import record
 
 from cdipipe.measurement import Measurement, Truth
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics import fourier
 from cdipipe.metrics.dynamics import judge_movie
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 
@@ -241,9 +241,9 @@ def _turned(object_: np.ndarray, modes: np.ndarray) -> np.ndarray:
 def growth(arguments) -> None:
     """What a fit holds and what a step and a rendered frame cost, against frames and size."""
     from cdipipe.methods.cdip import CdipParameters
-    from cdipipe.methods.cdip_parts.dynamic import MovieFit, find_movie_box
-    from cdipipe.methods.driver.problem import Problem
-    from cdipipe.methods.driver.stack import Start
+    from cdipipe.methods.cdip.dynamic import MovieFit, find_movie_box
+    from cdipipe.phasing.problem import Problem
+    from cdipipe.phasing.stack import Start
 
     rows = []
     for frames, size in ((6, 128), (24, 128), (12, 64), (4, 256)):

@@ -32,7 +32,7 @@ from kernels import milliseconds, ratio
 
 from cdipipe.ops import backend
 from cdipipe.ops.hexplane import FUSIONS, STATIC_FUSIONS, sample_block
-from cdipipe.ops.hexplane_reference import PAIRS, PLANE_AXES
+from cdipipe.ops.hexplane.reference import PAIRS, PLANE_AXES
 
 SIZES, TIMES, TIME_CELLS, CHANNELS = (64, 64, 8), 4, 16, 16
 

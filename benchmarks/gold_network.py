@@ -20,10 +20,10 @@ import numpy as np
 import record
 
 from cdipipe.io.cxi import read_measurement
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.align import align_to
 from cdipipe.metrics.statistics import correlation_matrix
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 
 AD_REFINE = {"ad_refine": {"iterations": 150, "dilate_px": 2, "learning_rate": 0.1, "support_every": 10}}
 ITERATIONS = {"sequence": "3*(20*ER+180*HIO)+20*ER", "shrink_wrap": {"every": 20, "threshold": 0.1}}

@@ -19,9 +19,9 @@ import torch
 from record import write
 
 from cdipipe.measurement import Truth
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.evaluate import evaluate
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 

@@ -21,9 +21,9 @@ import torch
 from record import write
 
 from cdipipe.measurement import Measurement, Truth
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.evaluate import evaluate
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import expose
 from cdipipe.simulate.registry import get_scene
 

@@ -27,11 +27,11 @@ import torch
 from record import write
 
 from cdipipe.io.cxi import read_measurement
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.driver.stack import Start
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.align import align_to
 from cdipipe.metrics.evaluate import evaluate
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
+from cdipipe.phasing.stack import Start
 
 FREE = 0.03
 RING = {

@@ -55,7 +55,7 @@ def unseen_volumes(folder: Path) -> list[str]:
 
 def gold_crystal(folder: Path) -> list[str]:
     """The rocking curve of the gold crystal, imported; arguments of the benchmark."""
-    from cdipipe.io.downloads import fetch
+    from cdipipe.io.datasets.downloads import fetch
 
     place, path = fetch(DATASET), str(folder / "gold.cxi")
     counts, whitefield = str(place / "S54_counts_201x256x256_int32.npz"), str(place / "whitefield.tif")

@@ -19,9 +19,9 @@ import numpy as np
 import record
 
 from cdipipe.measurement import Measurement
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.align import align_to
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene

@@ -21,17 +21,17 @@ import torch
 from record import write
 
 from cdipipe.measurement import Measurement, Truth
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.driver.stack import Start
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.methods.static_estimate import StaticEstimateParameters
-from cdipipe.methods.static_parts.estimate import estimate_static
-from cdipipe.methods.static_parts.joint import Estimate, Joint
-from cdipipe.methods.static_parts.least_squares import conjugate_gradients, energy
-from cdipipe.methods.static_parts.prior import refine_with_prior
+from cdipipe.methods.static_estimate.estimate import estimate_static
+from cdipipe.methods.static_estimate.joint import Estimate, Joint
+from cdipipe.methods.static_estimate.prior import refine_with_prior
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.optics import fourier
+from cdipipe.phasing.least_squares import conjugate_gradients, energy
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
+from cdipipe.phasing.stack import Start
 from cdipipe.simulate.exposure import expose
 from cdipipe.simulate.registry import get_scene
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import record
 import study_work
 
-from cdipipe.config import Config, load_config
+from cdipipe.study.config import Config, load_config
 
 ROOT = Path(__file__).parent.parent
 HEADS = ("row", "method", "first")

@@ -43,7 +43,7 @@ def recorded_rates(results: Path = record.RESULTS) -> dict[str, dict]:
 
 def studies() -> list[str]:
     """Names of all studies that have the scale ``paper``."""
-    from cdipipe.config import load_mapping
+    from cdipipe.study.config import load_mapping
 
     files = sorted((ROOT / "config").rglob("*.yaml"))
     return [file.stem for file in files if "paper" in load_mapping(file).get("scales", {})]
@@ -118,7 +118,7 @@ def _size(count: float) -> str:
 
 
 def _has(study: str, scale: str) -> bool:
-    from cdipipe.config import load_mapping
+    from cdipipe.study.config import load_mapping
 
     file = next((ROOT / "config").rglob(f"{study}.yaml"))
     return scale in load_mapping(file)["scales"]

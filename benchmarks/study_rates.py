@@ -22,8 +22,8 @@ from pathlib import Path
 import record
 import study_work
 
-from cdipipe.config import Config
 from cdipipe.errors import InputError
+from cdipipe.study.config import Config
 
 ROOT = Path(__file__).parents[1]
 LARGEST = {2: 128, 3: 32}
@@ -52,7 +52,7 @@ def representatives() -> dict[str, tuple[Config, str, str]]:
 
 def study_files() -> list[Path]:
     """All studies that say what they are at the scale of the papers."""
-    from cdipipe.config import load_mapping
+    from cdipipe.study.config import load_mapping
 
     files = sorted((ROOT / "config").rglob("*.yaml"))
     return [file for file in files if "paper" in load_mapping(file).get("scales", {})]
@@ -60,8 +60,8 @@ def study_files() -> list[Path]:
 
 def rate_of_method(study: Config, measurement: str, method: str, changes: dict) -> dict:
     """One start of one pattern, or of a few frames; with a network of the study as it is after an epoch."""
-    from cdipipe.methods.driver.reconstruct import reconstruct
-    from cdipipe.methods.recipe import recipe_from_mapping
+    from cdipipe.phasing.recipe import recipe_from_mapping
+    from cdipipe.phasing.reconstruct import reconstruct
     from cdipipe.settings import validate
     from cdipipe.simulate.exposure import simulate
     from cdipipe.simulate.registry import get_scene
@@ -84,7 +84,7 @@ def rate_of_method(study: Config, measurement: str, method: str, changes: dict) 
         began = time.process_time()
         reconstruct(shown, recipe, seed=1)
         seconds = time.process_time() - began
-    from cdipipe.methods.driver.iterate import count_iterations
+    from cdipipe.phasing.loop import count_iterations
 
     units = shown.intensity.size * count_iterations(recipe)
     return {"units": units, "inside_s": seconds, "on": f"{entry['scene']} {list(shown.intensity.shape)}"}

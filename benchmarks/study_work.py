@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cdipipe.config import Config, load_config
+from cdipipe.study.config import Config, load_config
 
 BYTES = {"measurement": 5, "truth": 9, "reconstruction": 10, "run": 8, "corpus": 13}
 """Per pixel of a pattern, before compression: counts and mask, object and support, both of a corpus."""
@@ -88,8 +88,8 @@ def corpus_units(entry) -> float:
 
 def recipe_of(study: Config, method: str) -> tuple[str, int, int]:
     """Names of the steps, restarts and iterations of a method as the study runs it."""
-    from cdipipe.methods.driver.iterate import count_iterations
-    from cdipipe.methods.recipe import recipe_from_mapping
+    from cdipipe.phasing.loop import count_iterations
+    from cdipipe.phasing.recipe import recipe_from_mapping
 
     mapping = {"restarts": study.restarts, **study.methods[method]}
     mapping = json.loads(json.dumps(mapping))
@@ -163,7 +163,7 @@ def disk_bytes(study: Config) -> float:
 
 def study_at(file: Path, scale: str | None) -> Config:
     """A study at one of its scales, checked."""
-    from cdipipe.config import at_scale, load_mapping
+    from cdipipe.study.config import at_scale, load_mapping
 
     if scale is None:
         return load_config(file)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cdipipe.networks.denoiser import WEIGHTS, Denoiser
+from cdipipe.networks.denoiser.model import WEIGHTS, Denoiser
 from cdipipe.simulate.sources.biological_cell import cell_thickness
 from cdipipe.simulate.sources.lacey import lacey_film
 

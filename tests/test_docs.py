@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from cdipipe.config import check_config
 from cdipipe.settings import load_yaml
+from cdipipe.study.config import check_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(

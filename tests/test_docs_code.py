@@ -12,8 +12,8 @@ import pytest
 
 from cdipipe.cli.main import run
 from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
-from cdipipe.methods import registry as methods
 from cdipipe.metrics.align import align_to
+from cdipipe.phasing import registry as methods
 from cdipipe.simulate import registry as scenes
 
 DOCS = Path(__file__).parents[1] / "docs"

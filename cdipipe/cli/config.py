@@ -19,7 +19,7 @@ def command(
     """Check a configuration and print it with all its defaults, as YAML."""
     import yaml
 
-    from cdipipe.config import check_config, load_mapping
+    from cdipipe.study.config import check_config, load_mapping
 
     mapping = load_mapping(file)
     if scale is not None and isinstance(mapping, dict):

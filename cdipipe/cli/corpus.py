@@ -35,7 +35,7 @@ def command(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="replace what other settings or code made")] = False,
 ) -> None:
     """Make a corpus, or go on with one; once all its shards are there, its card and contact sheet."""
-    from cdipipe.io.corpus import settle_plan
+    from cdipipe.io.corpus.plan import settle_plan
 
     if finish and (shard is not None or verify):
         raise InputError("--finish: goes without --shard and --verify")
@@ -65,7 +65,7 @@ def make_plan(kind: str, folder: Path, wanted: dict, settings: list[str] | None)
     ------
     InputError   an option is missing or impossible
     """
-    from cdipipe.io.corpus import Plan, read_plan, samples_per_chunk
+    from cdipipe.io.corpus.plan import Plan, read_plan, samples_per_chunk
     from cdipipe.provenance import file_sha256
     from cdipipe.settings import parse_settings, validate
     from cdipipe.simulate.batches import sample_bytes
@@ -138,7 +138,7 @@ def build_one(folder: Path, plan, shard: int, code: str, rebuild: bool = False, 
     """Make what is missing of one shard, on one core; returns the number of samples drawn."""
     import torch
 
-    from cdipipe.io.corpus_shard import build_shard
+    from cdipipe.io.corpus.shard import build_shard
     from cdipipe.settings import validate
     from cdipipe.simulate.batches import draw_batch
     from cdipipe.simulate.registry import get_scene
@@ -160,8 +160,8 @@ def build_one(folder: Path, plan, shard: int, code: str, rebuild: bool = False, 
 
 def _verify(folder: Path, plan, shards) -> None:
     """Complain about the first damaged or missing chunk and count the others."""
-    from cdipipe.io.corpus import read_plan, shard_name
-    from cdipipe.io.corpus_shard import shard_faults
+    from cdipipe.io.corpus.plan import read_plan, shard_name
+    from cdipipe.io.corpus.shard import shard_faults
     from cdipipe.progress import progress
 
     if read_plan(folder) != plan:
@@ -182,7 +182,7 @@ def _verify(folder: Path, plan, shards) -> None:
 def _finish(folder: Path, plan) -> None:
     from cdipipe.figures.canvas import save_figure
     from cdipipe.figures.contact import contact_sheet, middle_plane
-    from cdipipe.io.corpus_card import finish
+    from cdipipe.io.corpus.card import finish
     from cdipipe.provenance import collect
 
     corpus = finish(folder, plan)

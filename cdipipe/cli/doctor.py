@@ -63,8 +63,8 @@ def _devices() -> dict[str, Any]:
 
 def _folders() -> dict[str, Any]:
     import cdipipe.networks
-    from cdipipe.io.archives import IMAGE_ARCHIVES, images_folder
     from cdipipe.io.datasets import DATASETS, cache_folder, dataset_folder
+    from cdipipe.io.datasets.archives import IMAGE_ARCHIVES, images_folder
 
     facts: dict[str, Any] = {"cache (CDIPIPE_CACHE)": str(cache_folder())}
     facts["measured data (CDIPIPE_DATA_DIR)"] = os.environ.get("CDIPIPE_DATA_DIR") or "not set"

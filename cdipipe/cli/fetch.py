@@ -22,9 +22,9 @@ def command(
     Sets without a verified direct link are named too, with what to download by hand and how to import it.
     Downloads go to CDIPIPE_CACHE or the platform's cache folder; a copy in CDIPIPE_DATA_DIR is used instead.
     """
-    from cdipipe.io.archives import IMAGE_ARCHIVES
     from cdipipe.io.datasets import DATASETS, find_dataset
-    from cdipipe.io.manual_datasets import MANUAL_DATASETS
+    from cdipipe.io.datasets.archives import IMAGE_ARCHIVES
+    from cdipipe.io.datasets.manual import MANUAL_DATASETS
 
     everything = {**DATASETS, **IMAGE_ARCHIVES}
     if list_:
@@ -45,7 +45,7 @@ def command(
         raise InputError(f"fetch: --archive is for {', '.join(IMAGE_ARCHIVES)}")
     dataset = find_dataset(name)
 
-    from cdipipe.io.downloads import fetch
+    from cdipipe.io.datasets.downloads import fetch
 
     print(fetch(name))
     print(f"files: {', '.join(array.file for array in dataset.arrays)}; SHA-256 of the arrays agrees")
@@ -53,7 +53,7 @@ def command(
 
 
 def _fetch_images(dataset, archive: Path | None) -> None:
-    from cdipipe.io.archives import fetch_images
+    from cdipipe.io.datasets.archives import fetch_images
 
     print(fetch_images(dataset.name, archive))
     print(f"files: images.npy, {dataset.train} for training and {dataset.test} for tests; MD5 of the archive agrees")

@@ -29,7 +29,7 @@ def _check_numbers(**values: float | None) -> None:
 
 def _check(output: Path, inputs: list[str], stack: str | None) -> None:
     from cdipipe.io.atomic import check_output
-    from cdipipe.io.formats import split_key
+    from cdipipe.io.importing.formats import split_key
 
     if stack not in (None, "shots", "movie", "volume"):
         raise InputError(f"--stack {stack}: expected shots, movie or volume")
@@ -98,7 +98,7 @@ def command(
     _check_numbers(energy_ev=energy_ev, distance_m=distance_m, pixel_m=pixel_m, rocking_step_rad=rocking_step_rad)
     _check_numbers(exposure_s=exposure_s, frame_interval_s=frame_interval_s)
 
-    from cdipipe.io.importing import ImportOptions, import_files
+    from cdipipe.io.importing.assemble import ImportOptions, import_files
     from cdipipe.measurement import Geometry
 
     options = ImportOptions(
@@ -132,7 +132,7 @@ def _write(output: Path, measurement: Any, account: dict, inputs: list[str], opt
     from dataclasses import asdict, replace
 
     from cdipipe.io.cxi import write_measurement
-    from cdipipe.io.formats import split_key
+    from cdipipe.io.importing.formats import split_key
     from cdipipe.provenance import collect
 
     record = collect(dict.fromkeys(split_key(name)[0] for name in inputs))

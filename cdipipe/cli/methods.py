@@ -13,8 +13,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """List the methods, or one method's parameters with defaults, meaning and reference."""
-    from cdipipe.methods.recipe import Recipe
-    from cdipipe.methods.registry import all_methods, get_method
+    from cdipipe.phasing.recipe import Recipe
+    from cdipipe.phasing.registry import all_methods, get_method
 
     methods = all_methods() if name is None else {name: get_method(name)}
     records = {key: _describe(method) for key, method in methods.items()}

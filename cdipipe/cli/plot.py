@@ -89,7 +89,7 @@ def _main_figure(files: list[Path], measurement: Path | None, truth: Path | None
 def _activations(checkpoint: Path, measurement: Path | None):
     from cdipipe.figures.training import activation_figure
     from cdipipe.io.cxi import read_measurement
-    from cdipipe.networks.activations import activations
+    from cdipipe.networks.activation_maps import activations
     from cdipipe.networks.checkpoint import read_checkpoint
 
     if measurement is None:
@@ -100,9 +100,9 @@ def _activations(checkpoint: Path, measurement: Path | None):
 
 def _diagnostics(files: list[Path], curves: list[Path] | None):
     from cdipipe.figures import diagnostics_figure
-    from cdipipe.figures.study import resolution_figure
     from cdipipe.io.cxi import read_reconstruction
     from cdipipe.io.metrics_file import read_curves
+    from cdipipe.study.draw_tables import resolution_figure
 
     known = [read_curves(path) for path in curves or []]
     if len(files) == 1 and len(known) < 2:
@@ -113,7 +113,7 @@ def _diagnostics(files: list[Path], curves: list[Path] | None):
 
 
 def _kind(path: Path) -> str | None:
-    from cdipipe.io.cxi_layout import read_kind
+    from cdipipe.io.cxi.layout import read_kind
     from cdipipe.io.hdf5 import open_source
 
     with open_source(path) as source:

@@ -38,8 +38,8 @@ def command(
 
     from cdipipe.io.atomic import check_output
     from cdipipe.io.cxi import read_measurement, write_reconstruction
-    from cdipipe.methods.driver.preview import preview_writer
-    from cdipipe.methods.driver.reconstruct import reconstruct
+    from cdipipe.phasing.preview import preview_writer
+    from cdipipe.phasing.reconstruct import reconstruct
     from cdipipe.provenance import collect
 
     check_output(output)
@@ -63,7 +63,7 @@ def command(
 
 def _recipe(method, recipe, settings, restarts):
     """The recipe of the command's options: --recipe or -m, with --set and --restarts over it."""
-    from cdipipe.methods.recipe import recipe_from_mapping
+    from cdipipe.phasing.recipe import recipe_from_mapping
     from cdipipe.settings import merge, parse_settings
 
     if (method is None) == (recipe is None):
@@ -100,8 +100,8 @@ def load_recipe(reference: str) -> dict:
     ------
     InputError   no such file or key, or not YAML
     """
-    from cdipipe.config import at_scale
     from cdipipe.settings import load_yaml
+    from cdipipe.study.config import at_scale
 
     file, _, dotted = reference.partition("::")
     try:
@@ -137,8 +137,8 @@ def choose_device(name: str) -> str:
 
 def _start(init, support):
     from cdipipe.io.cxi import read_reconstruction
-    from cdipipe.io.formats import read_support
-    from cdipipe.methods.driver.reconstruct import Start
+    from cdipipe.io.importing.formats import read_support
+    from cdipipe.phasing.reconstruct import Start
 
     result = None if init is None else read_reconstruction(init)
     mask = None if support is None else read_support(support)

@@ -13,9 +13,9 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", help="page to write, .html")],
 ) -> None:
     """Put tables, pictures and provenance of a study on one self-contained page."""
-    from cdipipe.config import load_config
     from cdipipe.io.atomic import atomic_path
-    from cdipipe.report import write_html
+    from cdipipe.study.config import load_config
+    from cdipipe.study.report import write_html
 
     page = write_html(load_config(study), study)
     with atomic_path(output) as part:

@@ -17,12 +17,12 @@ def command(
     values: Annotated[Path | None, typer.Option(help="values of a table or distribution to write, .tsv")] = None,
 ) -> None:
     """Draw one of a study's tables (with curves, where it has an axis, or a ranking), galleries or distributions."""
-    from cdipipe.config import load_config
     from cdipipe.figures import canvas
     from cdipipe.io.atomic import atomic_path
     from cdipipe.provenance import collect
     from cdipipe.settings import unknown_name
-    from cdipipe.study_tables import fill_table, write_tsv
+    from cdipipe.study.config import load_config
+    from cdipipe.study.tables import fill_table, write_tsv
 
     canvas.check_figure_path(output)
     config = load_config(study)
@@ -31,12 +31,12 @@ def command(
             raise InputError(f"--values: '{name}' is a gallery and has none")
         figure = _gallery(config, name)
     elif name in config.tables:
-        from cdipipe.figures.study import table_figure
+        from cdipipe.study.draw_tables import table_figure
 
         table = fill_table(config, name)
         figure, text = table_figure(table), write_tsv(table)
         if config.tables[name].ranking:
-            from cdipipe.figures.ranking import rank_table, ranking_figure, ranking_lines
+            from cdipipe.study.draw_ranking import rank_table, ranking_figure, ranking_lines
 
             ranking = rank_table(table)
             figure, text = ranking_figure(ranking), text + ranking_lines(ranking)
@@ -52,7 +52,7 @@ def command(
 
 
 def _gallery(config, name: str):
-    from cdipipe.figures.study import gallery_figure
+    from cdipipe.study.draw_tables import gallery_figure
 
     entry = config.galleries[name]
     methods = config.rows_of(entry)
@@ -91,8 +91,8 @@ def _row(config, entry, label: str, measurement: str, methods: list[str]):
 
 def _distribution(config, name: str):
     """Figure and text of a distribution."""
-    from cdipipe.figures.distributions import best_and_worst, distribution_figure
-    from cdipipe.study_distributions import fill_distribution, write_distribution
+    from cdipipe.study.distributions import fill_distribution, write_distribution
+    from cdipipe.study.draw_distributions import best_and_worst, distribution_figure
 
     entry, found = config.distributions[name], fill_distribution(config, name)
     first, values = next(iter(found.values.items()))

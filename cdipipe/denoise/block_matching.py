@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cdipipe.denoise.mirror import pad_mirrored
+from cdipipe.networks.layers.mirror import pad_mirrored
 
 BLOCK = 8
 STEP = 3

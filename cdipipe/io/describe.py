@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from scipy import fft, ndimage
 
-from cdipipe.io import cxi, cxi_layout
-from cdipipe.io.cxi_extra import read_extra
-from cdipipe.io.cxi_image import read_image
-from cdipipe.io.formats import format_of, read_array, split_key
+from cdipipe.io import cxi
+from cdipipe.io.cxi import layout as cxi_layout
+from cdipipe.io.cxi.extra import read_extra
+from cdipipe.io.cxi.image import read_image
 from cdipipe.io.hdf5 import open_source
+from cdipipe.io.importing.formats import format_of, read_array, split_key
 from cdipipe.measurement import Geometry, Measurement, Reconstruction
 
 AUTOCORRELATION_THRESHOLD = 0.04

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cdipipe.methods.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Method
 
 
 class AdRefineParameters(IterativeParameters):
@@ -38,7 +38,7 @@ class AdRefineParameters(IterativeParameters):
 
 def run(state, problem, parameters, recipe, watch):
     """Refine a batch; one trace entry per step."""
-    from cdipipe.methods.gradient_parts.descend import descend, dilate
+    from cdipipe.phasing.descend import descend, dilate
 
     support = dilate(state.support, parameters.dilate_px, problem.ndim) if parameters.dilate_px else state.support
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cdipipe.methods.registry import Method, Parameters
+from cdipipe.phasing.registry import Method, Parameters
 
 
 class NetworkParameters(Parameters):

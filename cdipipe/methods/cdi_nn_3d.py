@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from cdipipe.methods.cdi_nn import NetworkParameters
-from cdipipe.methods.registry import Method
+from cdipipe.phasing.registry import Method
 
 
 class CdiNn3dParameters(NetworkParameters):

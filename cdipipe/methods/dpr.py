@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.methods.registry import Method, Parameters
+from cdipipe.phasing.registry import Method, Parameters
 
 
 class DprParameters(Parameters):
@@ -23,7 +23,7 @@ def predict(parameters: DprParameters, pattern_shape: tuple[int, ...], device):
     InputError   no checkpoint, one that is none, or patterns of another size than it was trained for
     """
     from cdipipe.errors import InputError
-    from cdipipe.networks.dpr_predictor import load_dpr
+    from cdipipe.networks.dpr.predictor import load_dpr
 
     if len(pattern_shape) != 2:
         raise InputError(f"dpr takes patterns of two dimensions; got {pattern_shape}")

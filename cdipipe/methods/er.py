@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdipipe.methods.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Method
 
 
 def update(exit_wave, problem, support, parameters, iteration):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from cdipipe.methods import er, hio
-from cdipipe.methods.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Method
 
 
 class HioStaticParameters(IterativeParameters):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
-from cdipipe.methods.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Method
 
 FRAMES_JOINED = 6
 """An unknown static structure is first estimated from so many frames at most, spread over the movie."""
@@ -49,9 +49,9 @@ def run_stack(problems, start, parameters, recipe, seed, watch):
     """
     import torch
 
-    from cdipipe.methods.driver.iterate import State
-    from cdipipe.methods.driver.stack import StackResult
-    from cdipipe.methods.static_parts.movie import Movie
+    from cdipipe.methods.static_estimate.movie import Movie
+    from cdipipe.phasing.loop import State
+    from cdipipe.phasing.stack import StackResult
 
     movie = Movie(problems, start, seed, _known_static(problems[0], parameters), parameters.beta)
     held = False
@@ -74,9 +74,9 @@ def _estimate_from_frames(problems, start, parameters, seed):
     """The static structure that some frames share: they differ in their samples, so a wrong place fits not them all."""
     import numpy as np
 
-    from cdipipe.methods.driver.stack import Start
     from cdipipe.methods.static_estimate import StaticEstimateParameters
-    from cdipipe.methods.static_parts.estimate import estimate_static
+    from cdipipe.methods.static_estimate.estimate import estimate_static
+    from cdipipe.phasing.stack import Start
 
     settings = StaticEstimateParameters(beta=parameters.beta, hops=parameters.hops, prior="none")
     count = min(len(problems), FRAMES_JOINED)

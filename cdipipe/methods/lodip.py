@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cdipipe.methods.prior_fit.parameters import PriorFitParameters
-from cdipipe.methods.registry import Method
+from cdipipe.methods.dip.parameters import PriorFitParameters
+from cdipipe.phasing.registry import Method
 
 
 def run(state, problem, parameters, recipe, watch):
     """Fit a U-Net whose output, within the support and beside the static region, explains the counts."""
-    from cdipipe.methods.prior_fit.fit import fit_prior
+    from cdipipe.methods.dip.fit import fit_prior
 
     return fit_prior(state, problem, parameters, recipe, watch)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.methods.gps_parts.stages import FILTER_WIDTHS, cut_into_stages, walk
-from cdipipe.methods.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.stages import FILTER_WIDTHS, cut_into_stages, walk
 
 
 class OssParameters(IterativeParameters):
@@ -21,8 +21,8 @@ class OssParameters(IterativeParameters):
 
 def run(state, problem, parameters, recipe, watch):
     """Iterate; every stage ends at its iterate of lowest R-factor, which is looked at in every second iteration."""
-    from cdipipe.methods.driver.best import Best
-    from cdipipe.methods.driver.iterate import has_settled
+    from cdipipe.phasing.best import Best
+    from cdipipe.phasing.loop import has_settled
 
     best, current = Best(len(state.support), problem.device), None
     stages = cut_into_stages(parameters.iterations, (parameters.alpha, None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.methods.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Method
 
 
 class RaarParameters(IterativeParameters):

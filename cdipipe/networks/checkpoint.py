@@ -13,8 +13,8 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
 from cdipipe.networks.registry import Network, get_network
+from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.settings import validate
-from cdipipe.training.settings import TrainingSettings
 
 FORMAT = "cdipipe checkpoint 1"
 

@@ -1,27 +1,26 @@
-"""What a network is, and how the networks of this package are found.
+"""What a network is, and how networks are found.
 
-A network is one file in this package with a line ``NETWORK = Network(``. Dropping the file in is all it takes: nothing
-here lists names. Such files import no torch at module level, so that a configuration is validated without it; the
-modules themselves stand in a file beside.
+A network is a package in ``cdipipe/networks`` with an attribute ``NETWORK``, or an entry point, see
+``cdipipe.plugins``: nothing here lists names. Its ``__init__.py`` imports no torch at module level, so that a
+configuration is validated without it; the modules themselves stand in files beside.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cdipipe.networks
+from cdipipe.networks.training_settings import TrainingSettings
+from cdipipe.plugins import find_records
 from cdipipe.settings import unknown_name
-from cdipipe.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     import torch
 
-    from cdipipe.io.corpus import Plan
+    from cdipipe.io.corpus.plan import Plan
 
     Tensors = dict[str, torch.Tensor]
     LossTerms = tuple[torch.Tensor, Tensors]
@@ -85,13 +84,8 @@ class Network:
 
 @functools.cache
 def all_networks() -> dict[str, Network]:
-    """Every network by name, in alphabetical order; files without a record, which import torch, are left alone."""
-    networks = {}
-    for file in sorted(Path(cdipipe.networks.__path__[0]).glob("*.py")):
-        if "\nNETWORK = Network(" in file.read_text(encoding="utf-8"):
-            network = importlib.import_module(f"cdipipe.networks.{file.stem}").NETWORK
-            networks[network.name] = network
-    return dict(sorted(networks.items()))
+    """Every network by name, in alphabetical order."""
+    return find_records(cdipipe.networks, "NETWORK", Network, packages_only=True)
 
 
 def get_network(name: str, where: str = "") -> Network:

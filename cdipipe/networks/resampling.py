@@ -59,7 +59,7 @@ class Resampling:
         """Phase ramp that brings the zero frequency, which resampling moves by less than a pixel, to the centre."""
         import torch
 
-        from cdipipe.training.labels import coordinates
+        from cdipipe.networks.losses.labels import coordinates
 
         offset = (self.size / self.crop - 1) / 2
         turns = -offset / self.size * sum(coordinates(objects.shape[1:], objects.device))

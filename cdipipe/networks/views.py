@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from cdipipe.training.labels import twin
+from cdipipe.networks.losses.labels import twin
 
 ROUNDS = 2
 """Each round lays the views over the mean of the round before, the first over the upright view."""

@@ -21,7 +21,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.ops import projection as ops
-from cdipipe.ops.projection_relax import relax_modulus_
+from cdipipe.ops.projection.relax import relax_modulus_
 from cdipipe.optics import fourier
 from cdipipe.optics.coherence import apply_coherence, degree_of_coherence
 
@@ -240,7 +240,7 @@ class CornerModel:
         return misfit
 
     def relax_modulus_(self, wavefront, dual, modulus, measured, **steps) -> torch.Tensor:
-        """Primal-dual step on wavefronts of the object alone, see :func:`cdipipe.ops.projection_relax.relax_modulus_`.
+        """Primal-dual step on wavefronts of the object alone, see :func:`cdipipe.ops.projection.relax.relax_modulus_`.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.corpus_shard import Batch
+from cdipipe.io.corpus.shard import Batch
 from cdipipe.io.memory import memory_limit_bytes
 from cdipipe.simulate.detector import DetectorParameters
 from cdipipe.simulate.exposure import (

@@ -71,7 +71,7 @@ def _irregular(shape: tuple[int, int], mask: MaskParameters, rng: np.random.Gene
 
     if mask.irregular == "strokes":
         return masks.strokes(shape, rng)
-    from cdipipe.io.mask_files import draw_mask
+    from cdipipe.io.importing.mask_files import draw_mask
 
     bright = draw_mask(mask.irregular, rng)
     holes = bright if mask.irregular_holes_are == "bright" else ~bright

@@ -7,8 +7,6 @@ lists names. Scene files import no torch at module level, so that a configuratio
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-import cdipipe.simulate
+import cdipipe.simulate.scenes
 from cdipipe.measurement import Geometry, Stack
+from cdipipe.plugins import find_records
 from cdipipe.settings import unknown_name
 from cdipipe.simulate.detector import DetectorParameters
 
@@ -131,12 +130,7 @@ class Scene:
 @functools.cache
 def all_scenes() -> dict[str, Scene]:
     """Every scene by name, in alphabetical order."""
-    scenes = {}
-    for module_info in pkgutil.iter_modules(cdipipe.simulate.__path__):
-        module = importlib.import_module(f"cdipipe.simulate.{module_info.name}")
-        if isinstance(getattr(module, "SCENE", None), Scene):
-            scenes[module.SCENE.name] = module.SCENE
-    return dict(sorted(scenes.items()))
+    return find_records(cdipipe.simulate.scenes, "SCENE", Scene)
 
 
 def get_scene(name: str, where: str = "") -> Scene:

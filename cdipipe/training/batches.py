@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from cdipipe.io.corpus_read import Corpus
+from cdipipe.io.corpus.read import Corpus
+from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.training.data import CorpusDataset
-from cdipipe.training.settings import TrainingSettings
 
 DRAWN_TOGETHER = 256
 """Samples of a scene that are drawn in one go."""

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from cdipipe.errors import InputError
-from cdipipe.io.corpus_read import Corpus, open_corpus
+from cdipipe.io.corpus.read import Corpus, open_corpus
 
 DEFAULT_ARRAYS = ("intensity", "object", "support", "measured")
 

@@ -17,16 +17,16 @@ from typing import Any
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.io.corpus_read import Corpus
+from cdipipe.io.corpus.read import Corpus
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
+from cdipipe.networks.losses.noise import draw_noise
 from cdipipe.networks.predictor import best_layout, usual_peaks
 from cdipipe.networks.registry import Network, Stage
+from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.progress import Progress, progress
 from cdipipe.training import optimisers
 from cdipipe.training.batches import CorpusBatches, FreshBatches, derived_seed, split_corpus
-from cdipipe.training.noise import draw_noise
 from cdipipe.training.run_folder import RunFolder, code_of_training
-from cdipipe.training.settings import TrainingSettings
 
 logger = logging.getLogger("cdipipe")
 LOOKED_AT = 512

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from cdipipe.training.settings import TrainingSettings
+from cdipipe.networks.training_settings import TrainingSettings
 
 
 def make_optimiser(parameters, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from cdipipe.io.datasets import DATASETS
-from cdipipe.io.manual_datasets import MANUAL_DATASETS
+from cdipipe.io.datasets.manual import MANUAL_DATASETS
 
 
 def test_the_list_names_where_each_set_is_and_what_to_do(cli):

@@ -187,8 +187,8 @@ def test_the_measured_crystal(cli, data_dir, tmp_path):
 
 
 def test_the_dead_seam_of_the_measured_white_field_is_masked(data_dir):
-    from cdipipe.io.detector import bad_whitefield_pixels
-    from cdipipe.io.formats import read_array
+    from cdipipe.io.importing.detector import bad_whitefield_pixels
+    from cdipipe.io.importing.formats import read_array
 
     bad = bad_whitefield_pixels(read_array(data_dir / "aps34idc_bcdi_S54" / "whitefield.tif")[:256, :256])
     assert bad[:, 255].mean() > 0.9 and bad[:, 240:255].mean() < 0.02 and bad.mean() < 0.01

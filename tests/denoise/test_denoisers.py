@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cdipipe.denoise.block_matching import _haar, denoise_by_block_matching
-from cdipipe.denoise.kinds import KINDS, denoise
-from cdipipe.networks.denoiser import WEIGHTS, load_denoiser
+from cdipipe.denoise.denoisers import KINDS, denoise
+from cdipipe.networks.denoiser.model import WEIGHTS, load_denoiser
 from cdipipe.simulate.sources.photographs import photograph, resized
 
 CLEANERS = [kind for kind in KINDS if kind != "none"]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
-from cdipipe.io import archives
+from cdipipe.io.datasets import archives
 
 TRAIN, TEST = 6, 3
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cdipipe.io.corpus import read_plan
-from cdipipe.io.corpus_read import open_corpus
+from cdipipe.io.corpus.plan import read_plan
+from cdipipe.io.corpus.read import open_corpus
 
 FIXED_CODE = """import sys
 from cdipipe.cli import corpus, main
@@ -247,7 +247,7 @@ def test_a_full_disk_ends_in_one_line_and_the_next_call_goes_on(finished, tmp_pa
 
 
 def test_a_second_writer_of_a_shard_is_refused(corpus, cli):
-    from cdipipe.io.corpus_shard import only_writer
+    from cdipipe.io.corpus.shard import only_writer
 
     damage(corpus / "shard-0001/records-00001.jsonl")
     with only_writer(corpus / "shard-0001"):

@@ -13,9 +13,9 @@ import pytest
 import tifffile
 
 from cdipipe.errors import InputError
-from cdipipe.io import datasets, downloads
-from cdipipe.io.datasets import ArrayFile, Dataset
-from cdipipe.io.formats import read_array
+from cdipipe.io import datasets
+from cdipipe.io.datasets import ArrayFile, Dataset, downloads
+from cdipipe.io.importing.formats import read_array
 
 FRAMES = np.stack([mutations.counts(np.random.default_rng(seed)) for seed in range(5)])
 WHITE = np.random.default_rng(9).random((30, 30)).astype(np.float32)

@@ -6,7 +6,7 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import file_kind, read_measurement, read_reconstruction
-from cdipipe.io.cxi_layout import bits_to_measured
+from cdipipe.io.cxi.layout import bits_to_measured
 
 
 def test_a_beamline_file_is_read_as_shots(data_dir):

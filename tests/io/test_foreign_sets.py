@@ -7,10 +7,10 @@ import scipy.io
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.io.detector import Frames
-from cdipipe.io.importing import ImportOptions, import_files
-from cdipipe.io.probes import read_probe_modes
-from cdipipe.io.window import fill_friedel
+from cdipipe.io.importing.assemble import ImportOptions, import_files
+from cdipipe.io.importing.detector import Frames
+from cdipipe.io.importing.probes import read_probe_modes
+from cdipipe.io.importing.window import fill_friedel
 from cdipipe.measurement import Geometry
 from cdipipe.optics.propagation import propagate_intensity
 

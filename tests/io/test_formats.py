@@ -10,7 +10,7 @@ from fabio.edfimage import EdfImage
 
 from cdipipe.errors import InputError
 from cdipipe.io import cxi
-from cdipipe.io.formats import load_patterns, read_array, read_mask, read_support
+from cdipipe.io.importing.formats import load_patterns, read_array, read_mask, read_support
 
 COUNTS = mutations.counts(np.random.default_rng(0), (24, 20))
 

@@ -4,7 +4,7 @@ import pytest
 import tifffile
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing import ImportOptions, import_files
+from cdipipe.io.importing.assemble import ImportOptions, import_files
 from cdipipe.measurement import Geometry
 
 COUNTS = mutations.counts(np.random.default_rng(0), (24, 20)).astype(float)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from cdipipe.errors import InputError
-from cdipipe.io.mask_files import draw_mask
+from cdipipe.io.importing.mask_files import draw_mask
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene

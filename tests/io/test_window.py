@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
-from cdipipe.io.detector import Frames
-from cdipipe.io.window import bin_frames, crop_frames, find_centre
+from cdipipe.io.importing.detector import Frames
+from cdipipe.io.importing.window import bin_frames, crop_frames, find_centre
 
 
 def frames_of(counts):

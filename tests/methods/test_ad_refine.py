@@ -6,10 +6,10 @@ import torch
 from objects import make_object
 
 from cdipipe.measurement import Measurement
-from cdipipe.methods.driver.reconstruct import Start, reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import Start, reconstruct
 
 
 def noisy(photons, shape=(48, 48), seed=3):

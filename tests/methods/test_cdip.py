@@ -9,14 +9,14 @@ from objects import make_object
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
-from cdipipe.methods.cdip_parts.box import Box, centred_box, find_box, object_extents
-from cdipipe.methods.cdip_parts.misfit import misfit, total_variation
-from cdipipe.methods.cdip_parts.model import BoxModel
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import Start, reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.methods.cdip.box import Box, centred_box, find_box, object_extents
+from cdipipe.methods.cdip.misfit import misfit, total_variation
+from cdipipe.methods.cdip.model import BoxModel
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import Start, reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 
@@ -126,7 +126,7 @@ def test_coherence_and_background_are_found():
     dim = replace(measurement, intensity=measurement.intensity + 4.0)
     problem = problem_of(dim)
     from cdipipe.methods.cdip import CdipParameters
-    from cdipipe.methods.cdip_parts.fit import Fit
+    from cdipipe.methods.cdip.fit import Fit
 
     inside = fourier.to_corner(torch.from_numpy(np.abs(truth.object) > 0), 2)
     fit = Fit(problem, centred_box((20, 20)), [torch.Generator().manual_seed(1)], CdipParameters(),
@@ -233,7 +233,7 @@ def test_random_fields_close_where_the_object_was_found(weak):
 
 
 def test_a_lack_of_memory_says_what_to_lower(weak, monkeypatch):
-    from cdipipe.methods.cdip_parts.fit import Fit
+    from cdipipe.methods.cdip.fit import Fit
 
     def fail(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte")

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.methods.cdip import CdipParameters
-from cdipipe.methods.cdip_parts import dynamic, dynamic_optimiser, dynamic_render
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.driver.stack import Start
-from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.methods.cdip import CdipParameters, dynamic, dynamic_optimiser, dynamic_render
 from cdipipe.metrics.dynamics import judge_movie
-from cdipipe.networks.dynamic_field import MovieField
+from cdipipe.networks.fields.dynamic import MovieField
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
+from cdipipe.phasing.stack import Start
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 
@@ -46,7 +45,7 @@ def fit(measurement, seed=0, start=None, **changes):
 
 
 def quiet():
-    from cdipipe.methods.driver.iterate import Watch
+    from cdipipe.phasing.loop import Watch
 
     return Watch()
 

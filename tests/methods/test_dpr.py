@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.networks.checkpoint import Checkpoint, write_checkpoint
 from cdipipe.networks.registry import get_network
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene

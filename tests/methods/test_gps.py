@@ -10,17 +10,17 @@ from objects import correlation, make_object
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
 from cdipipe.methods import hio, raar
-from cdipipe.methods.driver.iterate import State
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import Start, reconstruct
-from cdipipe.methods.gps_parts.primal_dual import PrimalDual
-from cdipipe.methods.recipe import recipe_from_mapping
-from cdipipe.methods.registry import get_method
+from cdipipe.methods.gps.primal_dual import PrimalDual
 from cdipipe.metrics.align import align_to
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.ops.projection import CONSTRAINTS
 from cdipipe.optics import fourier
 from cdipipe.optics.forward import ForwardModel
+from cdipipe.phasing.loop import State
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import Start, reconstruct
+from cdipipe.phasing.registry import get_method
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene

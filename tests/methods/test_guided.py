@@ -8,14 +8,14 @@ import torch
 from objects import make_object
 
 from cdipipe.measurement import Measurement
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.guided_parts.align import align_batch, centre_batch
-from cdipipe.methods.guided_parts.crop import cropped_problem, regrid
-from cdipipe.methods.guided_parts.population import score
-from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.methods.guided.align import align_batch, centre_batch
+from cdipipe.methods.guided.crop import cropped_problem, regrid
+from cdipipe.methods.guided.population import score
 from cdipipe.metrics.align import align_to, twin_of
 from cdipipe.optics import fourier
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 
 SMALL = {"method": "guided", "starts": 6, "populations": 2, "iterations": 120, "generation_iterations": 40}
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from cdipipe.methods import hio_static
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.optics import fourier
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 

@@ -5,9 +5,9 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_measurement, read_truth
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.evaluate import evaluate
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 
@@ -60,7 +60,7 @@ def test_it_is_for_movies_with_a_static_structure():
     with pytest.raises(InputError, match="static support"):
         solve(particles)
     with pytest.raises(InputError, match="no pixel beside"):
-        from cdipipe.methods.driver.reconstruct import Start
+        from cdipipe.phasing.reconstruct import Start
 
         measurement, _ = movie(static_known=False)
         start = Start(support=measurement.static_support)

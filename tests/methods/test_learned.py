@@ -9,11 +9,11 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_reconstruction, write_measurement
 from cdipipe.measurement import Measurement
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.networks.checkpoint import Checkpoint, write_checkpoint
 from cdipipe.networks.predictor import fill_gaps
 from cdipipe.networks.registry import get_network
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene

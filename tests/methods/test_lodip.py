@@ -8,9 +8,9 @@ from objects import make_object
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
-from cdipipe.methods.driver.reconstruct import Start, reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.evaluate import evaluate
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import Start, reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 

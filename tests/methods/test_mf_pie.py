@@ -6,10 +6,10 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.mf_pie_parts.sweep import _adjoint, _gradient, denoise
-from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.methods.mf_pie.sweep import _adjoint, _gradient, denoise
 from cdipipe.metrics.evaluate import evaluate
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene

@@ -9,15 +9,15 @@ from objects import correlation, make_object
 
 from cdipipe.measurement import Measurement
 from cdipipe.methods import hio, oss
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import Start, reconstruct
-from cdipipe.methods.gps_parts.stages import FILTER_WIDTHS
-from cdipipe.methods.recipe import recipe_from_mapping
-from cdipipe.methods.registry import get_method
 from cdipipe.metrics.align import align_to
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.ops.projection import CONSTRAINTS
 from cdipipe.optics import fourier
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import Start, reconstruct
+from cdipipe.phasing.registry import get_method
+from cdipipe.phasing.stages import FILTER_WIDTHS
 from cdipipe.settings import validate
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene

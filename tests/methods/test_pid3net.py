@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.methods.driver.iterate import Watch
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import reconstruct
 from cdipipe.methods.pid3net import Pid3NetParameters
-from cdipipe.methods.pid3net_parts import fit as fitting
-from cdipipe.methods.recipe import recipe_from_mapping
+from cdipipe.methods.pid3net import fit as fitting
 from cdipipe.metrics.dynamics import judge_movie
-from cdipipe.networks.pid3net import FrameNetwork, draw_weights
-from cdipipe.networks.pid3net_refine import Beam, Refinement
+from cdipipe.networks.pid3net.model import FrameNetwork, draw_weights
+from cdipipe.networks.pid3net.refine import Beam, Refinement
 from cdipipe.optics import fourier
+from cdipipe.phasing.loop import Watch
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from cdipipe.methods.driver.problem import Problem
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
-from cdipipe.methods.static_parts.least_squares import Linearised, reference_wave
-from cdipipe.methods.static_parts.referenced import noise_level
+from cdipipe.methods.reference_lsq.referenced import noise_level
 from cdipipe.metrics.evaluate import evaluate
+from cdipipe.phasing.least_squares import Linearised, reference_wave
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 

@@ -6,12 +6,12 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_reconstruction
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
-from cdipipe.methods.static_parts.estimate import turn_in_box
-from cdipipe.methods.static_parts.prior import denoise_and_judge
+from cdipipe.methods.static_estimate.estimate import turn_in_box
+from cdipipe.methods.static_estimate.prior import denoise_and_judge
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.optics import fourier
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 

@@ -7,7 +7,7 @@ import torch
 from cdipipe.cli.plot import read_training
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import write_measurement
-from cdipipe.networks.activations import activations
+from cdipipe.networks.activation_maps import activations
 from cdipipe.networks.checkpoint import Checkpoint, write_checkpoint
 from cdipipe.networks.registry import get_network
 from cdipipe.settings import validate

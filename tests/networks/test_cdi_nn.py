@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.io.corpus import Plan
+from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import cdi_nn
 from cdipipe.networks.cdi_nn import CdiNnNetwork, CdiNnSettings
-from cdipipe.networks.cdi_nn_model import fold_norms
+from cdipipe.networks.cdi_nn.model import fold_norms
 from cdipipe.optics import fourier
 from cdipipe.settings import validate
 from cdipipe.simulate.batches import draw_batch

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.io.corpus import Plan
+from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import cdi_nn_3d
 from cdipipe.networks.cdi_nn_3d import PAPER_WIDTHS, CdiNn3dNetwork, CdiNn3dSettings
-from cdipipe.networks.cdi_nn_3d_model import EncoderTwoDecoders
+from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders
+from cdipipe.networks.losses import labels
 from cdipipe.optics import fourier
-from cdipipe.training import labels
 
 
 @pytest.fixture(scope="module")

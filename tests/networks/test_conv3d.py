@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from cdipipe.networks.cdi_nn_3d_model import EncoderTwoDecoders
-from cdipipe.networks.conv3d import Conv3d
-from cdipipe.networks.pid3net import FrameNetwork
-from cdipipe.networks.unet import UNet
+from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders
+from cdipipe.networks.layers.conv3d import Conv3d
+from cdipipe.networks.layers.unet import UNet
+from cdipipe.networks.pid3net.model import FrameNetwork
 
 
 def pair(*settings, **more):
@@ -22,7 +22,7 @@ def pair(*settings, **more):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shape", [(1, 2, 4, 7, 8), (1, 2, 5, 6, 9)])
 def test_values_and_gradients_are_those_of_pytorch(kernel, stride, shape, monkeypatch):
-    monkeypatch.setattr("cdipipe.networks.conv3d._is_slow", lambda volumes: True)
+    monkeypatch.setattr("cdipipe.networks.layers.conv3d._is_slow", lambda volumes: True)
     own, other = pair(2, 3, kernel, stride, tuple(size // 2 for size in kernel))
     found = []
     for layer in (own, other):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from cdipipe.networks.dpr_inference import FusedDPR
-from cdipipe.networks.dpr_model import DPR, fourier_projection, photon_scale
-from cdipipe.networks.ffc import FourierUnit, stack_quarters
-from cdipipe.networks.partial_conv import PartialConv
+from cdipipe.networks.dpr.inference import FusedDPR
+from cdipipe.networks.dpr.model import DPR, fourier_projection, photon_scale
+from cdipipe.networks.layers.ffc import FourierUnit, stack_quarters
+from cdipipe.networks.layers.partial_conv import PartialConv
 from cdipipe.ops import backend
 from cdipipe.optics import fourier
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.io.corpus import Plan
+from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import dpr
 from cdipipe.settings import validate
 from cdipipe.simulate.batches import draw_batch

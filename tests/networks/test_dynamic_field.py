@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cdipipe.networks.dynamic_field import MovieField
+from cdipipe.networks.fields.dynamic import MovieField
 
 CELLS = (6, 5, 2, 4)
 

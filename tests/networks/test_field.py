@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cdipipe.networks.field import HEADS, PlaneField
+from cdipipe.networks.fields.planes import HEADS, PlaneField
 
 
 def generators(*seeds):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import cdipipe.networks
-from cdipipe.methods.driver.reconstruct import reconstruct
-from cdipipe.methods.recipe import recipe_from_mapping
 from cdipipe.metrics.align import align_to
 from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.registry import all_networks
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulate.exposure import simulate
 from cdipipe.simulate.registry import get_scene
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cdipipe.networks.unet import make_unet
+from cdipipe.networks.layers.unet import make_unet
 
 
 def small(seed=0, **sizes):

@@ -2,9 +2,9 @@
 
 import torch
 
+from cdipipe.networks.losses.labels import twin
 from cdipipe.networks.views import predict_views, turn, turn_back
 from cdipipe.optics import fourier
-from cdipipe.training.labels import twin
 
 
 def some_objects(count=3):

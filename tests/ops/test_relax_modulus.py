@@ -8,7 +8,7 @@ from closeness import assert_close
 
 from cdipipe.ops import backend
 from cdipipe.ops.projection import project_modulus
-from cdipipe.ops.projection_relax import reference_relax_modulus, relax_modulus_
+from cdipipe.ops.projection.relax import reference_relax_modulus, relax_modulus_
 
 CASES = {
     "one pattern": ((), (32, 48), None),

@@ -11,12 +11,12 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.settings import validate
-from cdipipe.simulate import crystal as scene
+from cdipipe.simulate.crystals import inspection, relaxation
+from cdipipe.simulate.crystals.shapes import LATTICE_CONSTANT_A as A
+from cdipipe.simulate.crystals.shapes import draw_normals, draw_shape
+from cdipipe.simulate.crystals.voxels import bragg_phase, fit_affine, voxelise
 from cdipipe.simulate.exposure import diffract, simulate
-from cdipipe.simulate.gold import inspection, relaxation
-from cdipipe.simulate.gold.shapes import LATTICE_CONSTANT_A as A
-from cdipipe.simulate.gold.shapes import draw_normals, draw_shape
-from cdipipe.simulate.gold.voxels import bragg_phase, fit_affine, voxelise
+from cdipipe.simulate.scenes import crystal as scene
 
 SMALL = {"block_nm": 4.0, "size": 16, "min_atoms": 200}
 

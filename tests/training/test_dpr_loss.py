@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
+from cdipipe.networks.dpr.loss import dpr_terms, fourier_error, gradient_error, lay_over
+from cdipipe.networks.losses.perceptual import VGG19_CONVS, NormalisedVgg19, Vgg19, load_features, perceptual_error
 from cdipipe.optics import fourier
-from cdipipe.training.dpr_loss import dpr_terms, fourier_error, gradient_error, lay_over
-from cdipipe.training.perceptual import VGG19_CONVS, NormalisedVgg19, Vgg19, load_features, perceptual_error
 
 
 @pytest.fixture

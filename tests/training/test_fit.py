@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.io.corpus_read import open_corpus
+from cdipipe.io.corpus.read import open_corpus
 from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.registry import get_network
 from cdipipe.settings import validate

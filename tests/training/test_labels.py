@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from cdipipe.networks.losses import labels
 from cdipipe.optics import fourier
-from cdipipe.training import labels
 
 
 def some_objects(ndim=2, size=24, count=5):

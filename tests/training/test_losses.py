@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from cdipipe.networks.losses import distances as losses
+from cdipipe.networks.losses.labels import twin
 from cdipipe.optics import fourier
-from cdipipe.training import losses
-from cdipipe.training.labels import twin
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.training import optimisers
-from cdipipe.training.settings import TrainingSettings
 
 
 def rate(epoch, epochs=10, **settings):

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from test_workflow import snakemake
 
-from cdipipe.config import check_config
 from cdipipe.errors import InputError
+from cdipipe.study.config import check_config
 
 STUDY = {
     "output": "out",

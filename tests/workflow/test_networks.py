@@ -6,10 +6,10 @@ import pytest
 import yaml
 from test_workflow import snakemake
 
-from cdipipe.config import check_config
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_reconstruction
 from cdipipe.networks.checkpoint import read_checkpoint
+from cdipipe.study.config import check_config
 
 SMALL = {"network": {"widths": [4]}, "batch_size": 8, "epochs": 1}
 STUDY = {

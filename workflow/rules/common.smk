@@ -16,7 +16,7 @@ if workflow.is_main_process:
     RUNNING = study_run.hold(OUT)  # until this process ends
 MEASUREMENT = f"{OUT}/{{measurement}}"
 METHOD = f"{OUT}/{{measurement}}/{{method}}"
-REPORT_TEMPLATE = os.path.join(os.path.dirname(cdipipe.__file__), "templates", "report.html.j2")
+REPORT_TEMPLATE = os.path.join(os.path.dirname(cdipipe.__file__), "study", "report.html.j2")
 RESULT = f"{METHOD}/{STUDY.result_name()}"
 LOGS, BENCHMARKS = f"{OUT}/logs/{{measurement}}", f"{OUT}/benchmarks/{{measurement}}"
 

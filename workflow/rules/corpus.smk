@@ -42,6 +42,6 @@ rule finish_corpus:
     params:
         options=lambda wildcards: shlex.join(STUDY.corpora[wildcards.corpus].options()),
         folder=f"{OUT}/{{corpus}}",
-        code=code_digest("io/corpus_card", "figures/contact"),
+        code=code_digest("io/corpus", "figures/contact"),
     shell:
         "cdipipe corpus {params.options} -o {params.folder} --finish > {log} 2>&1"

@@ -17,7 +17,7 @@ rule reconstruct_object:
         recipe=lambda wildcards: f"{STUDY_FILE}::methods.{wildcards.method}",
         options=options_of("reconstruct"),
         content=lambda wildcards: STUDY.methods[wildcards.method],
-        code=code_digest("methods", "networks", "optics", "ops", "io"),
+        code=code_digest("methods", "phasing", "networks", "optics", "ops", "io"),
     shell:
         "cdipipe reconstruct {input.measurement} --recipe {params.recipe} {params.options} -o {output} > {log} 2>&1"
 

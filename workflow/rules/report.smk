@@ -145,7 +145,7 @@ rule draw_table:
         mem_mb=grows(1000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "study_tables", "io/metrics_file"),
+        code=code_digest("figures", "study/tables", "io/metrics_file"),
     shell:
         "cdipipe table {input.study} {wildcards.table} --values {output.values} -o {output.figure} > {log} 2>&1"
 
@@ -207,7 +207,7 @@ rule draw_distribution:
         mem_mb=grows(4000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "io", "metrics", "study_distributions"),
+        code=code_digest("figures", "io", "metrics", "study/distributions"),
     shell:
         "cdipipe table {input.study} {wildcards.distribution} --values {output.values} -o {output.figure} > {log} 2>&1"
 
@@ -296,6 +296,6 @@ rule write_report:
         runtime=grows(10),
     params:
         template=file_sha256(REPORT_TEMPLATE),
-        code=code_digest("report", "cli/report", "figures/tables", "figures/frames", "io/metrics_file"),
+        code=code_digest("study/report", "cli/report", "figures/tables", "figures/frames", "io/metrics_file"),
     shell:
         "cdipipe report {input.study} -o {output} > {log} 2>&1"

@@ -77,7 +77,7 @@ def of_array(name: str, images: np.ndarray, split: Split = "all") -> Bank:
 
 def of_archive(name: str, split: Split) -> Bank:
     """Bank of EMNIST or CIFAR-100 with the published splits; InputError if it was not fetched."""
-    from cdipipe.io.archives import IMAGE_ARCHIVES, load_images
+    from cdipipe.io.datasets.archives import IMAGE_ARCHIVES, load_images
 
     images, train = load_images(name), IMAGE_ARCHIVES[name].train
     part = {"train": slice(0, train), "test": slice(train, None), "all": slice(None)}[split]

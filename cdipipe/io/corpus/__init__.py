@@ -1,0 +1,1 @@
+"""Corpora of training data on disk."""

@@ -1,0 +1,95 @@
+"""Read a finished corpus: its card, its records, and whole chunks of its arrays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.io.corpus.plan import Plan, read_json, read_plan, shard_name
+from cdipipe.io.corpus.shard import STORE, records_path
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus whose shards are all there.
+
+    Parameters
+    ----------
+    folder : where it is
+    plan : what it is made of
+    card : content of ``corpus.json``
+    """
+
+    folder: Path
+    plan: Plan
+    card: dict[str, Any]
+
+    @cached_property
+    def chunks(self) -> list[tuple[int, int]]:
+        """(shard, chunk) of every chunk, in the order of the samples."""
+        return [(s, c) for s in range(self.plan.shards) for c in range(len(self.plan.chunk_ranges(s)))]
+
+    def chunk_indices(self, shard: int, chunk: int) -> range:
+        """Global indices of the samples of a chunk."""
+        return self.plan.chunk_ranges(shard)[chunk]
+
+    @cached_property
+    def _groups(self) -> dict[int, Any]:
+        return {}
+
+    def _group(self, shard: int) -> Any:
+        import zarr
+
+        if shard not in self._groups:
+            self._groups[shard] = zarr.open_group(self.folder / shard_name(shard) / STORE, mode="r", zarr_format=3)
+        return self._groups[shard]
+
+    def read_chunk(self, shard: int, chunk: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Arrays (samples of the chunk, ...) by name.
+
+        Raises
+        ------
+        InputError   an array does not exist, or the chunk is damaged
+        """
+        for name in names:
+            if name not in self.card["arrays"]:
+                raise InputError(f"{self.folder}: has no array '{name}'; it has {', '.join(self.card['arrays'])}")
+        start = chunk * self.plan.chunk_samples
+        window = slice(start, start + len(self.chunk_indices(shard, chunk)))
+        try:
+            return {name: self._group(shard)[name][window] for name in names}
+        except (ValueError, RuntimeError, OSError, KeyError) as error:
+            raise InputError(
+                f"{self.folder}: {shard_name(shard)} chunk {chunk} is damaged or missing "
+                f"({str(error).splitlines()[0][:80]}); `cdipipe corpus {self.plan.kind} -o {self.folder}` repairs it"
+            ) from None
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The record of every sample, in order."""
+        for shard, chunk in self.chunks:
+            with open(records_path(self.folder / shard_name(shard), chunk), encoding="utf-8") as lines:
+                yield from map(json.loads, lines)
+
+
+def open_corpus(folder: str | Path) -> Corpus:
+    """A finished corpus.
+
+    Raises
+    ------
+    InputError   there is none, or it is not finished
+    """
+    folder = Path(folder)
+    plan = read_plan(folder)
+    if plan is None:
+        raise InputError(f"{folder}: holds no corpus (no plan.json); make one with `cdipipe corpus`")
+    card = read_json(folder / "corpus.json")
+    if card is None or card.get("plan_digest") != plan.digest:
+        raise InputError(f"{folder}: the corpus is not finished; go on with `cdipipe corpus {plan.kind} -o {folder}`")
+    return Corpus(folder, plan, card)

@@ -1,0 +1,247 @@
+"""Measurements, truths and reconstructions in CXI files (HDF5, CXIDB layout, SI units).
+
+=====================  ==========================================================================================
+measurement            ``/entry_1/data_1/{data,mask}``, soft links into ``instrument_1/detector_1``
+                       ``/entry_1/illumination_1/probe_modes``, ``static_region_1/{object,support}``, ``frame_times``,
+                       ``object_support``
+truth, reconstruction  ``/entry_1/image_1/{data,mask,support,...}``, ``image_1/process_1``: method, recipe, error trace
+                       ``/entry_1/{runs,run_scores,free_pixels,modes,mode_weights}``; truth: ``extra_1``
+all                    ``/entry_1/process_1/provenance`` (JSON), ``instrument_1/{source_1,detector_1}``
+=====================  ==========================================================================================
+
+Masks are CXI bits in files (0: good) and ``measured`` in memory (True: good).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.io.counts import check_usable, clean_counts, compact_counts
+from cdipipe.io.cxi import layout
+from cdipipe.io.cxi.extra import read_extra, read_scene, write_extra, write_scene
+from cdipipe.io.cxi.image import read_image, read_results, write_image, write_results
+from cdipipe.io.hdf5 import Source, create_file, open_source, read_attribute
+from cdipipe.measurement import Measurement, Reconstruction, Stack, Truth
+
+DATA_PATHS = ("/entry_1/data_1/data", f"{layout.DETECTOR_GROUP}/data", "/entry_1/image_1/data")
+MASK_NAMES = ("mask", "mask_shared")
+
+
+@dataclass(frozen=True)
+class RawPatterns:
+    """Numbers of a CXI file before they are judged; None where the file does not say.
+
+    ``centre`` is the index (..., row, column) of the zero frequency of an assembled image.
+    """
+
+    values: np.ndarray
+    measured: np.ndarray | None
+    stack: Stack | None
+    is_signed: bool
+    centre: tuple[int, ...] | None = None
+
+
+def _check_kind(source: Source, wanted: str) -> None:
+    kind = layout.read_kind(source)
+    if kind not in (wanted, None):
+        raise InputError(f"{source.path}: holds a {kind}; a {wanted} is needed here")
+
+
+def _find_data(source: Source) -> str:
+    for name in DATA_PATHS:
+        if source.dataset(name) is not None:
+            return name
+    raise InputError(f"{source.path}: no measurement inside; looked for {', '.join(DATA_PATHS)}")
+
+
+def _read_mask(source: Source, data_name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    folders = (data_name.rpartition("/")[0], layout.DETECTOR_GROUP)
+    names = [f"{folder}/{mask}" for folder in folders for mask in MASK_NAMES]
+    for name in names:
+        bits = source.array(name, "integer")
+        if bits is None:
+            continue
+        if bits.ndim > 2 and bits.shape[0] == 1:
+            bits = bits[0]
+        if bits.shape not in (shape, shape[-2:]):
+            raise InputError(
+                f"{source.where(name)} has shape {bits.shape}; data: {shape}; allowed: {shape[-2:]}, {shape}"
+            )
+        return layout.bits_to_measured(bits)
+    return None
+
+
+def _to_centre(
+    source: Source, name: str, values: np.ndarray, measured: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Undo what the group of an assembled image says of itself: corner-centred, amplitudes."""
+    group = name.rpartition("/")[0]
+    shifted = source.array(f"{group}/is_fft_shifted")
+    if shifted is not None and shifted.size == 1 and shifted.item() == 1:
+        values = np.fft.fftshift(values, axes=(-2, -1))
+        measured = None if measured is None else np.fft.fftshift(measured, axes=(-2, -1))
+    is_text = source.dataset(f"{group}/data_type") is not None
+    if is_text and "amplitude" in (source.text(f"{group}/data_type") or ""):
+        values = values**2
+    return values, measured
+
+
+def read_patterns(source: Source) -> RawPatterns:
+    """Patterns and mask of a CXI file of any tool, zero frequency centred, not yet judged."""
+    name = _find_data(source)
+    values = source.array(name, "number", np.float32)
+    stack = layout.read_stack(source, name)
+    if values.ndim == 3 and values.shape[0] == 1 and stack is None:
+        values = values[0]
+    if values.ndim not in (2, 3):
+        raise InputError(f"{source.where(name)} has shape {values.shape}; allowed: (H, W) or (N, H, W)")
+    measured = _read_mask(source, name, values.shape)
+    values, measured = _to_centre(source, name, values, measured)
+    is_signed = bool(read_attribute(source.dataset(name), "signed"))
+    return RawPatterns(values, measured, stack, is_signed, _read_centre(source, name))
+
+
+def _read_centre(source: Source, name: str) -> tuple[int, ...] | None:
+    """``image_center`` (x, y, z) of the data's group as an index; None where it is absent or not a place."""
+    place = source.array(f"{name.rpartition('/')[0]}/image_center", dtype=np.float64)
+    if place is None or place.ndim != 1 or len(place) not in (2, 3) or not (np.abs(place) < 2**31).all():
+        return None
+    x, y, *z = np.rint(place).astype(int).tolist()
+    return (*z, y, x)
+
+
+def _finish_mask(raw: RawPatterns, stack: Stack) -> np.ndarray:
+    values = raw.values
+    if raw.measured is None:
+        return np.ones(values.shape if stack == "volume" else values.shape[-2:], dtype=bool)
+    if stack == "volume" and raw.measured.ndim == 2:
+        return np.repeat(raw.measured[None], values.shape[0], axis=0)
+    return raw.measured
+
+
+def read_measurement(path: str | Path) -> Measurement:
+    """Read the patterns of a CXI file, of this package or of another tool.
+
+    Pixels with NaN or infinite counts become unmeasured, negative ones too unless the file says that it is signed (see
+    :func:`write_measurement`). A stack of another tool is taken as shots; ``cdipipe import --stack`` says otherwise.
+
+    Raises
+    ------
+    InputError
+        The file is missing something, damaged, of another kind, all masked, or without photons.
+    """
+    with open_source(path) as source:
+        _check_kind(source, "measurement")
+        raw = read_patterns(source)
+        stack = raw.stack or ("single" if raw.values.ndim == 2 else "shots")
+        if raw.values.ndim != (2 if stack == "single" else 3):
+            raise InputError(f"{path}: patterns of shape {raw.values.shape} cannot be a '{stack}'")
+        intensity, measured, _ = clean_counts(raw.values, _finish_mask(raw, stack), keep_negative=raw.is_signed)
+        check_usable(intensity, measured, str(path))
+        provenance = layout.read_provenance(source) if layout.read_kind(source) else {}
+        geometry, scene = layout.read_geometry(source), read_scene(source)
+    try:
+        return Measurement(intensity, measured, stack, geometry, provenance=provenance, **scene)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def write_measurement(path: str | Path, measurement: Measurement) -> None:
+    """Write a measurement; whole numbers are stored as integers, losslessly.
+
+    The attribute ``signed`` of the data is set where measured counts are negative (read noise, background
+    subtracted), so that readers keep them.
+
+    Raises
+    ------
+    InputError, OSError
+        The place cannot be written, or the disk is full; nothing is left behind.
+    """
+    intensity = np.asarray(measurement.intensity, dtype=np.float32)
+    with create_file(path) as file:
+        entry = layout.write_header(file, "measurement", measurement.provenance)
+        detector = layout.write_geometry(entry, measurement.geometry)
+        stored = layout.write_array(detector, "data", compact_counts(intensity))
+        layout.write_attributes(stored, stack=measurement.stack, axes=layout.AXES[measurement.stack])
+        if np.any((intensity < 0) & measurement.measured):
+            stored.attrs["signed"] = np.uint8(1)
+        layout.write_array(detector, "mask", layout.measured_to_bits(measurement.measured))
+        _link_data(entry, detector.name, ("data", "mask"))
+        write_scene(entry, measurement)
+
+
+def _link_data(entry: Any, folder: str, names: tuple[str, ...]) -> None:
+    """Fill ``data_1`` with soft links, where other tools look first."""
+    import h5py
+
+    data = layout.make_group(entry, "data_1", "NXdata")
+    layout.write_attributes(data, signal="data")
+    for name in names:
+        data[name] = h5py.SoftLink(f"{folder}/{name}")
+
+
+def write_truth(path: str | Path, truth: Truth) -> None:
+    """Write a simulated object; only ``simulate`` does so. Raises as :func:`write_measurement`."""
+    with create_file(path) as file:
+        entry = layout.write_header(file, "truth", truth.provenance)
+        layout.write_geometry(entry, truth.geometry)
+        write_image(entry, truth.object, truth.support, truth.stack)
+        write_extra(entry, truth.extra)
+        _link_data(entry, "/entry_1/image_1", ("data",))
+
+
+def read_truth(path: str | Path) -> Truth:
+    """Read a simulated object; only ``evaluate`` does so. Raises InputError for any other file."""
+    with open_source(path) as source:
+        if layout.read_kind(source) != "truth":
+            raise InputError(f"{path}: holds a {layout.read_kind(source) or 'file of another tool'}; a truth is needed")
+        image, support, stack = read_image(source)
+        geometry, provenance = layout.read_geometry(source), layout.read_provenance(source)
+        return Truth(image, support, stack, geometry, provenance, read_extra(source))
+
+
+def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> None:
+    """Write an object with its runs, scores, error trace and recipe. Raises as :func:`write_measurement`."""
+    with create_file(path) as file:
+        entry = layout.write_header(file, "reconstruction", reconstruction.provenance)
+        layout.write_geometry(entry, reconstruction.geometry)
+        write_image(entry, reconstruction.object, reconstruction.support, reconstruction.stack)
+        write_results(entry, reconstruction)
+        _link_data(entry, "/entry_1/image_1", ("data",))
+
+
+def read_reconstruction(path: str | Path) -> Reconstruction:
+    """Read a reconstruction, of this package or the complex image of another tool's CXI file.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, is a measurement or a truth, or its arrays do not fit each other.
+    """
+    with open_source(path) as source:
+        _check_kind(source, "reconstruction")
+        image, support, stack = read_image(source)
+        return Reconstruction(
+            object=image,
+            support=support,
+            stack=stack,
+            geometry=layout.read_geometry(source),
+            provenance=layout.read_provenance(source) if layout.read_kind(source) else {},
+            **read_results(source, image.shape),
+        )
+
+
+def file_kind(path: str | Path) -> str:
+    """What a CXI file holds: ``measurement``, ``truth`` or ``reconstruction``."""
+    with open_source(path) as source:
+        if (kind := layout.read_kind(source)) is not None:
+            return kind
+        image = source.dataset("/entry_1/image_1/data")
+        has_patterns = any(source.dataset(name) is not None for name in DATA_PATHS[1:2])
+        is_complex = image is not None and image.dtype.kind == "c"
+        return "reconstruction" if is_complex and not has_patterns else "measurement"

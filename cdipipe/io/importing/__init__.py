@@ -1,0 +1,1 @@
+"""From a detector's or beamline's file to a measurement."""

@@ -1,0 +1,137 @@
+"""Probe modes from files of other tools: complex arrays in npy, npz, mat, HDF5 and CXI files."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.io.hdf5 import faults_are_input_errors, open_source
+from cdipipe.io.importing.formats import format_of, split_key
+from cdipipe.io.importing.readers import HDF5_SIGNATURE, choose_key
+from cdipipe.io.memory import check_size
+
+PARTS = [("real", "imag"), ("r", "i")]
+"""Names that MATLAB 7.3 and others give to the two parts of a complex number in HDF5."""
+
+
+def _npy_shape(file) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
+def _read_npy(path: Path, key: str | None) -> np.ndarray:
+    with open(path, "rb") as file:
+        shape, dtype = _npy_shape(file)
+    check_size(shape, dtype.itemsize, str(path))
+    return np.load(path, allow_pickle=False)
+
+
+def _read_npz(path: Path, key: str | None) -> np.ndarray:
+    shapes = {}
+    with zipfile.ZipFile(path) as archive:
+        for item in archive.infolist():
+            with archive.open(item) as file:
+                shape, dtype = _npy_shape(file)
+            check_size(shape, dtype.itemsize, f"{path}: {item.filename}") if math.prod(shape) else None
+            if dtype.kind == "c" or key is not None:
+                shapes[item.filename.removesuffix(".npy")] = shape
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays[choose_key(str(path), shapes, key)]
+
+
+def _read_hdf5(path: Path, key: str | None, transpose: bool) -> np.ndarray:
+    import h5py
+
+    with open_source(path) as source:
+        shapes = {}
+
+        def visit(name: str, node: object) -> None:
+            if isinstance(node, h5py.Dataset) and node.shape is not None and _complex_parts(node.dtype) is not None:
+                shapes["/" + name] = node.shape
+
+        source.file.visititems(visit)
+        chosen = choose_key(str(path), shapes, key)
+        dataset = source.dataset(chosen)
+        check_size(dataset.shape, dataset.dtype.itemsize, source.where(chosen))
+        values, parts = dataset[()], _complex_parts(dataset.dtype)
+    values = values[parts[0]] + 1j * values[parts[1]] if parts else values
+    return values.T if transpose else values
+
+
+def _complex_parts(dtype: np.dtype) -> tuple[str, ...] | None:
+    """Names of the real and imaginary parts; empty for a complex type, None for anything else."""
+    if dtype.kind == "c":
+        return ()
+    return next((parts for parts in PARTS if dtype.names == parts), None)
+
+
+def _read_mat(path: Path, key: str | None) -> np.ndarray:
+    with open(path, "rb") as file:
+        if any(file.seek(start) == start and file.read(8) == HDF5_SIGNATURE for start in (0, 512)):
+            return _read_hdf5(path, key, transpose=True)
+    import scipy.io
+
+    numeric = {name: shape for name, shape, kind in scipy.io.whosmat(path) if kind in ("double", "single")}
+    for name, shape in numeric.items():
+        check_size(shape, 16, f"{path}: {name}")
+    arrays = scipy.io.loadmat(path, variable_names=list(numeric))
+    shapes = {name: shape for name, shape in numeric.items() if key is not None or np.iscomplexobj(arrays[name])}
+    return arrays[choose_key(str(path), shapes, key)]
+
+
+def read_probe_modes(name: str | Path, exposure_s: float | None = None) -> np.ndarray:
+    """Probe modes as complex64, centred.
+
+    Parameters
+    ----------
+    name : file, or ``FILE::KEY``; without a key the only complex array of two or three axes. MATLAB's arrays are
+        (H, W, M) with the modes last
+    exposure_s : exposure of one frame where the probe is given per second: it is multiplied by its square root
+
+    Returns
+    -------
+    (M, H, W) complex64
+
+    Raises
+    ------
+    InputError   unknown format, damaged, no such array, not finite, zero everywhere, exposure not positive
+    """
+    path, key = split_key(name)
+    kind = format_of(path)
+    readers = {"npy": _read_npy, "npz": _read_npz, "mat": _read_mat}
+    readers |= dict.fromkeys(("h5", "hdf5", "nxs", "cxi"), lambda p, k: _read_hdf5(p, k, transpose=False))
+    if kind not in readers or path.suffix.lower() == ".gz":
+        raise InputError(f"--probe {path}: probes are read from {', '.join(readers)}")
+    with open(path, "rb"):  # a missing or forbidden file is named by the system
+        pass
+    with faults_are_input_errors(path, "damaged or unreadable", Exception):
+        values = np.squeeze(readers[kind](path, key))
+    if values.dtype.kind not in "fc" or values.ndim not in (2, 3):
+        raise InputError(f"--probe {path}: should be complex, (H, W) or (M, H, W); got {values.dtype} {values.shape}")
+    if values.ndim == 3 and kind == "mat":
+        values = np.moveaxis(values, -1, 0)
+    modes = (values[None] if values.ndim == 2 else values).astype(np.complex64)
+    if not np.isfinite(modes).all() or not modes.any():
+        raise InputError(f"--probe {path}: the modes must be finite and not all zero")
+    return modes if exposure_s is None else modes * np.float32(np.sqrt(exposure_s))
+
+
+def fit_probe_modes(name: str | None, exposure_s: float | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Probe modes for patterns of ``shape``, or None without a file; raises InputError where they do not fit."""
+    if name is None:
+        if exposure_s is not None:
+            raise InputError("--exposure-s scales the probe; give --probe too")
+        return None
+    modes = read_probe_modes(name, exposure_s)
+    if modes.shape[1:] != shape:
+        raise InputError(
+            f"--probe {name}: modes of shape {modes.shape[1:]} do not fit patterns of shape {shape}; both are on one "
+            "grid (see --crop)"
+        )
+    return modes

@@ -1,1 +1,0 @@
-"""The parts of CDIP: box, forward model of a field, misfits, and the fit."""

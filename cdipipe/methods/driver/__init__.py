@@ -1,1 +1,0 @@
-"""The machinery that all iterative methods share: problem, iteration loop, restarts."""

@@ -1,1 +1,0 @@
-"""What generalised proximal smoothing and oversampling smoothness are made of."""

@@ -1,1 +1,0 @@
-"""Parts of the guided population: cropped patterns, alignment of a batch, generations."""

@@ -1,1 +1,0 @@
-"""Parts of multi-frame PIE."""

@@ -1,0 +1,167 @@
+"""The fit of PID3Net's network to one movie."""
+
+from __future__ import annotations
+
+import logging
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import nn
+
+from cdipipe.errors import InputError
+from cdipipe.networks.pid3net.model import FrameNetwork, draw_weights
+from cdipipe.networks.pid3net.refine import Beam, Refinement
+from cdipipe.optics import fourier
+from cdipipe.phasing.stack import StackResult
+from cdipipe.phasing.workers import Stopped
+
+logger = logging.getLogger(__name__)
+
+LAST_RATE = 0.2
+DIVERGED = 10.0
+FLOOR = 1e-2
+"""Photons per pixel added to counts and prediction under logarithm and square root."""
+
+
+def run_movie(problems, parameters, seed, watch) -> StackResult:
+    """See ``run_stack`` of ``cdipipe.phasing.registry.Method``; one trace entry per pass over the movie."""
+    try:
+        fit = MovieFit(problems, parameters, seed)
+        trace = fit.run(watch)
+        objects = fit.draw_frames()
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, Stopped) or "memory" not in f"{type(error).__name__} {error}".lower():
+            raise
+        raise InputError(
+            f"pid3net: out of memory with {parameters.windows} windows of {parameters.window} frames of "
+            f"{' x '.join(map(str, problems[0].shape))} pixels; lower windows, window or refinement_width"
+        ) from error
+    lit = fourier.to_centre(fit.lit).cpu().numpy()
+    return StackResult(objects, np.broadcast_to(lit, objects.shape), trace)
+
+
+class Model(nn.Module):
+    """Network and refinement: what is fitted."""
+
+    def __init__(self, parameters):
+        super().__init__()
+        own = parameters
+        self.network = FrameNetwork(own.width, own.levels)
+        self.refinement = Refinement(own.refinement, own.refinement_steps, own.refinement_width)
+
+
+class MovieFit:
+    """One movie and the model that draws it; arrays in FFT order but for the network's."""
+
+    def __init__(self, problems, parameters, seed):
+        self.problems, self.own = problems, parameters
+        self.random = torch.Generator().manual_seed(seed % 2**63)
+        device = problems[0].device
+        self.model = Model(parameters)
+        draw_weights(self.model, self.random)
+        self.model.to(device)
+        self.beam = Beam(fourier.to_corner(problems[0].model.probe_modes))
+        power = self.beam.probes.abs().square().sum(0)
+        self.lit = power > parameters.illumination * power.max()
+        self.window = min(parameters.window, len(problems))
+        self.light = float(power[self.lit].mean().sqrt())
+        self.brightest = max(float(problem.modulus[problem.measured].max()) for problem in problems)
+
+    def run(self, watch) -> np.ndarray:
+        """All passes; the R-factor of each, (passes,) float32, shorter if the fit diverged. Keeps the best weights."""
+        own, trace, best, kept = self.own, [], math.inf, None
+        optimiser = self._optimiser()
+        for done in range(own.iterations):
+            _set_rate(optimiser, own.rate, done / own.iterations)
+            loss, r_factor = self._pass(optimiser)
+            if not loss < max(DIVERGED * best, best + DIVERGED):
+                logger.warning(
+                    "pid3net: the fit diverged in pass %d of %d; the best weights are kept, try a lower rate",
+                    done + 1, own.iterations,
+                )  # fmt: skip
+                break
+            trace.append(r_factor)
+            if loss < best:
+                best, kept = loss, {name: value.clone() for name, value in self.model.state_dict().items()}
+            watch.tell(SimpleNamespace(done=done + 1))
+        if kept is not None:
+            self.model.load_state_dict(kept)
+        return np.array(trace, np.float32)
+
+    def _optimiser(self):
+        kernels = [weight for weight in self.model.parameters() if weight.ndim > 1]
+        others = [weight for weight in self.model.parameters() if weight.ndim <= 1]
+        groups = [{"params": kernels, "weight_decay": 2 * self.own.weight_decay}, {"params": others}]
+        return torch.optim.Adam(groups, lr=self.own.rate, fused=True)
+
+    def _pass(self, optimiser) -> tuple[float, float]:
+        """Mean loss per pixel and R-factor of one pass."""
+        self.model.train()
+        number = -(-len(self.problems) // self.window)
+        firsts = torch.randint(len(self.problems) - self.window + 1, (number,), generator=self.random)
+        total = difference = modulus = 0.0
+        for some in firsts.split(self.own.windows):
+            data = self._load(some)
+            drawn, refined = self._draw(data)
+            photons = self.beam.photons(refined)
+            misfit = self._misfit(photons, data)
+            smooth = self.own.tv * self._variation(drawn) + self.own.tv_refined * self._variation(refined)
+            loss = (misfit + self.light * smooth) / data.measured.sum()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            with torch.no_grad():
+                difference += float(((photons.sqrt() - data.moduli).abs() * data.measured).sum())
+            modulus += float((data.moduli * data.measured).sum())
+            total += float(loss.detach()) * len(some)
+        return total / number, difference / max(modulus, 1e-30)
+
+    def _load(self, firsts: torch.Tensor) -> SimpleNamespace:
+        """Windows that begin at some frames: counts, moduli and mask (B, T, H, W)."""
+        windows = [self.problems[first : first + self.window] for first in firsts.tolist()]
+        counts, measured = (
+            torch.stack([torch.stack([getattr(frame, name) for frame in window]) for window in windows])
+            for name in ("intensity", "measured")
+        )
+        counts = torch.where(measured & (counts > self.own.count_threshold), counts, 0.0)
+        return SimpleNamespace(counts=counts, measured=measured, moduli=counts.sqrt())
+
+    def _draw(self, data) -> tuple[torch.Tensor, torch.Tensor]:
+        """Transmissions as the decoders draw them, and refined; (B, T, H, W)."""
+        drawn = self.model.network(fourier.to_centre(data.moduli) / self.brightest)
+        drawn = torch.where(self.lit, fourier.to_corner(drawn), 1.0)
+        return drawn, self.model.refinement(drawn, self.beam, data.moduli, data.measured, self.lit)
+
+    def _misfit(self, photons, data):
+        """Sum over pixels, in units of the photon noise: about half a unit per pixel at the truth."""
+        if self.own.loss == "poisson":
+            counts, expected = data.counts + FLOOR, photons + FLOOR
+            return ((expected - counts + counts * (counts / expected).log()) * data.measured).sum()
+        seen = data.measured & (data.counts > 0)
+        return (2 * ((photons + FLOOR).sqrt() - (data.counts + FLOOR).sqrt()).square() * seen).sum()
+
+    def _variation(self, objects):
+        """Anisotropic total variation in both axes and time; the seam of the array is in the dark."""
+        parts = torch.view_as_real(fourier.to_centre(objects))
+        return sum(parts.diff(dim=axis).abs().sum() for axis in (1, 2, 3))
+
+    @torch.no_grad()
+    def draw_frames(self) -> np.ndarray:
+        """All frames from windows side by side, (T, H, W) complex64, centred."""
+        self.model.eval()
+        last = len(self.problems) - self.window
+        firsts = torch.arange(0, len(self.problems), self.window).clamp(max=last)
+        frames = np.empty((len(self.problems), *self.problems[0].shape), np.complex64)
+        for some in firsts.split(self.own.windows):
+            refined = fourier.to_centre(self._draw(self._load(some))[1]).cpu().numpy()
+            for first, window in zip(some.tolist(), refined, strict=True):
+                frames[first : first + self.window] = window
+        return frames
+
+
+def _set_rate(optimiser, rate: float, progress: float) -> None:
+    factor = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
+    for group in optimiser.param_groups:
+        group["lr"] = rate * factor

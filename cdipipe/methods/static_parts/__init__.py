@@ -1,1 +1,0 @@
-"""What the methods that know or estimate a static region share."""

@@ -1,0 +1,95 @@
+"""A small blind denoiser: a residual U-Net of two levels that is told the noise level.
+
+Without biases, and with the noise level as a further channel, it is homogeneous: f(c x, c sigma) = c f(x, sigma). So
+only the ratio of contrast to noise matters and one network serves all doses.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cdipipe.networks.layers.mirror import pad_mirrored
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "denoiser.pt"
+
+
+class Residual(nn.Module):
+    """x + conv(relu(conv(x)))."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.second(functional.relu(self.first(features)))
+
+
+class Denoiser(nn.Module):
+    """Noisy image and noise level in, image out.
+
+    Parameters
+    ----------
+    width : channels at half resolution; twice as many at a quarter
+    blocks : residual blocks at half resolution before and after, and at a quarter
+
+    References
+    ----------
+    Zhang et al., IEEE Trans. Image Process. 27, 4608 (2018), doi:10.1109/TIP.2018.2839891 (noise level as an input);
+    Mohan et al., Robust and interpretable blind image denoising via bias-free CNNs, arXiv:1906.05478
+    """
+
+    def __init__(self, width: int = 32, blocks: tuple[int, int] = (2, 3)):
+        super().__init__()
+        outer, inner = blocks
+        self.head = nn.Conv2d(5, width, 3, padding=1, bias=False)
+        self.before = nn.Sequential(*[Residual(width) for _ in range(outer)])
+        self.down = nn.Conv2d(width, 2 * width, 2, stride=2, bias=False)
+        self.deep = nn.Sequential(*[Residual(2 * width) for _ in range(inner)])
+        self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2, bias=False)
+        self.after = nn.Sequential(*[Residual(width) for _ in range(outer)])
+        self.tail = nn.Conv2d(width, 4, 3, padding=1, bias=False)
+
+    def forward(self, image: Tensor, sigma: Tensor) -> Tensor:
+        """
+        Parameters
+        ----------
+        image : (B, 1, H, W) float32, H and W multiples of 4
+        sigma : (B, 1, 1, 1) float32, standard deviation of the noise in units of the image
+        """
+        split = functional.pixel_unshuffle(image, 2)
+        level = sigma.expand(-1, 1, *split.shape[-2:])
+        shallow = self.before(self.head(torch.cat([split, level], 1)))
+        features = shallow + self.up(self.deep(self.down(shallow)))
+        return image - functional.pixel_shuffle(self.tail(self.after(features)), 2)
+
+
+@cache
+def load_denoiser(path: Path = WEIGHTS) -> Denoiser:
+    """The trained network, in evaluation mode on the CPU; see ``weights/denoiser.md`` for what it was trained on."""
+    stored = torch.load(path, weights_only=True)
+    network = Denoiser(stored["width"], tuple(stored["blocks"]))
+    network.load_state_dict({name: tensor.float() for name, tensor in stored["weights"].items()})
+    return network.eval().requires_grad_(False)
+
+
+def denoise(network: Denoiser, image: Tensor, sigma: float, ensemble: bool = True) -> Tensor:
+    """An image (H, W) of any size without most of its noise; the mean over the eight turns with ``ensemble``."""
+    height, width = image.shape
+    pad = (-height % 4 + 8, -width % 4 + 8)
+    padded = pad_mirrored(image, 8, pad)
+    level = torch.full((1, 1, 1, 1), sigma, dtype=torch.float32)
+    total = torch.zeros_like(padded)
+    turns = [(quarter, flip) for quarter in range(4) for flip in (False, True)] if ensemble else [(0, False)]
+    with torch.no_grad():
+        for quarter, flip in turns:
+            turned = torch.rot90(padded, quarter)
+            turned = turned.flip(0) if flip else turned
+            clean = network(turned[None, None].contiguous(), level)[0, 0]
+            total += torch.rot90(clean.flip(0) if flip else clean, -quarter)
+    return (total / len(turns))[8 : 8 + height, 8 : 8 + width]

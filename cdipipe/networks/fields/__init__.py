@@ -1,0 +1,1 @@
+"""Untrained neural fields."""

@@ -1,0 +1,1 @@
+"""What a training lowers: distances, labels, noise on the patterns."""

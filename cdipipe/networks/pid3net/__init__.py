@@ -1,0 +1,1 @@
+"""The untrained network of PID3Net."""

@@ -1,0 +1,139 @@
+"""The loop: Adam on real and imaginary parts, support and constraint enforced after every step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from cdipipe.optics import fourier
+from cdipipe.optics.misfits import MISFITS, total_variation
+from cdipipe.phasing.best import Best
+
+MOMENTS = (0.9, 0.99)
+LAST_RATE = 0.02
+"""The learning rate falls to this share of its start along half a cosine."""
+TV_SMOOTHING = 1e-3
+"""In units of the object's rms modulus."""
+
+
+@dataclass
+class _Adam:
+    """Moments of a batch, in units of the rms modulus of each item."""
+
+    mean: torch.Tensor
+    square: torch.Tensor
+    taken: int = 0
+
+    @classmethod
+    def like(cls, exit_wave):
+        real = torch.view_as_real(exit_wave)
+        return cls(torch.zeros_like(real), torch.zeros_like(real))
+
+    def step(self, gradient):
+        """The direction of the next step, of modulus about 1 per pixel; complex."""
+        first, second = MOMENTS
+        gradient = torch.view_as_real(gradient)
+        self.taken += 1
+        self.mean.lerp_(gradient, 1 - first)
+        self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        scale = (self.square / (1 - second**self.taken)).sqrt_().add_(1e-12)
+        return torch.view_as_complex(self.mean / scale).div_(1 - first**self.taken)
+
+
+def dilate(support, pixels, ndim):
+    """Grow a support by whole pixels in all directions; FFT order."""
+    grown = support
+    for axis in range(-ndim, 0):
+        grown = torch.stack([grown.roll(shift, axis) for shift in range(-pixels, pixels + 1)]).any(0)
+    return grown
+
+
+def loose_support(support, sigma_px, level, ndim):
+    """Where the blurred support exceeds ``level``: a rim of a pixel or two around it."""
+    return fourier.gaussian_blur_corner(support.to(torch.float32), sigma_px, ndim) > level
+
+
+def descend(problem, exit_wave, support, parameters, tell=None, fit_every=0):
+    """Lower misfit + weight * total variation of a batch.
+
+    Parameters
+    ----------
+    problem : Problem
+    exit_wave, support : (B, *grid) complex64 and bool, FFT order
+    parameters : AdRefineParameters
+    tell : called with the (B,) R-factor of every iterate
+    fit_every : iterations between fits of the coherence width, which change ``problem``; 0: none
+
+    Returns
+    -------
+    (B, *grid) complex64 and bool: the iterate of lowest loss of every item, and its support
+    """
+    grid = (1,) * problem.ndim
+    wave, support = problem.project_object(exit_wave, support), support.clone()
+    area = support.flatten(1).sum(1).clamp(min=1)
+    rms = (problem.object_photons / area).sqrt().reshape(-1, *grid)
+    adam, best = _Adam.like(wave), Best(len(wave), wave.device)
+    rule = _SupportRule(parameters, len(wave), problem)
+    for iteration in range(parameters.iterations):
+        loss, gradient, r_factor = _loss(problem, wave, parameters, TV_SMOOTHING * rms)
+        best.offer(loss, wave, support)
+        if tell:
+            tell(r_factor)
+        support, changed = rule.update(iteration, loss, wave, support)
+        if changed is not None:
+            best.forget(changed)  # losses inside another support do not compare
+        if fit_every and iteration % fit_every == fit_every - 1:
+            problem.fit_coherence(wave)
+            best.forget()
+        rate = _cosine(iteration / parameters.iterations) * parameters.learning_rate
+        wave = wave - rate * rms * adam.step(gradient * support)
+        wave = problem.project_object(wave, support)
+    loss, _, _ = _loss(problem, wave, parameters, TV_SMOOTHING * rms)
+    best.offer(loss, wave, support)
+    best.restore(wave, support)
+    return wave, support
+
+
+def _cosine(share):
+    return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _loss(problem, wave, parameters, smoothing):
+    """Loss (B,) float64, gradient (B, *grid), R-factor (B,)."""
+    wavefront = problem.wavefront(wave)
+    predicted = problem.detect(wavefront)
+    loss, weight = MISFITS[parameters.loss](predicted, problem)
+    weight = problem.spread(weight)
+    modes = weight if weight.ndim == wavefront.ndim else weight.unsqueeze(1)
+    gradient = problem.backpropagate(wavefront.mul_(modes)).mul_(2)
+    r_factor = ((predicted.sqrt() - problem.modulus).abs() * problem.measured).flatten(1).sum(1) / problem.modulus_sum
+    if parameters.tv_weight:
+        variation, slope = total_variation(wave, problem.ndim, smoothing)
+        loss = loss + parameters.tv_weight * variation
+        gradient.add_(slope, alpha=parameters.tv_weight)
+    return loss, gradient, r_factor
+
+
+class _SupportRule:
+    """3D-CDI-NN's rule: a new support from the blurred modulus, wherever the loss fell enough since the last one."""
+
+    def __init__(self, parameters, count, problem):
+        self.parameters, self.ndim = parameters, problem.ndim
+        self.reference = torch.full((count,), math.inf, dtype=torch.float64, device=problem.device)
+
+    def update(self, iteration, loss, wave, support):
+        """The supports, and which items got a new one (None: no item)."""
+        own = self.parameters
+        if not own.support_every or iteration % own.support_every:
+            return support, None
+        if iteration == 0:
+            self.reference = loss.clone()
+            return support, None
+        blurred = fourier.gaussian_blur_corner(wave.abs(), own.support_sigma_px, self.ndim)
+        new = blurred >= own.support_threshold * blurred.flatten(1).amax(1).reshape(-1, *[1] * self.ndim)
+        filled = new.flatten(1).float().mean(1)
+        due = (loss <= (1 - own.support_fall) * self.reference) & (filled > 0) & (filled <= 0.5)
+        self.reference = torch.where(due, loss, self.reference)
+        return torch.where(due.reshape(-1, *[1] * self.ndim), new, support), due

@@ -1,0 +1,81 @@
+"""Steps that predict: patterns go through a method in batches, and each object is brought to its pattern's photons."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cdipipe.errors import InputError
+from cdipipe.measurement import Measurement
+from cdipipe.metrics.fourier import misfits
+from cdipipe.optics import fourier
+from cdipipe.phasing.registry import get_method
+from cdipipe.phasing.restarts import Runs
+
+
+def predict_patterns(measurement: Measurement, recipe, device, free_pixels, advance) -> list[Runs]:
+    """Runs of every pattern of a measurement, from the only step of a recipe.
+
+    Parameters
+    ----------
+    free_pixels : (*grid) bool or None; withheld from the method like pixels that were not measured
+    advance : called with the number of patterns that are done
+
+    Raises
+    ------
+    InputError   the measurement has probe modes or a static region: then the pattern is not the object's alone
+    """
+    name, parameters = recipe.steps[0]
+    for what in ("probe_modes", "static_region"):
+        if getattr(measurement, what) is not None:
+            raise InputError(
+                f"{name} predicts an object alone in a plane wave; this measurement has a {what}".rstrip("s")
+            )
+    predictor = get_method(name).predict(parameters, measurement.pattern_shape, device)
+    results: list[Runs] = []
+    size = recipe.batch or parameters.batch
+    for first in range(0, measurement.pattern_count, size):
+        indices = range(first, min(first + size, measurement.pattern_count))
+        patterns = [measurement.pattern(index) for index in indices]
+        results += _predict_batch(patterns, predictor, device, free_pixels)
+        advance(len(patterns))
+    return results
+
+
+def _predict_batch(patterns: list[Measurement], predictor, device, free_pixels) -> list[Runs]:
+    counts = np.stack([pattern.intensity for pattern in patterns]).astype(np.float32, copy=False)
+    measured = np.stack([pattern.measured for pattern in patterns])
+    seen = measured if free_pixels is None else measured & ~free_pixels
+    lit = np.array([bool((c[m] > 0).any()) for c, m in zip(counts, seen, strict=True)])
+    objects = np.zeros(counts.shape, np.complex64)
+    supports = np.zeros(counts.shape, bool)
+    predicted = np.zeros(counts.shape)
+    if lit.any():
+        made = _run(predictor, counts[lit], seen[lit], device)
+        objects[lit], supports[lit], predicted[lit] = made
+    runs = []
+    for index, is_lit in enumerate(lit):
+        row = misfits(predicted[index], counts[index], measured[index], free_pixels) if is_lit else {}
+        names = ["r_factor", "poisson_nll"] + ["r_factor_free"] * (free_pixels is not None)
+        scores = {name: np.array([row.get(name, np.nan)]) for name in names}
+        scores["seed"] = np.array([0.0 if is_lit else np.nan])
+        trace = np.array([[row.get("r_factor", np.nan)]], np.float32)
+        runs.append(Runs(objects[index : index + 1], supports[index], trace, scores))
+    return runs
+
+
+@torch.inference_mode()
+def _run(predictor, counts: np.ndarray, seen: np.ndarray, device):
+    """Objects with the photons of their patterns, supports, and predicted intensities; centred."""
+    intensity, mask = (torch.from_numpy(array).to(device) for array in (counts, seen))
+    objects, supports = predictor(intensity, mask)
+    ndim = counts.ndim - 1
+    axes = tuple(range(1, counts.ndim))
+    power = fourier.forward(objects, ndim).abs().square()
+    light = (intensity.clamp(min=0) * mask).sum(axes, keepdim=True)
+    scale = (light / (power * mask).sum(axes, keepdim=True).clamp(min=1e-20)).sqrt()
+    return (
+        (objects * scale).cpu().numpy(),
+        supports.cpu().numpy(),
+        (power * scale.square()).double().cpu().numpy(),
+    )

@@ -1,0 +1,242 @@
+"""One pattern made ready for iterating: on the device, in FFT order, with the recipe's object constraint."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from cdipipe.errors import InputError
+from cdipipe.measurement import Measurement
+from cdipipe.metrics.fourier import misfits
+from cdipipe.ops import projection as ops
+from cdipipe.optics import fourier
+from cdipipe.optics.coherence_fit import fit_width
+from cdipipe.optics.forward import ForwardModel
+
+
+class Problem:
+    """What methods see of a measurement: two projections and the scores.
+
+    Parameters
+    ----------
+    pattern : Measurement of stack ``single`` or ``volume``
+    constraint, phase_range_rad : the object constraint, see ``Recipe``
+    device : torch device
+    free_pixels : (*grid) bool, optional, centred
+        Measured pixels that the reconstruction must not see.
+    use_static_region : bool
+        Whether a static region that the measurement knows is part of the forward model; the object is then that of the
+        sample alone.
+    coherence_px, background : the detector's part of the forward model, see ``ForwardModel``
+
+    Attributes
+    ----------
+    static_region, static_support : (*grid) complex64 and bool in FFT order, or None
+        The structure beside the object as far as it is known; the region only where the model uses it.
+    static_content : the region as the measurement tells it, used by the model or not
+    object_support : (*grid) bool in FFT order, or None
+        What is known beforehand of the support of the object in this model.
+    time_s : float, or None where the pattern is not a frame of a movie with times
+    """
+
+    def __init__(
+        self,
+        pattern: Measurement,
+        constraint,
+        phase_range_rad,
+        device="cpu",
+        free_pixels=None,
+        use_static_region=True,
+        coherence_px=None,
+        background=0.0,
+    ):
+        intensity = torch.from_numpy(pattern.intensity).to(device, torch.float32)
+        measured = torch.from_numpy(pattern.measured).to(device)
+        self.ndim = intensity.ndim
+        self.shape = tuple(intensity.shape)
+        self.time_s = None if pattern.frame_times_s is None else float(pattern.frame_times_s[0])
+        self.device = torch.device(device)
+        self.constraint = constraint
+        self.phase_range_rad = tuple(phase_range_rad)
+        self.model = forward_model(pattern, use_static_region, coherence_px, background).to(device)
+        self._corner_model = self.model.corner()
+        self.static_content = self._corner(pattern.static_region)
+        self.static_region = self.static_content if self.model.static_region is not None else None
+        self.static_support = self._corner(pattern.known_static_support)
+        self.object_support = self._corner(known_support(pattern, use_static_region))
+        self.intensity = fourier.to_corner(intensity, self.ndim).contiguous()
+        self.measured = fourier.to_corner(measured, self.ndim).contiguous()
+        self.seen, self.free = self.measured, None
+        if free_pixels is not None:
+            self.free = fourier.to_corner(torch.from_numpy(free_pixels).to(device), self.ndim) & self.measured
+            self.measured = self.measured & ~self.free
+        self.modulus = self.intensity.clamp(min=0).sqrt_()
+        self.modulus_sum = float((self.modulus * self.measured).sum(dtype=torch.float64))
+        self.photons = float((self.intensity.clamp(min=0) * self.measured).sum(dtype=torch.float64))
+        if not self.modulus_sum > 0:
+            raise InputError("no photons on any measured pixel; nothing can be reconstructed")
+        self.object_photons = self._photons_of_object()
+
+    def _corner(self, array):
+        if array is None:
+            return None
+        return fourier.to_corner(torch.from_numpy(array).to(self.device), self.ndim).contiguous()
+
+    def _photons_of_object(self) -> float:
+        """Photons that the object sends onto the measured pixels; beside a static region what that leaves, roughly."""
+        reference = self._corner_model.reference
+        if reference is None:
+            return self.photons
+        power = reference.abs().square() if reference.ndim == self.ndim else reference.abs().square().sum(0)
+        static = float((power * self.measured).sum(dtype=torch.float64))
+        return max(self.photons - static, self.photons**0.5)
+
+    @property
+    def coherence_px(self):
+        """Width of partial coherence: None, one, or one for each item of a batch as a tensor (B,)."""
+        return self._corner_model.coherence_px
+
+    @property
+    def background(self):
+        """Photons per pixel beside those of the object: a number, (*grid) in FFT order, or (B, 1, 1) for a batch."""
+        return self._corner_model.background
+
+    def with_coherence(self, width_px) -> Problem:
+        """The same pattern behind light of another coherence width: one, or (B,) for the items of a batch."""
+        other = copy.copy(self)
+        other._corner_model = replace(self._corner_model, coherence_px=width_px)
+        return other
+
+    def with_light_of_each(self, count: int) -> Problem:
+        """The same pattern for a batch whose items each have a coherence width, (B,), if there is one at all."""
+        width = self.coherence_px
+        return self.with_coherence(None if width is None else torch.full((count,), width, device=self.device))
+
+    def of_item(self, index: int) -> Problem:
+        """The problem as item ``index`` of a batch sees it."""
+        width, background = self.coherence_px, self.background
+        one = isinstance(width, torch.Tensor) and width.ndim > 0
+        each = isinstance(background, torch.Tensor) and background.ndim > self.ndim
+        if not (one or each):
+            return self
+        other = self.with_coherence(width[index] if one else width)
+        other.set_light(other.coherence_px, background[index] if each else background)
+        return other
+
+    def set_light(self, coherence_px, background) -> None:
+        """Change coherence width and photons per pixel of the background: numbers, or (B,) and (B, 1, 1)."""
+        self._corner_model = replace(self._corner_model, coherence_px=coherence_px, background=background)
+
+    def fit_coherence(self, estimate) -> None:
+        """Fit the width of every item of this batch to its estimate (B, *grid); changes this problem."""
+        coherent = self.sum_modes(self.wavefront(estimate).abs().square_())
+        background = self._corner_model.background
+        width = fit_width(coherent, self.coherence_px, self.modulus, self.measured, background, self.ndim)
+        self._corner_model = replace(self._corner_model, coherence_px=width)
+
+    def project_modulus(self, exit_wave):
+        """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
+        projected, misfit = self._corner_model.project_modulus(exit_wave, self.modulus, self.measured)
+        return projected, misfit / self.modulus_sum
+
+    def r_factor(self, exit_wave):
+        """R-factor (B,) of a batch (B, *grid) on the measured pixels; one transform."""
+        return self._corner_model.misfit(exit_wave, self.modulus, self.measured) / self.modulus_sum
+
+    def relax_modulus_(self, wavefront, dual, **steps):
+        """Primal-dual step on wavefronts of the object alone, in place; R-factor (B,) of what it was made from.
+
+        ``t``, ``s``, ``softness``, ``keep`` and ``low_pass`` as in
+        :func:`cdipipe.ops.projection.relax.relax_modulus_`.
+        """
+        misfit = self._corner_model.relax_modulus_(wavefront, dual, self.modulus, self.measured, **steps)
+        return misfit / self.modulus_sum
+
+    def invert(self, wavefront):
+        """The object whose wavefronts :meth:`propagate` brings nearest to the given ones."""
+        return self._corner_model.invert(wavefront)
+
+    def project_object(self, exit_wave, support):
+        """P_S u: the nearest object inside the support that satisfies the constraint; a new tensor."""
+        return ops.project_object(exit_wave, support, self.constraint, self.phase_range_rad)
+
+    def update_object_(self, exit_wave, projected, support, *, a, b, c, g):
+        """The fused object-domain update of ``cdipipe.ops.projection.update_object_``, in place in ``exit_wave``."""
+        ops.update_object_(
+            exit_wave, projected, support, self.constraint, a=a, b=b, c=c, g=g, phase_range_rad=self.phase_range_rad
+        )
+        return exit_wave
+
+    def subtract_projection_(self, exit_wave, support):
+        """u - P_S u in place: what keeps u from being an object inside the support that satisfies the constraint."""
+        return ops.subtract_projection_(exit_wave, support, self.constraint, self.phase_range_rad)
+
+    def predict_intensity(self, exit_wave):
+        """Photons of a batch (B, *grid) in FFT order."""
+        return self._corner_model.predict_intensity(exit_wave)
+
+    def wavefront(self, exit_wave):
+        """Wavefronts of a batch and of the static region, FFT order."""
+        return self._corner_model.wavefront(exit_wave)
+
+    def propagate(self, exit_wave):
+        """Wavefronts of a batch alone, FFT order; linear."""
+        return self._corner_model.propagate(exit_wave)
+
+    def sum_modes(self, per_mode):
+        """A real array of wavefronts, summed over the probe modes if there are any: (B, *grid)."""
+        return per_mode if self.model.probe_modes is None else per_mode.sum(-self.ndim - 1)
+
+    def spread(self, intensity):
+        """Intensities of coherent light (B, *grid) as partially coherent light shows them; linear, self-adjoint."""
+        return self._corner_model.spread(intensity)
+
+    def detect(self, wavefront):
+        """Photons (B, *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background."""
+        intensity = self.sum_modes(wavefront.abs().square())
+        if self._corner_model.is_ideal:
+            return intensity
+        return self.spread(intensity).clamp_(min=0).add_(self._corner_model.background)
+
+    def backpropagate(self, wavefront):
+        """Adjoint of :meth:`propagate`."""
+        return self._corner_model.backpropagate(wavefront)
+
+    def scores(self, exit_wave) -> dict[str, np.ndarray]:
+        """Misfits of a batch of objects, (B,) float64 each, as ``evaluate`` defines them; NaN where there is none.
+
+        ``r_factor`` and ``poisson_nll`` on the measured pixels, ``r_factor_free`` on the withheld ones, if any.
+        """
+        names = ["r_factor", "poisson_nll"] + ["r_factor_free"] * (self.free is not None)
+        counts, seen, free = (None if a is None else a.cpu().numpy() for a in (self.intensity, self.seen, self.free))
+        rows = [
+            misfits(
+                self.of_item(index).predict_intensity(item[None])[0].cpu().numpy().astype(np.float64),
+                counts,
+                seen,
+                free,
+            )
+            for index, item in enumerate(exit_wave)
+        ]
+        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
+def forward_model(
+    pattern: Measurement, use_static_region: bool = True, coherence_px=None, background=0.0
+) -> ForwardModel:
+    """The forward model of a measurement; of a stack whose static regions differ, with all of them in front."""
+    arrays = {"probe_modes": pattern.probe_modes, "static_region": pattern.static_region if use_static_region else None}
+    tensors = {n: None if a is None else torch.from_numpy(np.asarray(a, np.complex64)) for n, a in arrays.items()}
+    return ForwardModel(len(pattern.pattern_shape), **tensors, coherence_px=coherence_px, background=background)
+
+
+def known_support(pattern: Measurement, use_static_region: bool = True) -> np.ndarray | None:
+    """The support known beforehand; with the static structure where that is reconstructed as part of the object."""
+    support, static = pattern.object_support, pattern.known_static_support
+    apart = use_static_region and pattern.static_region is not None
+    if support is None or static is None or apart:
+        return support
+    return support | static

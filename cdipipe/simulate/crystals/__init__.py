@@ -1,0 +1,1 @@
+"""Gold nanocrystals: shapes, relaxation by LAMMPS, voxels, inspection by OVITO."""

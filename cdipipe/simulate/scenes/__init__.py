@@ -1,0 +1,1 @@
+"""Scenes: one file each, found by its attribute SCENE."""

@@ -1,0 +1,1 @@
+"""Studies: configuration, tables, distributions, report."""

@@ -1,0 +1,245 @@
+"""The entries of a study's configuration: measurements, corpora, tables, galleries; see ``cdipipe.study.config``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(gt=0)]
+
+
+def _number_if_it_is_one(heading: Any) -> Any:
+    """Keys of a mapping that went through JSON are text."""
+    try:
+        return float(heading)
+    except (TypeError, ValueError):
+        return heading
+
+
+Heading = Annotated[str | float, BeforeValidator(_number_if_it_is_one)]
+
+
+class Section(BaseModel):
+    """A level of the tree: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ImportOptions(Section):
+    """How counts in files become a Measurement; the options of ``cdipipe import``.
+
+    ``files``, ``mask``, ``dark`` and ``whitefield`` are FILE or FILE::KEY, relative to where the workflow runs or, in
+    an entry with ``fetch``, to the folder of that data set.
+    """
+
+    files: list[str] = Field(min_length=1)
+    mask: str | None = None
+    mask_bad: bool = False
+    dark: str | None = None
+    whitefield: str | None = None
+    roi: tuple[Count, Count] | None = None
+    stack: Literal["shots", "movie", "volume"] | None = None
+    dataset: str | None = None
+    axis: list[Count] | None = None
+    frames: str | None = None
+    corner: bool = False
+    amplitude: bool = False
+    saturation: Positive | None = None
+    threshold: Annotated[float, Field(ge=0)] | None = None
+    bin: list[Size] | None = None
+    crop: list[Size] | None = None
+    centre: list[Count] | None = None
+    no_centre: bool = False
+    energy_ev: Positive | None = None
+    distance_m: Positive | None = None
+    pixel_m: Positive | None = None
+    rocking_step_rad: float | None = None
+
+
+class MeasurementEntry(Section):
+    """One named measurement: simulated (``scene``) or read from files (``import``, perhaps of a public set)."""
+
+    scene: str | None = None
+    seed: Count | None = None
+    set: dict[str, Any] = {}
+    fetch: Name | None = None
+    import_: ImportOptions | None = Field(None, alias="import")
+    export: list[Literal["vti", "npz", "tif"]] = []
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> MeasurementEntry:
+        if (self.scene is None) == (self.import_ is None):
+            raise ValueError("needs exactly one of 'scene' (simulate) and 'import' (read files)")
+        if self.scene is None and (self.set or self.seed is not None):
+            raise ValueError("'set' and 'seed' belong to a 'scene'; an import takes its options under 'import'")
+        if self.fetch and self.import_ is None:
+            raise ValueError("'fetch' names the data set that 'import' reads; a 'scene' takes none")
+        return self
+
+    @property
+    def is_movie(self) -> bool:
+        """Whether the measurement has frames in time, as far as the configuration tells."""
+        if self.import_ is not None:
+            return self.import_.stack == "movie"
+        return self.scene in ("particles", "test_chart") or self.set.get("frames", 1) > 1
+
+    def located(self) -> ImportOptions:
+        """The import's options with its files where they are, or will be once the data set is fetched."""
+        if self.fetch is None:
+            return self.import_
+        from cdipipe.io.datasets import dataset_folder
+
+        folder = dataset_folder(self.fetch)
+        changed = {"files": [str(folder / name) for name in self.import_.files]}
+        for key in ("mask", "dark", "whitefield"):
+            if name := getattr(self.import_, key):
+                changed[key] = str(folder / name)
+        return self.import_.model_copy(update=changed)
+
+
+class CorpusEntry(Section):
+    """One named corpus: many samples of a scene, made in shards; the options of ``cdipipe corpus``."""
+
+    scene: str
+    count: Size
+    shards: Size = 1
+    seed: Count = 0
+    chunk: Size | None = None
+    set: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _filled(self) -> CorpusEntry:
+        if self.shards > self.count:
+            raise ValueError(f"shards {self.shards}: more than there are samples (count {self.count})")
+        return self
+
+    def options(self) -> list[str]:
+        """Command-line options of ``cdipipe corpus``; folder and shard not included."""
+        numbers = {"count": self.count, "shards": self.shards, "seed": self.seed, "chunk": self.chunk}
+        return [self.scene, *as_options(numbers), *set_options(self.set)]
+
+
+class NetworkEntry(Section):
+    """One named network, trained on a corpus of the study; the options of ``cdipipe train``.
+
+    A method uses it by its name: ``{method: cdi_nn, checkpoint: NAME}``.
+    """
+
+    network: str
+    corpus: Name
+    set: dict[str, Any] = {}
+    devices: Size = 1
+
+    def options(self) -> list[str]:
+        """Command-line options of ``cdipipe train``; corpus and folder not included."""
+        return [self.network, *as_options({"devices": self.devices}), *set_options(self.set)]
+
+
+class Pairing(Section):
+    """These methods on these measurements; a list left out means all of them."""
+
+    measurements: list[Name] | None = None
+    methods: list[Name] | None = None
+    fitting: bool = False
+    """only pairs whose measurement has, by its scene, what the method says that it needs"""
+
+
+class AverageOptions(Section):
+    """The mean of the best aligned runs takes the place of the single best run."""
+
+    keep_best: Size = 5
+    drop: list[Count] = []
+    modes: Size = 3
+
+
+class TableEntry(Section):
+    """One metric of some methods over some measurements, as a table and, with ``axis``, as curves."""
+
+    metric: str | Annotated[list[str], Field(min_length=1)]
+    """of several the first that a result has: there are metrics that only some scenes have"""
+    title: str = ""
+    columns: dict[Heading, Name | list[Name]] = Field(min_length=1)
+    """heading -> the measurement, or several that are averaged"""
+    methods: list[Name] | None = None
+    printed: dict[str, dict[Heading, float]] = {}
+    """row -> heading -> value that the paper prints"""
+    axis: str | None = None
+    """the headings are numbers on this axis: curves are drawn, too"""
+    ranking: bool = False
+    """a heat map of places, and the mean place of every method with its spread over the columns"""
+
+    @property
+    def metrics(self) -> list[str]:
+        """All that may be shown; the last gives the table its name."""
+        return [self.metric] if isinstance(self.metric, str) else self.metric
+
+    @model_validator(mode="after")
+    def _numbers(self) -> TableEntry:
+        if self.axis is not None and not all(isinstance(heading, (int, float)) for heading in self.columns):
+            raise ValueError(
+                f"axis '{self.axis}': the columns must be numbers; got {', '.join(map(str, self.columns))}"
+            )
+        for row, values in self.printed.items():
+            for heading in values:
+                if heading not in self.columns:
+                    known = ", ".join(map(str, self.columns))
+                    raise ValueError(f"printed.{row}: no column '{heading}'; there are {known}")
+        return self
+
+    def members(self, heading: str | float) -> list[str]:
+        """Measurements of a column."""
+        names = self.columns[heading]
+        return [names] if isinstance(names, str) else names
+
+
+class GalleryEntry(Section):
+    """Amplitudes side by side: a row per measurement, a column per method, the truth first."""
+
+    rows: dict[str, Name] = Field(min_length=1)
+    """label -> measurement"""
+    title: str = ""
+    methods: list[Name] | None = None
+    sample: Count = 0
+    """which pattern of a stack"""
+    phase: bool = False
+    """the phase instead of the amplitude"""
+
+
+class DistributionEntry(Section):
+    """One metric of every pattern as histograms, with the best and worst objects, and tests between the methods."""
+
+    metric: str
+    measurements: list[Name] = Field(min_length=1)
+    """taken together"""
+    title: str = ""
+    methods: list[Name] | None = None
+    shown: Count = 5
+    """of the first method: how many of the best and of the worst objects are drawn"""
+    phase: bool = False
+    """the phase instead of the amplitude"""
+
+
+def set_options(settings: Mapping[str, Any]) -> list[str]:
+    """``--set=key=value`` for every parameter of a scene."""
+    return [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
+
+
+def as_options(settings: Mapping[str, Any] | Section) -> list[str]:
+    """``--key=value`` for every setting: lists joined by commas, flags without value, None and False left out."""
+    settings = settings.model_dump() if isinstance(settings, Section) else settings
+    options = []
+    for key, value in settings.items():
+        flag = "--" + key.replace("_", "-")
+        if value is True:
+            options.append(flag)
+        elif isinstance(value, (list, tuple)):
+            options += [f"{flag}={','.join(map(str, value))}"] if value else []
+        elif value is not None and value is not False:
+            options.append(f"{flag}={value}")
+    return options

@@ -1,0 +1,259 @@
+"""One HTML page that holds a whole study: tables, pictures, and the commands that made them. Needs no network."""
+
+from __future__ import annotations
+
+import base64
+import importlib.resources
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.figures.frames import MOST_FRAMES, stack_frames
+from cdipipe.figures.tables import COLUMNS, shown_columns
+from cdipipe.io.cxi import read_measurement, read_reconstruction
+from cdipipe.io.metrics_file import read_metrics
+from cdipipe.measurement import Reconstruction
+from cdipipe.provenance import collect
+from cdipipe.study.config import Config
+
+TEMPLATE = "report.html.j2"
+FEWEST_FRAMES, FRAMES_OF_A_PAGE = 6, 480
+"""A page of many stacks shows fewer frames of each, so that it stays small; none shows less than these."""
+
+CSS_DPI, WIDE_PX = 96, 1600
+"""Pictures that were drawn for more than this width are scrolled: on the page's own nobody could read them."""
+
+
+def write_html(study: Config, source: Path) -> str:
+    """The page of a study whose results lie in its output folder.
+
+    Parameters
+    ----------
+    study : Config, read from ``source``
+
+    Raises
+    ------
+    InputError   a result or a picture is missing
+    """
+    import jinja2
+
+    folder = Path(study.output)
+    template = importlib.resources.files("cdipipe.study").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    strict = jinja2.StrictUndefined
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=strict)
+    measurements = [_measurement(study, folder, name) for name in study.used()]
+    rows = [(m["name"], r["name"], r["metrics"]) for m in measurements for r in m["results"]]
+    keys = shown_columns([metrics for _, _, metrics in rows])
+    return environment.from_string(template).render(
+        title=folder.name,
+        source=source,
+        provenance=collect([source]),
+        columns=[(key, *COLUMNS[key]) for key in keys],
+        rows=rows,
+        tables=[_table(study, folder, name, entry.title or name) for name, entry in study.drawn().items()],
+        overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
+        measurements=measurements,
+        corpora=[_corpus(study, folder, name) for name in study.built()],
+        networks=[_network(study, folder, name) for name in study.trained()],
+        trainings=_picture(folder / "tables" / "trainings.png", "All trainings: loss on samples kept aside.")
+        if len(study.trained()) > 1
+        else None,
+    )
+
+
+def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]:
+    """A table, gallery or distribution of the study."""
+    if name in study.galleries:
+        caption = f"{title}."
+    elif name in study.distributions:
+        caption = f"{title}; of every pattern, two-sided tests between the methods."
+    else:
+        caption = f"{title}; mean ± standard deviation over the patterns"
+        caption += ", grey: as printed in the paper." if study.tables[name].printed else "."
+    return {"name": name, "title": title, "picture": _picture(folder / "tables" / f"{name}.png", caption)}
+
+
+def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
+    """Picture and numbers of a corpus, from its card."""
+    try:
+        card = json.loads(_bytes(folder / name / "corpus.json"))
+    except ValueError as error:
+        raise InputError(f"{folder / name / 'corpus.json'}: damaged; remove it and run the workflow again") from error
+    numbers = {
+        "photons per sample": "{min:.4g} to {max:.4g}, mean {mean:.4g}".format(**card["photons"]),
+        "phase range": "{min:.3g} to {max:.3g} rad".format(**card["phase_range_rad"]),
+        "seed": str(card["seed"]),
+        "arrays": ", ".join(f"{key} {a['sample_shape']} {a['dtype']}" for key, a in card["arrays"].items()),
+        "size on disk": f"{card['bytes'] / 2**20:.1f} MiB",
+        "building": f"{card['build_seconds']:g} s",
+        "digest": card["digest"],
+        "finished": card["time_utc"],
+        "versions": ", ".join(f"{key} {value}" for key, value in card["versions"].items()),
+    }
+    entry = study.corpora[name]
+    return {
+        "name": name,
+        "summary": f"{card['samples']} samples of scene {entry.scene} in {entry.shards} shards",
+        "settings": _flat(entry.set),
+        "numbers": numbers,
+        "sheet": _picture(folder / name / "contact.png", "Intensity, amplitude and phase of some samples."),
+    }
+
+
+def _network(study: Config, folder: Path, name: str) -> dict[str, Any]:
+    """Pictures of a training."""
+    entry, place = study.networks[name], folder / name
+    layers = "What each convolution makes of a pattern: the channels that vary most, each on its own scale."
+    return {
+        "name": name,
+        "summary": f"{entry.network}, trained on {entry.corpus}",
+        "settings": _flat(entry.set),
+        "curve": _picture(place / "curve.png", "Loss, and its parts, on samples kept aside; dotted: while training."),
+        "activations": _picture(place / "activations.png", layers) if study.seen_by(name) else None,
+    }
+
+
+def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
+    entry = study.measurements[name]
+    truth = "the truth" if entry.scene else "the first object"
+    place = folder / name
+    provenance = read_measurement(place / "M.cxi").provenance
+    return {
+        "name": name,
+        "origin": f"simulated, scene {entry.scene}" if entry.scene else "read from " + ", ".join(entry.import_.files),
+        "settings": _flat(entry.set) if entry.scene else _flat(entry.import_.model_dump(exclude_defaults=True)),
+        "light": _light(provenance),
+        "pattern": _picture(place / "pattern.png", "Measured intensity, logarithmic; grey pixels were not measured."),
+        "comparison": _picture(place / "comparison.png", f"All methods, laid over {truth}.")
+        if name in study.compared()
+        else None,
+        "resolution": _picture(place / "resolution.png", "Resolution of all methods, as far as it can be told.")
+        if name in study.compared()
+        else None,
+        "made": {str(place / "M.cxi"): _flat(provenance)},
+        "results": [_result(study, name, method) for m, method in study.pairs() if m == name],
+    }
+
+
+def _light(provenance: dict[str, Any]) -> dict[str, str]:
+    """What a scene tells of its light (photons per pixel in each sense, dose in gray), means over its samples."""
+    return {name.replace("_", " "): f"{np.mean(value):.4g}" for name, value in provenance.get("light", {}).items()}
+
+
+def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
+    place = Path(study.output) / measurement / method
+    path = place / study.result_name()
+    result = read_reconstruction(path)
+    source = read_reconstruction(place / "R.cxi") if study.average else result
+    made = {str(path): _provenance(result)}
+    if study.average:
+        made[str(place / "R.cxi")] = _provenance(source)
+    return {
+        "name": method,
+        "recipe": json.dumps(study.methods[method]),
+        "metrics": read_metrics(place / "metrics.json"),
+        "object": _picture(
+            place / "object.png",
+            "Amplitude, phase (hidden where the amplitude is below a tenth of its maximum) and support.",
+        ),
+        "movie": _picture(place / "movie.gif", "Amplitude and phase of the frames.")
+        if study.measurements[measurement].is_movie
+        else None,
+        "frames": _frames(result, max(FEWEST_FRAMES, min(MOST_FRAMES, FRAMES_OF_A_PAGE // len(study.pairs())))),
+        "diagnostics": _picture(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
+        "runs": _runs(result, source),
+        "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
+        "made": made,
+        "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
+    }
+
+
+def _frames(result: Reconstruction, most: int) -> dict[str, Any] | None:
+    """What a slider steps through, of a stack: small pictures as data URLs; None of a single pattern."""
+    import io
+
+    from PIL import Image
+
+    frames = stack_frames(result, most)
+    if frames is None:
+        return None
+    pictures = []
+    for label, picture in zip(frames.labels, frames.pictures, strict=True):
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, format="webp", quality=80, method=4)
+        pictures.append((label, _url("webp", content.getvalue())))
+    span = "π" if frames.span_rad == np.pi else f"{frames.span_rad:.1f}"
+    return {
+        "pictures": pictures,
+        "first": frames.first,
+        "caption": f"Amplitude, phase (−{span} to {span} rad) and support; the slider steps through them.",
+    }
+
+
+def _runs(result: Reconstruction, source: Reconstruction) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of all runs, as ``source`` holds them; empty for stacks."""
+    if source.stack in ("shots", "movie") or not source.run_scores:
+        return [], []
+    names = sorted(source.run_scores, key=lambda name: name != "seed")
+    columns = [source.run_scores[name] for name in names]
+    kept = set(result.recipe.get("mean_of_runs", [0]))
+    rows = [
+        [str(run), "yes" if run in kept else "no", *(f"{value:.6g}" for value in values)]
+        for run, values in enumerate(zip(*columns, strict=True))
+    ]
+    return ["run", "kept", *names], rows
+
+
+def _provenance(result: Reconstruction) -> dict[str, str]:
+    record = {"recipe as run": json.dumps(result.recipe), "device": result.device, "backend": result.backend}
+    if result.seconds is not None:
+        record["seconds"] = f"{result.seconds:.2f}"
+    return {key: text for key, text in (_flat(result.provenance) | record).items() if text}
+
+
+def _flat(mapping: dict[str, Any], head: str = "") -> dict[str, str]:
+    """Nested plain data as one level of text."""
+    flat = {}
+    for key, value in mapping.items():
+        name = f"{head}{key}"
+        flat.update(_flat(value, f"{name}: ") if isinstance(value, dict) else {name: _plain(value)})
+    return flat
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _picture(path: Path, caption: str) -> dict[str, str | int | None]:
+    """A picture as a data URL, with the command that its file says made it; ``width`` in CSS pixels of a wide one."""
+    import io
+
+    from PIL import Image
+
+    content = _bytes(path)
+    with Image.open(io.BytesIO(content)) as image:
+        command = image.info.get("Description") or image.info.get("comment", b"").decode()
+        kind = image.format.lower()
+        width = round(image.width * CSS_DPI / image.info.get("dpi", (CSS_DPI,))[0])
+    return {
+        "url": _url(kind, content),
+        "caption": caption,
+        "command": command,
+        "width": width if width > WIDE_PX else None,
+    }
+
+
+def _url(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: missing; run the workflow that makes it first") from error

@@ -1,0 +1,118 @@
+"""The page of a study: stacks can be stepped through, and the page stays small and whole."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from cdipipe.cli.main import run
+from cdipipe.figures.frames import SIDES_PX, stack_frames
+from cdipipe.measurement import Reconstruction
+from cdipipe.study.config import load_config
+from cdipipe.study.report import write_html
+
+STUDY = {
+    "output": "out",
+    "measurements": {
+        "shots": {"scene": "polygons", "set": {"size": 32, "count": 3}},
+        "volume": {"scene": "polygons", "set": {"size": 32, "dimensions": 3}},
+        "one": {"scene": "polygons", "set": {"size": 32}},
+    },
+    "methods": {"er": {"method": "er", "iterations": 3}},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished study of three shots, a volume and a single pattern; the pictures that others draw are blank."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    blank = Image.new("L", (60, 60))
+    for name, entry in STUDY["measurements"].items():
+        (folder / f"out/{name}/er").mkdir(parents=True)
+        place, settings = folder / "out" / name, [f"--set={key}={value}" for key, value in entry["set"].items()]
+        for words in (
+            ["simulate", "polygons", "-o", f"{place}/M.cxi", "--truth", f"{place}/T.cxi", *settings],
+            ["reconstruct", f"{place}/M.cxi", "-m", "er", "--set=iterations=3", "-o", f"{place}/er/R.cxi"],
+            ["evaluate", f"{place}/er/R.cxi", f"--measurement={place}/M.cxi", "-o", f"{place}/er/metrics.json"],
+        ):
+            assert run(words) == 0, words
+        for picture in ("pattern.png", "er/object.png", "er/diagnostics.png"):
+            blank.save(place / picture)
+    blank.save(folder / "out/metrics.png")
+    return folder
+
+
+@pytest.fixture
+def study(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return load_config(Path("study.yaml")), Path("study.yaml")
+
+
+def test_stacks_have_a_slider_with_a_picture_for_each_step(study):
+    page = write_html(*study)
+    figures = re.findall(r'<figure class="steps">(.*?)</figure>', page, re.DOTALL)
+    assert len(figures) == 2
+    for figure, first in zip(figures, ("pattern 1 of 3", "plane z = +0 px"), strict=True):
+        pictures = re.findall(r'<img src="data:image/webp;base64,([^"]+)" alt="([^"]+)"[^>]*?( hidden)?>', figure)
+        assert [alt for _, alt, hidden in pictures if not hidden] == [f"amplitude, phase and support: {first}"]
+        assert f'max="{len(pictures) - 1}"' in figure and f"<output>{first}</output>" in figure
+        assert "<code>" in figure and len({content for content, *_ in pictures}) > len(pictures) // 2
+    assert "pattern 3 of 3" in figures[0] and "pattern 4" not in figures[0]
+
+
+def test_the_pictures_are_small_and_in_the_page(study):
+    page = write_html(*study)
+    for content in re.findall(r'src="data:image/webp;base64,([^"]+)"', page):
+        raw = base64.b64decode(content)
+        with Image.open(io.BytesIO(raw)) as picture:
+            assert picture.size[1] <= SIDES_PX[1] + SIDES_PX[0]
+        assert len(raw) < 30_000
+    assert 'src="http' not in page and "<link" not in page
+
+
+def test_a_wide_picture_keeps_the_size_that_it_was_drawn_for_and_is_scrolled(study):
+    wide = Path("out/metrics.png")
+    narrow = wide.read_bytes()
+    try:
+        Image.new("L", (2750, 60)).save(wide, dpi=(110, 110))
+        shown = re.findall(r'<div class="scroll"><img class="wide" width="(\d+)"', write_html(*study))
+    finally:
+        wide.write_bytes(narrow)
+    assert shown == ["2400"]
+    assert "<img class" not in write_html(*study)
+
+
+def stack_of(kind: str, count: int, size: int = 20) -> Reconstruction:
+    """Squares whose amplitude, and phase where it is of shots, grow with their number."""
+    objects = np.zeros((count, size, size), np.complex64)
+    objects[:, 5:-5, 5:-5] = (1 + np.arange(count))[:, None, None] * np.exp(1j * np.arange(count))[:, None, None]
+    return Reconstruction(objects, objects != 0, kind)
+
+
+def test_frames_are_few_and_evenly_chosen():
+    frames = stack_frames(stack_of("movie", 101), most=5)
+    assert frames.labels == [f"frame {number} of 101" for number in (1, 26, 51, 76, 101)] and frames.first == 0
+    assert len({picture.shape for picture in frames.pictures}) == 1
+    assert SIDES_PX[0] <= len(frames.pictures[0]) <= SIDES_PX[1]
+    assert len(stack_frames(stack_of("shots", 3, 600), most=24).pictures[0]) == SIDES_PX[1]
+    assert stack_frames(Reconstruction(np.ones((8, 8), np.complex64), np.ones((8, 8), bool))) is None
+
+
+def test_shots_have_a_scale_and_phase_of_their_own_and_frames_share_them():
+    shots, movie = (stack_frames(stack_of(kind, 3)).pictures for kind in ("shots", "movie"))
+    np.testing.assert_allclose(shots[0].astype(int), shots[2], atol=1)
+    middle = len(movie[0]) // 2, movie[0].shape[1] // 6
+    assert movie[0][middle].max() < 0.5 * movie[2][middle].max()  # a third as bright
+
+
+def test_planes_of_a_volume_count_from_its_centre():
+    frames = stack_frames(stack_of("volume", 9))
+    assert frames.labels[frames.first] == "plane z = +0 px" and frames.labels[0] == "plane z = -4 px"
