@@ -11,7 +11,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.counts import check_usable
-from cdipipe.io.importing.assemble import detector, window
+from cdipipe.io.importing import detector, window
 from cdipipe.io.importing.detector import Frames
 from cdipipe.io.importing.formats import LoadedPatterns, load_patterns, read_array, read_mask
 from cdipipe.io.importing.probes import fit_probe_modes
