@@ -4,7 +4,7 @@ import shlex
 import sys
 
 import cdipipe
-from cdipipe import study_run
+from cdipipe.study import run as study_run
 from cdipipe.provenance import code_digest, file_sha256
 
 OUT = STUDY.output

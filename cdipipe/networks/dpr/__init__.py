@@ -86,7 +86,7 @@ def prepare(arrays, settings: DprSettings, generator):
 
 def loss(module, batch, settings: DprSettings):
     """Weighted sum of the parts of the loss, averaged over the batch."""
-    from cdipipe.networks.dpr.loss import dpr_terms
+    from cdipipe.networks.dpr.error import dpr_terms
     from cdipipe.networks.losses.perceptual import load_features
 
     objects = module(batch["inputs"], batch["measured"]).float() / batch["scale"]
