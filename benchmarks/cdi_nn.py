@@ -38,8 +38,8 @@ from cdipipe.networks.predictor import load_predictor
 from cdipipe.optics import fourier
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.batches import draw_batch
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.batches import draw_batch
+from cdipipe.simulation.registry import get_scene
 
 SEED = 1_000_003
 """Of the test polygons; trainings derive theirs from other numbers."""

@@ -37,7 +37,7 @@ from cdipipe.networks.predictor import WEIGHTS, load_predictor
 from cdipipe.optics import fourier
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.crystals.shapes import LATTICE_CONSTANT_A
+from cdipipe.simulation.crystals.shapes import LATTICE_CONSTANT_A
 
 SEQUENCE = "3*(20*ER+180*HIO)+20*ER"
 AD_REFINE = {"ad_refine": {"iterations": 150, "dilate_px": 2, "learning_rate": 0.1, "support_every": 10}}

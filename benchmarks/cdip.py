@@ -29,8 +29,8 @@ from cdipipe.measurement import Measurement
 from cdipipe.metrics.align import align_to
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 SPANS_RAD, PHOTONS = (1.0, 5.5), (1e4, 1e5, 1e6)
 HIO = {"method": "hio", "er_every": 10}

@@ -137,7 +137,7 @@ def read(count: int, repetitions: int) -> dict:
 
 def memory() -> dict:
     """Peak resident memory of the command for each kind, GiB."""
-    from cdipipe.simulate.registry import all_scenes
+    from cdipipe.simulation.registry import all_scenes
 
     found = {}
     for kind in all_scenes():

@@ -23,8 +23,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import record
 
-from cdipipe.simulate.crystals import relaxation
-from cdipipe.simulate.scenes.crystal import CrystalParameters, build
+from cdipipe.simulation.crystals import relaxation
+from cdipipe.simulation.scenes.crystal import CrystalParameters, build
 
 WARM_UP_SEED = 10**6
 

@@ -37,8 +37,8 @@ from cdipipe.metrics import fourier
 from cdipipe.metrics.dynamics import judge_movie
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 MOVIE_SEED = 21
 """Not the seed with which settings were chosen."""

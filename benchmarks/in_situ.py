@@ -22,8 +22,8 @@ from cdipipe.measurement import Truth
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 ALL = {
     "in_situ": {"method": "in_situ"},

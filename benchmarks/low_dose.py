@@ -24,8 +24,8 @@ from cdipipe.measurement import Measurement, Truth
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.exposure import expose
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import expose
+from cdipipe.simulation.registry import get_scene
 
 REAL = {"constraint": "real_nonneg"}
 LEAST_SQUARES = {

@@ -22,8 +22,8 @@ import torch
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 SHORT = {"iterations": 50, "closing_er": 0, "constraint": "real_nonneg", "shrink_wrap": {"every": 0}}
 RECIPES = {

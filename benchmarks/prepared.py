@@ -39,7 +39,7 @@ def changed(given: dict, default: dict, head: str = "") -> dict[str, object]:
 
 def unseen_volumes(folder: Path) -> list[str]:
     """The corpus that the record was measured on, made again from its seed; arguments of the benchmark."""
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.registry import get_scene
 
     known = json.loads((record.RESULTS / "cdi_nn_3d.json").read_text())
     corpus, count = known["corpus"], known["errors"]["volumes"]

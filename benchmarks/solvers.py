@@ -23,8 +23,8 @@ from cdipipe.metrics.align import align_to
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 SEQUENCE = "3*(20*ER+180*HIO)+20*ER"
 SHRINK = {"every": 20, "sigma_px": 1.0, "threshold": 0.2}
@@ -182,7 +182,7 @@ def gold_summary(r_factors, repeatability, seconds) -> dict:
 
 def r_factor(measurement, image) -> float:
     """R-factor of an object, scaled as ``evaluate`` does."""
-    from cdipipe.simulate.exposure import diffract
+    from cdipipe.simulation.exposure import diffract
 
     predicted = diffract(image, image.ndim)
     predicted *= measurement.intensity.sum() / predicted.sum()

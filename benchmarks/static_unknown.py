@@ -32,8 +32,8 @@ from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.phasing.stack import Start
-from cdipipe.simulate.exposure import expose
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import expose
+from cdipipe.simulation.registry import get_scene
 
 STEPS = {
     "reference_lsq_none": {"reference_lsq": {"denoiser": "none"}},

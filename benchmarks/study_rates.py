@@ -63,8 +63,8 @@ def rate_of_method(study: Config, measurement: str, method: str, changes: dict) 
     from cdipipe.phasing.recipe import recipe_from_mapping
     from cdipipe.phasing.reconstruct import reconstruct
     from cdipipe.settings import validate
-    from cdipipe.simulate.exposure import simulate
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.exposure import simulate
+    from cdipipe.simulation.registry import get_scene
 
     ndim = study_work.patterns_of(study.measurements[measurement]).ndim
     entry = study.measurements[measurement].model_dump(exclude_defaults=True)

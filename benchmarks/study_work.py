@@ -43,7 +43,7 @@ def patterns_of(entry, count: int | None = None) -> Patterns:
         frames = len(range(*slice(*map(int, given.frames.split(":"))).indices(10**6))) if given.frames else 1
         return Patterns(1 if volume else frames, round(float(pixels) ** (1 / ndim)), ndim)
     from cdipipe.settings import validate
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.registry import get_scene
 
     found = validate(get_scene(entry.scene).parameters, entry.set, entry.scene).model_dump()
     ndim = 3 if entry.scene == "crystal" else found.get("dimensions") or 2

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from cdipipe.networks.denoiser.model import WEIGHTS, Denoiser
-from cdipipe.simulate.sources.biological_cell import cell_thickness
-from cdipipe.simulate.sources.lacey import lacey_film
+from cdipipe.simulation.sources.biological_cell import cell_thickness
+from cdipipe.simulation.sources.lacey import lacey_film
 
 SIDE, FINE = 64, 2
 SIGMA = (0.002, 0.4)

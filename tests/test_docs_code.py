@@ -14,7 +14,7 @@ from cdipipe.cli.main import run
 from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
 from cdipipe.metrics.align import align_to
 from cdipipe.phasing import registry as methods
-from cdipipe.simulate import registry as scenes
+from cdipipe.simulation import registry as scenes
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "extending.md"

@@ -68,8 +68,8 @@ def make_plan(kind: str, folder: Path, wanted: dict, settings: list[str] | None)
     from cdipipe.io.corpus.plan import Plan, read_plan, samples_per_chunk
     from cdipipe.provenance import file_sha256
     from cdipipe.settings import parse_settings, validate
-    from cdipipe.simulate.batches import sample_bytes
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.batches import sample_bytes
+    from cdipipe.simulation.registry import get_scene
 
     scene = get_scene(kind)
     found = read_plan(folder)
@@ -140,8 +140,8 @@ def build_one(folder: Path, plan, shard: int, code: str, rebuild: bool = False, 
 
     from cdipipe.io.corpus.shard import build_shard
     from cdipipe.settings import validate
-    from cdipipe.simulate.batches import draw_batch
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.batches import draw_batch
+    from cdipipe.simulation.registry import get_scene
 
     torch.set_num_threads(1)
     scene = get_scene(plan.kind)

@@ -14,7 +14,7 @@ def command(
 ) -> None:
     """List the scenes, or one scene's parameters with defaults, meaning and reference."""
     from cdipipe.cli.methods import format_table
-    from cdipipe.simulate.registry import all_scenes, get_scene
+    from cdipipe.simulation.registry import all_scenes, get_scene
 
     scenes = all_scenes() if name is None else {name: get_scene(name)}
     records = {key: _describe(scene) for key, scene in scenes.items()}

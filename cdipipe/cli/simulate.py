@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Simulate a measurement: draw the object, scale it to photons, transform, count."""
     from cdipipe.settings import parse_settings, validate
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.registry import get_scene
 
     found = get_scene(scene)
     parameters = validate(found.parameters, parse_settings(settings or []), found.name)
@@ -33,7 +33,7 @@ def command(
     from cdipipe.io.atomic import check_output
     from cdipipe.progress import progress
     from cdipipe.provenance import collect
-    from cdipipe.simulate.exposure import simulate
+    from cdipipe.simulation.exposure import simulate
 
     for path in filter(None, (output, truth)):
         check_output(path)

@@ -228,7 +228,7 @@ def _lacks(scene: str, settings: str, recipe: str) -> tuple[str, ...]:
     """What a recipe needs and a scene with these settings does not give; both as JSON."""
     from cdipipe.phasing.recipe import recipe_from_mapping
     from cdipipe.phasing.registry import get_method
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.registry import get_scene
 
     chosen = get_scene(scene)
     has = set(chosen.gives(validate(chosen.parameters, json.loads(settings), scene)))
@@ -323,7 +323,7 @@ def check_config(mapping: Any, where: str) -> Config:
 
 
 def _check_scene(entry: MeasurementEntry | CorpusEntry, where: str) -> None:
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.registry import get_scene
 
     scene = get_scene(entry.scene, f"{where}.scene")
     validate(scene.parameters, entry.set, f"{where}.set")
@@ -333,7 +333,7 @@ def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
     """The network must exist, take its settings, and be able to learn from its corpus."""
     from cdipipe.io.corpus.plan import Plan
     from cdipipe.networks.registry import get_network
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.registry import get_scene
 
     network = get_network(entry.network, f"{where}.network")
     settings = validate(network.settings, entry.set, f"{where}.set")

@@ -75,7 +75,7 @@ class FreshBatches:
 
     def __init__(self, corpus: Corpus, arrays, settings: TrainingSettings, rank: int, world_size: int):
         from cdipipe.settings import merge, validate
-        from cdipipe.simulate.registry import get_scene
+        from cdipipe.simulation.registry import get_scene
 
         plan, self.settings = corpus.plan, settings
         self.scene = get_scene(plan.kind)
@@ -105,7 +105,7 @@ class FreshBatches:
 
     def draw(self, epoch: int, group: int) -> dict[str, torch.Tensor]:
         """The samples of a group of batches of this process."""
-        from cdipipe.simulate.batches import draw_batch
+        from cdipipe.simulation.batches import draw_batch
 
         size = self.per_group * self.settings.batch_size
         start = epoch * 2**40 + (group * self.world_size + self.rank) * size

@@ -7,7 +7,7 @@ import torch
 from cdipipe.denoise.block_matching import _haar, denoise_by_block_matching
 from cdipipe.denoise.denoisers import KINDS, denoise
 from cdipipe.networks.denoiser.model import WEIGHTS, load_denoiser
-from cdipipe.simulate.sources.photographs import photograph, resized
+from cdipipe.simulation.sources.photographs import photograph, resized
 
 CLEANERS = [kind for kind in KINDS if kind != "none"]
 

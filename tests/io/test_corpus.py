@@ -67,8 +67,8 @@ def read_all(folder: Path, name: str) -> np.ndarray:
 
 def test_samples_are_those_of_simulate(finished):
     from cdipipe.settings import validate
-    from cdipipe.simulate.exposure import simulate
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.exposure import simulate
+    from cdipipe.simulation.registry import get_scene
 
     scene = get_scene("polygons")
     parameters = validate(scene.parameters, {"size": 32, "photons": 1e4, "count": 60}, "polygons")

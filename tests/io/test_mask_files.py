@@ -7,8 +7,8 @@ from PIL import Image
 from cdipipe.errors import InputError
 from cdipipe.io.importing.mask_files import draw_mask
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.phasing.stack import Start
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 SMALL = {"size": 48, "frames": 8, "photons": 4e6, "particle_count": 3, "particle_diameter_m": 6e-8}
 QUICK = {"iterations": 4, "hidden": 8, "movie": {"channels": 4}}

@@ -8,8 +8,8 @@ from cdipipe.methods.dip.finish import Linear, refine, solve, take_what_exceeds_
 from cdipipe.methods.dip.misfit import Misfit
 from cdipipe.optics import fourier
 from cdipipe.phasing.problem import Problem
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 COMPLEX = {"phase_range_rad": 1.0, "probe": "gaussian", "probe_sigma_px": 48, "dose_static_per_um2": 1e12}
 

@@ -13,8 +13,8 @@ from cdipipe.networks.registry import get_network
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 SMALL = {"size": 64, "width": 16, "downsamplings": 2, "blocks": 1, "compensated_blocks": 1}
 

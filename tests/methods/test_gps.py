@@ -22,8 +22,8 @@ from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import Start, reconstruct
 from cdipipe.phasing.registry import get_method
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 GPS = get_method("gps")
 

@@ -11,8 +11,8 @@ from cdipipe.measurement import Measurement
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import Start, reconstruct
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 
 def scene(name="static_region", seed=3, **settings):

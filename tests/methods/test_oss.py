@@ -19,8 +19,8 @@ from cdipipe.phasing.reconstruct import Start, reconstruct
 from cdipipe.phasing.registry import get_method
 from cdipipe.phasing.stages import FILTER_WIDTHS
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 
 def noisy(shape=(48, 48), photons=1e6):

@@ -18,8 +18,8 @@ from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 SMALL = {"size": 32, "frames": 7, "photons": 3e7, "particle_count": 2, "particle_diameter_m": 5e-8}
 QUICK = {"iterations": 2, "width": 2, "levels": 2, "refinement_width": 2, "refinement_steps": 2}

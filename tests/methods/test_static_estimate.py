@@ -12,8 +12,8 @@ from cdipipe.metrics.evaluate import evaluate
 from cdipipe.optics import fourier
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 PLAIN = {"reference_lsq": {"denoiser": "none"}}
 ESTIMATE = {"static_estimate": {"iterations": 300, "tries": 4}}

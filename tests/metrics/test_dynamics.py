@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cdipipe.metrics import dynamics
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from cdipipe.measurement import Reconstruction
 from cdipipe.metrics.align import twin_of
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 
 def scene(**settings):

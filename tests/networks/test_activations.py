@@ -11,8 +11,8 @@ from cdipipe.networks.activation_maps import activations
 from cdipipe.networks.checkpoint import Checkpoint, write_checkpoint
 from cdipipe.networks.registry import get_network
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 
 def checkpoint(name, **settings):

@@ -11,8 +11,8 @@ from cdipipe.networks.cdi_nn import CdiNnNetwork, CdiNnSettings
 from cdipipe.networks.cdi_nn.model import fold_norms
 from cdipipe.optics import fourier
 from cdipipe.settings import validate
-from cdipipe.simulate.batches import draw_batch
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.batches import draw_batch
+from cdipipe.simulation.registry import get_scene
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import dpr
 from cdipipe.settings import validate
-from cdipipe.simulate.batches import draw_batch
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.batches import draw_batch
+from cdipipe.simulation.registry import get_scene
 
 SMALL = {"size": 64, "width": 16, "downsamplings": 2, "blocks": 1, "compensated_blocks": 1}
 

@@ -7,7 +7,7 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.networks.resampling import Resampling, plan_resampling, resize_blocks
 from cdipipe.optics import fourier
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.registry import get_scene
 
 
 def polygon(size, extent, seed=1):

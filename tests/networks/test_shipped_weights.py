@@ -11,8 +11,8 @@ from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.registry import all_networks
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 WEIGHTS = Path(cdipipe.networks.__path__[0]) / "weights"
 FILES = [file for name in all_networks() if (file := WEIGHTS / f"{name}.pt").exists()]

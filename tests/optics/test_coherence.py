@@ -6,8 +6,8 @@ from scipy.ndimage import gaussian_filter
 from cdipipe.optics import coherence
 from cdipipe.optics.coherence import partially_coherent
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import diffract
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import diffract
+from cdipipe.simulation.registry import get_scene
 
 VARIANTS = ("gaussian_schell", "dpr_published")
 
@@ -143,7 +143,7 @@ def test_impossible_widths_are_refused(width):
 
 
 def test_a_scene_with_coherence_blurs_the_pattern_and_spreads_the_width():
-    from cdipipe.simulate.exposure import simulate
+    from cdipipe.simulation.exposure import simulate
 
     polygons = get_scene("polygons")
 

@@ -3,8 +3,8 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.optics import masks
-from cdipipe.simulate.detection import draw_measured
-from cdipipe.simulate.detector import MaskParameters
+from cdipipe.simulation.detection import draw_measured
+from cdipipe.simulation.detector import MaskParameters
 
 
 def draw(shape=(64, 64), seed=0, **settings):
@@ -101,8 +101,8 @@ def test_grown_holes_contain_the_old_ones():
 
 def test_a_mask_that_hides_everything_is_refused():
     from cdipipe.settings import validate
-    from cdipipe.simulate.exposure import simulate
-    from cdipipe.simulate.registry import get_scene
+    from cdipipe.simulation.exposure import simulate
+    from cdipipe.simulation.registry import get_scene
 
     polygons = get_scene("polygons")
     settings = {"size": 32, "detector": {"mask": {"central_square_px": 32}}}

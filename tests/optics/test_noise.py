@@ -53,7 +53,7 @@ def test_moments_of_mixed_noise_with_a_background(mean, sigma):
 
 
 def test_read_noise_has_the_width_of_half_maximum_that_dpr_states():
-    from cdipipe.simulate.detector import FWHM_OF_SIGMA
+    from cdipipe.simulation.detector import FWHM_OF_SIGMA
 
     draws = count_photons(np.zeros(400_000), np.random.default_rng(3), 0, 1 / FWHM_OF_SIGMA)
     at_half = np.abs(draws) < 0.5

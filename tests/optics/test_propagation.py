@@ -5,8 +5,8 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.optics import propagation
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 WAVELENGTH_M, PIXEL_M = 0.1e-9, 20e-9
 

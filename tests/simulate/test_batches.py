@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cdipipe.settings import validate
-from cdipipe.simulate.batches import _plain_extra, draw_batch, expose_many, sample_bytes
-from cdipipe.simulate.exposure import expose_sample
-from cdipipe.simulate.registry import get_scene
+from cdipipe.simulation.batches import _plain_extra, draw_batch, expose_many, sample_bytes
+from cdipipe.simulation.exposure import expose_sample
+from cdipipe.simulation.registry import get_scene
 
 CASES = {
     "plain": ("polygons", {"size": 32, "photons": 1e5}),

@@ -11,12 +11,12 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.settings import validate
-from cdipipe.simulate.crystals import inspection, relaxation
-from cdipipe.simulate.crystals.shapes import LATTICE_CONSTANT_A as A
-from cdipipe.simulate.crystals.shapes import draw_normals, draw_shape
-from cdipipe.simulate.crystals.voxels import bragg_phase, fit_affine, voxelise
-from cdipipe.simulate.exposure import diffract, simulate
-from cdipipe.simulate.scenes import crystal as scene
+from cdipipe.simulation.crystals import inspection, relaxation
+from cdipipe.simulation.crystals.shapes import LATTICE_CONSTANT_A as A
+from cdipipe.simulation.crystals.shapes import draw_normals, draw_shape
+from cdipipe.simulation.crystals.voxels import bragg_phase, fit_affine, voxelise
+from cdipipe.simulation.exposure import diffract, simulate
+from cdipipe.simulation.scenes import crystal as scene
 
 SMALL = {"block_nm": 4.0, "size": 16, "min_atoms": 200}
 

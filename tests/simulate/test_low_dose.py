@@ -6,11 +6,11 @@ import pytest
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_measurement, read_truth
 from cdipipe.settings import validate
-from cdipipe.simulate.dose import dose_gray, photons_per_pixel
-from cdipipe.simulate.exposure import diffract, simulate
-from cdipipe.simulate.registry import get_scene
-from cdipipe.simulate.sources.biological_cell import cell_thickness
-from cdipipe.simulate.sources.lacey import lacey_film
+from cdipipe.simulation.dose import dose_gray, photons_per_pixel
+from cdipipe.simulation.exposure import diffract, simulate
+from cdipipe.simulation.registry import get_scene
+from cdipipe.simulation.sources.biological_cell import cell_thickness
+from cdipipe.simulation.sources.lacey import lacey_film
 
 SCENES = ("static_region", "cell")
 

@@ -8,10 +8,10 @@ from skimage.registration import phase_cross_correlation
 
 from cdipipe.errors import InputError
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.moving_samples import field_support, probe_modes
-from cdipipe.simulate.registry import get_scene
-from cdipipe.simulate.scenes.test_chart import star_coverage
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.moving_samples import field_support, probe_modes
+from cdipipe.simulation.registry import get_scene
+from cdipipe.simulation.scenes.test_chart import star_coverage
 
 SCENE = get_scene("test_chart")
 

@@ -7,9 +7,9 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
-from cdipipe.simulate.scenes.particles import diffusion_m2_per_s
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
+from cdipipe.simulation.scenes.particles import diffusion_m2_per_s
 
 SCENE = get_scene("particles")
 

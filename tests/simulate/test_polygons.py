@@ -6,8 +6,8 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import diffract, simulate
-from cdipipe.simulate.registry import Scene, all_scenes, get_scene
+from cdipipe.simulation.exposure import diffract, simulate
+from cdipipe.simulation.registry import Scene, all_scenes, get_scene
 
 POLYGONS = get_scene("polygons")
 
@@ -160,7 +160,7 @@ def test_registry_finds_scenes_without_torch():
     with pytest.raises(InputError, match="did you mean 'polygons'"):
         get_scene("polygon")
     code = (
-        "import sys; from cdipipe.simulate.registry import all_scenes; all_scenes(); sys.exit('torch' in sys.modules)"
+        "import sys; from cdipipe.simulation.registry import all_scenes; all_scenes(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -193,7 +193,7 @@ def test_scattered_polygons_are_blurred_hulls_of_points():
     """The batched hull against scipy's, with the same random numbers."""
     from scipy.spatial import ConvexHull
 
-    from cdipipe.simulate import polygon_batch as batch
+    from cdipipe.simulation import polygon_batch as batch
 
     points, present = batch._draw_points(generators(200))
     first, second, is_edge, fill = batch._hull_edges(points, present)

@@ -5,10 +5,10 @@ from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_truth
 from cdipipe.provenance import file_sha256
 from cdipipe.settings import validate
-from cdipipe.simulate.exposure import simulate
-from cdipipe.simulate.registry import get_scene
-from cdipipe.simulate.scenes import pseudo_objects
-from cdipipe.simulate.sources import glyphs, images, textures
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
+from cdipipe.simulation.scenes import pseudo_objects
+from cdipipe.simulation.sources import glyphs, images, textures
 
 SCENE = get_scene("pseudo_objects")
 

@@ -9,7 +9,7 @@ import pytest
 
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.registry import all_methods
-from cdipipe.simulate.registry import all_scenes
+from cdipipe.simulation.registry import all_scenes
 from cdipipe.study.config import check_config, load_config, load_mapping
 from cdipipe.study.draw_ranking import rank_table, ranking_figure, ranking_lines
 from cdipipe.study.tables import Table

@@ -14,7 +14,7 @@ rule build_shard:
         options=lambda wildcards: shlex.join(STUDY.corpora[wildcards.corpus].options()),
         folder=f"{OUT}/{{corpus}}",
         shard=lambda wildcards: int(wildcards.shard),
-        code=code_digest("simulate", "optics"),
+        code=code_digest("simulation", "optics"),
     shell:
         "cdipipe corpus {params.options} -o {params.folder} --shard {params.shard} --rebuild > {log} 2>&1"
 

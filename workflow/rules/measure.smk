@@ -14,7 +14,7 @@ rule simulate_measurement:
         runtime=grows(30),
     params:
         options=options_of("simulate"),
-        code=code_digest("simulate", "optics", "io"),
+        code=code_digest("simulation", "optics", "io"),
     shell:
         "cdipipe simulate {params.options} -o {output.measurement} --truth {output.truth} > {log} 2>&1"
 

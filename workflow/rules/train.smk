@@ -20,7 +20,7 @@ rule train_network:
         corpus=lambda wildcards: f"{OUT}/{STUDY.networks[wildcards.network].corpus}",
         folder=f"{OUT}/{{network}}/run",
         device=STUDY.device,
-        code=code_digest("training", "networks", "simulate", "optics"),
+        code=code_digest("training", "networks", "simulation", "optics"),
     shell:
         "cdipipe train {params.options} --corpus {params.corpus} -o {params.folder} --device {params.device} "
         "--resume --rebuild > {log} 2>&1 && "

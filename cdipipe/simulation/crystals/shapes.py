@@ -48,7 +48,7 @@ def draw_shape(parameters, rng: np.random.Generator) -> Shape:
     Parameters
     ----------
     parameters : with ``block_nm``, ``planes``, ``plane_count``, ``plane_distance`` and ``min_atoms``
-        (see :class:`cdipipe.simulate.scenes.crystal.CrystalParameters`)
+        (see :class:`cdipipe.simulation.scenes.crystal.CrystalParameters`)
 
     Raises
     ------

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-import cdipipe.simulate.scenes
+import cdipipe.simulation.scenes
 from cdipipe.measurement import Geometry, Stack
 from cdipipe.plugins import find_records
 from cdipipe.settings import unknown_name
-from cdipipe.simulate.detector import DetectorParameters
+from cdipipe.simulation.detector import DetectorParameters
 
 
 class SceneParameters(BaseModel):
@@ -130,7 +130,7 @@ class Scene:
 @functools.cache
 def all_scenes() -> dict[str, Scene]:
     """Every scene by name, in alphabetical order."""
-    return find_records(cdipipe.simulate.scenes, "SCENE", Scene)
+    return find_records(cdipipe.simulation.scenes, "SCENE", Scene)
 
 
 def get_scene(name: str, where: str = "") -> Scene:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Tag
 
-from cdipipe.simulate.sources.images import Bank, NpzImages, Split, kind_of_source, of_archive, of_npz
+from cdipipe.simulation.sources.images import Bank, NpzImages, Split, kind_of_source, of_archive, of_npz
 
 _File = Annotated[NpzImages, Tag("NpzImages")]
 ShapeSource = Annotated[Annotated[Literal["glyphs", "emnist"], Tag("name")] | _File, Discriminator(kind_of_source)]
@@ -35,8 +35,8 @@ def density_bank(source: DensitySource, split: Split) -> Bank:
 
 def _glyphs(split: Split) -> Bank:
     """Every seventh glyph is for tests."""
-    from cdipipe.simulate.sources.glyphs import COUNT, make_glyph
-    from cdipipe.simulate.sources.images import numbers_of_split
+    from cdipipe.simulation.sources.glyphs import COUNT, make_glyph
+    from cdipipe.simulation.sources.images import numbers_of_split
 
     numbers = numbers_of_split(COUNT, split)
     return Bank("glyphs", len(numbers), lambda index: make_glyph(int(numbers[index])))
@@ -44,7 +44,7 @@ def _glyphs(split: Split) -> Bank:
 
 def _textures(split: Split) -> Bank:
     """Tests have textures of their own; all: those of training."""
-    from cdipipe.simulate.sources.textures import make_texture
+    from cdipipe.simulation.sources.textures import make_texture
 
     first = ENDLESS if split == "test" else 0
     return Bank("textures", ENDLESS, lambda index: make_texture(first + index))
@@ -54,7 +54,7 @@ def _photographs(split: Split) -> Bank:
     """Crops of bundled photographs; the splits share the photographs, not the crops."""
     import numpy as np
 
-    from cdipipe.simulate.sources.photographs import EVERYDAY, crop_of_photograph
+    from cdipipe.simulation.sources.photographs import EVERYDAY, crop_of_photograph
 
     first = ENDLESS if split == "test" else 0
     side = 32

@@ -1,4 +1,4 @@
-"""The OVITO side of :mod:`cdipipe.simulate.crystals.inspection`, a program of its own.
+"""The OVITO side of :mod:`cdipipe.simulation.crystals.inspection`, a program of its own.
 
 ``inspection_worker.py ATOMS.npy RESULT.json PICTURE.png``: atoms (N, 4) as x, y, z in angstrom and phase in radians.
 The result is written first, since drawing may fail, or crash, where there is no renderer.

@@ -38,7 +38,7 @@ def _amplitudes(rngs: list[np.random.Generator], grid: int) -> np.ndarray:
     """Blurred hulls (B, grid, grid); thin ones are drawn again."""
     from scipy.ndimage import gaussian_filter
 
-    from cdipipe.simulate.scenes.polygons import EDGE_CUT, EDGE_SIGMA_PX, LEAST_FILL
+    from cdipipe.simulation.scenes.polygons import EDGE_CUT, EDGE_SIGMA_PX, LEAST_FILL
 
     inside = np.empty((len(rngs), grid, grid), np.float64)
     waiting = np.arange(len(rngs))

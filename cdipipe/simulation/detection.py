@@ -8,8 +8,8 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Geometry
-from cdipipe.simulate.detector import DetectorParameters, MaskParameters
-from cdipipe.simulate.registry import Sample
+from cdipipe.simulation.detector import DetectorParameters, MaskParameters
+from cdipipe.simulation.registry import Sample
 
 NO_MASK = MaskParameters()
 

@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
-from cdipipe.simulate.registry import Sample, Scene, SceneParameters
-from cdipipe.simulate.sources.banks import DensitySource, ShapeSource, density_bank, shape_bank
-from cdipipe.simulate.sources.images import Split, files_of
+from cdipipe.simulation.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.sources.banks import DensitySource, ShapeSource, density_bank, shape_bank
+from cdipipe.simulation.sources.images import Split, files_of
 
 BOX_PX, CHARACTER_PX = 64, 28
 """Side of DPR's object box, and of the characters drawn into it at scale 1."""
@@ -150,7 +150,7 @@ def _turned(image: np.ndarray, angle: float, scale: float, box: int) -> np.ndarr
 
 def crop_resized(image: np.ndarray, box: int, rng: np.random.Generator) -> np.ndarray:
     """Random part of an image in a square (box, box) uint8: random area, aspect and place; bilinear."""
-    from cdipipe.simulate.sources.photographs import resized
+    from cdipipe.simulation.sources.photographs import resized
 
     height, width = image.shape
     for _ in range(CROP_TRIES):

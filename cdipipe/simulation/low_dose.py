@@ -18,8 +18,8 @@ from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import PLANCK_TIMES_C_EV_M, Geometry
-from cdipipe.simulate.dose import dose_gray, photons_per_pixel
-from cdipipe.simulate.registry import Sample, SceneParameters
+from cdipipe.simulation.dose import dose_gray, photons_per_pixel
+from cdipipe.simulation.registry import Sample, SceneParameters
 
 SAMPLE_SHARE = 70 / 256
 GAP_SHARE = 12 / 70

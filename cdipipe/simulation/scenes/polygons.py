@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cdipipe.simulate.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.registry import Sample, Scene, SceneParameters
 
 CDI_NN_SIZE = 32
 EDGE_SIGMA_PX = 1.0
@@ -79,7 +79,7 @@ def build_batch(parameters: PolygonParameters, rngs: list[np.random.Generator]) 
     grid = parameters.grid_px
     if parameters.dimensions == 3 or grid is None:
         return [build(parameters, rng) for rng in rngs]
-    from cdipipe.simulate.polygon_batch import draw_polygons
+    from cdipipe.simulation.polygon_batch import draw_polygons
 
     shape = (parameters.size,) * 2
     stop = _beam_stop(parameters.beamstop_px, shape)

@@ -11,8 +11,8 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.shard import Batch
 from cdipipe.io.memory import memory_limit_bytes
-from cdipipe.simulate.detector import DetectorParameters
-from cdipipe.simulate.exposure import (
+from cdipipe.simulation.detector import DetectorParameters
+from cdipipe.simulation.exposure import (
     BYTES_PER_PIXEL,
     DETECTOR,
     NOISE,
@@ -23,7 +23,7 @@ from cdipipe.simulate.exposure import (
     expose,
     stream,
 )
-from cdipipe.simulate.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.registry import Sample, Scene, SceneParameters
 
 LARGEST_RECORD_ARRAY = 4096
 """Further truth with more elements than this is stored as an array ``extra_NAME``, not in the records."""

@@ -1,4 +1,4 @@
-"""The LAMMPS side of :mod:`cdipipe.simulate.crystals.relaxation`: a program of its own, never imported beside torch.
+"""The LAMMPS side of :mod:`cdipipe.simulation.crystals.relaxation`: a program of its own, never imported beside torch.
 
 LAMMPS brings its own OpenMP runtime and MPI, which must not meet torch's in one process. Jobs come pickled on stdin,
 answers go pickled to stdout, one after the other until stdin ends or LAMMPS fails. Every job starts from an empty

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cdipipe.measurement import PLANCK_TIMES_C_EV_M, Geometry
-from cdipipe.simulate.registry import SceneParameters
+from cdipipe.simulation.registry import SceneParameters
 
 CLASSICAL_ELECTRON_RADIUS_M = 2.8179403e-15
 GAUSS_HERMITE_ORDERS = sorted(((m, n) for m in range(5) for n in range(5)), key=lambda order: (sum(order), order))

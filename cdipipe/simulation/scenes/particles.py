@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cdipipe.simulate.moving_samples import (
+from cdipipe.simulation.moving_samples import (
     GOLD,
     MovieParameters,
     check_material,
@@ -16,7 +16,7 @@ from cdipipe.simulate.moving_samples import (
     pixel_axes,
     probe_modes,
 )
-from cdipipe.simulate.registry import Sample, Scene
+from cdipipe.simulation.registry import Sample, Scene
 
 BOLTZMANN_J_PER_K = 1.380649e-23
 SUBPIXELS = 4

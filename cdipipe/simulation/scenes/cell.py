@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from cdipipe.errors import InputError
-from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair, gives
-from cdipipe.simulate.registry import Sample, Scene
+from cdipipe.simulation.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair, gives
+from cdipipe.simulation.registry import Sample, Scene
 
 
 class CellParameters(LowDoseParameters):
@@ -33,8 +33,8 @@ class CellParameters(LowDoseParameters):
 
 def build(parameters: CellParameters, rng: np.random.Generator) -> Sample:
     """One cell and one film; of a phantom's maps, a random part of each."""
-    from cdipipe.simulate.sources.biological_cell import cell_thickness
-    from cdipipe.simulate.sources.lacey import lacey_film
+    from cdipipe.simulation.sources.biological_cell import cell_thickness
+    from cdipipe.simulation.sources.lacey import lacey_film
 
     maps = {} if parameters.phantom is None else read_phantom(parameters.phantom)
     if maps:

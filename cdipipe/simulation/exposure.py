@@ -10,8 +10,8 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io.memory import memory_limit_bytes
 from cdipipe.measurement import Measurement, Truth
-from cdipipe.simulate import detection
-from cdipipe.simulate.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation import detection
+from cdipipe.simulation.registry import Sample, Scene, SceneParameters
 
 BYTES_PER_PIXEL = 2 * (4 + 8 + 1)
 """Counts, object and support of all patterns, held twice while they are put together."""
@@ -44,7 +44,7 @@ def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=
 
     Parameters
     ----------
-    scene, parameters : from ``cdipipe.simulate.registry``
+    scene, parameters : from ``cdipipe.simulation.registry``
     seed : int >= 0
     progress : callable that wraps an iterable, optional
 

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag
 
 from cdipipe.errors import InputError
-from cdipipe.simulate.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair, gives
-from cdipipe.simulate.registry import Sample, Scene
-from cdipipe.simulate.sources.images import NpzImages, files_of, kind_of_source
+from cdipipe.simulation.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair, gives
+from cdipipe.simulation.registry import Sample, Scene
+from cdipipe.simulation.sources.images import NpzImages, files_of, kind_of_source
 
 LEAST_MEAN = 0.2
 """Least mean of an image over its largest value; the photons on a pixel would be far off the common scale."""
@@ -39,7 +39,7 @@ class StaticRegionParameters(LowDoseParameters):
 
 def build(parameters: StaticRegionParameters, rng: np.random.Generator) -> Sample:
     """Sample and static structure, both drawn anew for every sample."""
-    from cdipipe.simulate.sources.lacey import lacey_film
+    from cdipipe.simulation.sources.lacey import lacey_film
 
     if parameters.frames > 1:
         sample = _moving_image(parameters, rng).astype(np.complex128)
@@ -75,8 +75,8 @@ def _moving_image(parameters: StaticRegionParameters, rng: np.random.Generator) 
 
 def draw_image(source: ImageSource, side: int, rng: np.random.Generator) -> np.ndarray:
     """(side, side) float64, largest value 1: an image of a source; images that are mostly dark are drawn again."""
-    from cdipipe.simulate.sources.images import of_npz
-    from cdipipe.simulate.sources.photographs import crop_of_photograph, resized
+    from cdipipe.simulation.sources.images import of_npz
+    from cdipipe.simulation.sources.photographs import crop_of_photograph, resized
 
     for _ in range(20):
         if isinstance(source, NpzImages):

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 from pydantic import Field, model_validator
 
-from cdipipe.simulate.moving_samples import (
+from cdipipe.simulation.moving_samples import (
     TANTALUM,
     MovieParameters,
     check_material,
@@ -16,7 +16,7 @@ from cdipipe.simulate.moving_samples import (
     pixel_axes,
     probe_modes,
 )
-from cdipipe.simulate.registry import Sample, Scene
+from cdipipe.simulation.registry import Sample, Scene
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cdipipe.simulate.crystals.shapes import LATTICE_CONSTANT_A
+from cdipipe.simulation.crystals.shapes import LATTICE_CONSTANT_A
 
 EDGE_CUT = 0.05
 """Voxels below this share of the largest density are empty, so that the object is zero outside its support."""

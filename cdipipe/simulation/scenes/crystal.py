@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cdipipe.simulate.crystals.shapes import LATTICE_CONSTANT_A, Shape, cells_per_edge, draw_shape
-from cdipipe.simulate.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.crystals.shapes import LATTICE_CONSTANT_A, Shape, cells_per_edge, draw_shape
+from cdipipe.simulation.registry import Sample, Scene, SceneParameters
 
 MOST_PLANES = 26
 HOLD_VALUES = {"iterations": 8, "etol": 1e-5, "clamp": 0.1, "spring": 0.1}
@@ -157,7 +157,7 @@ def make_crystal(parameters: CrystalParameters, rng: np.random.Generator, proces
     ------
     InputError   nothing is left of a hundred shapes in a row; LAMMPS is missing or failed
     """
-    from cdipipe.simulate.crystals.relaxation import relax_crystal
+    from cdipipe.simulation.crystals.relaxation import relax_crystal
 
     shape = draw_shape(parameters, rng)
     imposed = rng.uniform(-1, 1, 6) * parameters.strain_max
@@ -183,7 +183,7 @@ def make_crystal(parameters: CrystalParameters, rng: np.random.Generator, proces
 
 def expose_crystal(crystal: Crystal, parameters: CrystalParameters) -> Sample:
     """Voxels of a crystal, as a scene's sample with the record of the crystal."""
-    from cdipipe.simulate.crystals.voxels import bragg_phase, fit_affine, voxelise
+    from cdipipe.simulation.crystals.voxels import bragg_phase, fit_affine, voxelise
 
     fit = fit_affine(crystal.relaxed, crystal.displacement)
     displacement = fit.rest if parameters.ramp == "remove" else crystal.displacement
@@ -195,7 +195,7 @@ def expose_crystal(crystal: Crystal, parameters: CrystalParameters) -> Sample:
     exit_wave = _padded((density * np.exp(1j * phase)).astype(np.complex64), parameters.size)
     record = describe_crystal(crystal, fit) | {"voxel_m": voxel_a * 1e-10, "phase_range_rad": float(np.ptp(phase_rad))}
     if parameters.check:
-        from cdipipe.simulate.crystals.inspection import inspect_crystal
+        from cdipipe.simulation.crystals.inspection import inspect_crystal
 
         record |= inspect_crystal(crystal.strained, phase_rad)
     return Sample(exit_wave, exit_wave != 0, "volume", extra=record)
