@@ -1,61 +1,168 @@
-"""Methods, scenes, networks, metrics and readers: found inside the package and through entry points.
+"""Doors: methods, scenes, networks, metrics and more, found inside the package and in packages of others.
 
-A record is an attribute of a module, such as ``METHOD`` of ``cdipipe/methods/hio.py`` or of the package
-``cdipipe/methods/gps/``. Dropping a file in is all it takes. Another installed package adds records by entry points
-whose group is the sub-package's name, for example::
+A record says what one of them is: ``METHOD`` of ``cdipipe/methods/hio.py`` or of the package ``cdipipe/methods/gps/``.
+Dropping a file in is all it takes. Any other installed package adds records through entry points, whose name is the
+record's own and whose group says what it is, for example::
 
     [project.entry-points."cdipipe.methods"]
-    my_method = "my_package.my_method:METHOD"
+    calm = "my_package.calm:METHOD"
+
+Who asks for one record by its name loads that one and no other. So a package that is broken spoils nothing that does
+not use it: lists leave it out and say so, once; who asks for it by name is told what is wrong.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
+import logging
 import pkgutil
+from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Any
+from typing import Generic, TypeVar
 
 from cdipipe.errors import InputError
+from cdipipe.settings import unknown_name
+
+logger = logging.getLogger("cdipipe")
+Record = TypeVar("Record")
 
 
-def find_records(package: ModuleType, attribute: str, kind: type, packages_only: bool = False) -> dict[str, Any]:
-    """Every record by name, in alphabetical order.
+class Registry(Generic[Record]):
+    """Records of one kind by their name.
 
     Parameters
     ----------
-    package : the sub-package that is searched, not its sub-packages; its name is the group of the entry points
-    attribute : name of the module attribute that holds a record
-    kind : class of the records, which have a ``name``
-    packages_only : whether a record is always a package, so that modules beside it need not be imported
-
-    Raises
-    ------
-    InputError   an entry point cannot be loaded, is no record, or takes a name that is taken
+    word : what one is called in messages, such as ``method``
+    group : of the entry points, such as ``cdipipe.methods``
+    kind : class of the records; each has a ``name``
+    inside : gives the records of this package, name -> function that loads one (None: there is none after all), see
+        :func:`in_modules` and :func:`in_list`
     """
-    records: dict[str, Any] = {}
-    for found in pkgutil.iter_modules(package.__path__):
-        if packages_only and not found.ispkg:
-            continue
-        record = getattr(importlib.import_module(f"{package.__name__}.{found.name}"), attribute, None)
-        if isinstance(record, kind):
-            records[record.name] = record
-    for entry in importlib.metadata.entry_points(group=package.__name__):
-        record = _load(entry, kind)
-        if record.name in records:
-            raise InputError(f"{_origin(entry)}: the name '{record.name}' is taken; rename or uninstall it")
-        records[record.name] = record
-    return dict(sorted(records.items()))
+
+    def __init__(
+        self, word: str, group: str, kind: type[Record], inside: Callable[[], dict[str, Callable[[], Record | None]]]
+    ):
+        self.word, self.group, self.kind = word, group, kind
+        self._find_inside = inside
+        self._loaded: dict[str, Record] = {}
+
+    def get(self, name: str, where: str = "") -> Record:
+        """The record called ``name``.
+
+        Parameters
+        ----------
+        where : what names it, for the message
+
+        Raises
+        ------
+        InputError   there is none, or the package that should bring it is broken
+        """
+        found = self._own(name)
+        if found is None and name in self.plugins:
+            found = self._foreign(name, where)
+        if found is None:
+            raise unknown_name(self.word, name, self.all(), where)
+        return found
+
+    def all(self) -> dict[str, Record]:
+        """Every record: those inside in their order, then those of other packages; broken ones are warned of, once."""
+        return dict(self._all)
+
+    def look_again(self) -> None:
+        """Forget what was found: a package was installed while this process runs."""
+        for found in ("plugins", "_inside", "_all"):
+            self.__dict__.pop(found, None)
+        self._loaded.clear()
+
+    @functools.cached_property
+    def plugins(self) -> dict[str, list[importlib.metadata.EntryPoint]]:
+        """Entry points of other packages by name; one whose name is taken inside is warned of and left out."""
+        entries: dict[str, list[importlib.metadata.EntryPoint]] = {}
+        for entry in importlib.metadata.entry_points(group=self.group):
+            if self._own(entry.name) is None:
+                entries.setdefault(entry.name, []).append(entry)
+            else:
+                logger.warning("left out: %s: cdipipe has a %s '%s' itself", _origin(entry), self.word, entry.name)
+        return dict(sorted(entries.items()))
+
+    @functools.cached_property
+    def _inside(self) -> dict[str, Callable[[], Record | None]]:
+        return self._find_inside()
+
+    @functools.cached_property
+    def _all(self) -> dict[str, Record]:
+        found = {name: record for name in self._inside if (record := self._own(name)) is not None}
+        for name in self.plugins:
+            try:
+                found[name] = self._foreign(name)
+            except InputError as error:
+                logger.warning("left out: %s", error)
+        return found
+
+    def _own(self, name: str) -> Record | None:
+        """The record of this package, if it has one."""
+        if name not in self._inside:
+            return None
+        if name not in self._loaded:
+            record = self._inside[name]()
+            if record is None:
+                return None
+            if record.name != name:
+                raise ValueError(f"{self.group}: the {self.word} '{record.name}' lies in a module called '{name}'")
+            self._loaded[name] = record
+        return self._loaded[name]
+
+    def _foreign(self, name: str, where: str = "") -> Record:
+        """The record of another package."""
+        if name not in self._loaded:
+            self._loaded[name] = self._from_entry(self.plugins[name], f"{where}: " if where else "")
+        return self._loaded[name]
+
+    def _from_entry(self, entries: list[importlib.metadata.EntryPoint], where: str) -> Record:
+        entry, *others = entries
+        place = f"{where}{self.word} '{entry.name}': {_origin(entry)}"
+        if others:
+            raise InputError(f"{place} and {_origin(others[0])} both bring it; uninstall one")
+        try:
+            record = entry.load()
+        except Exception as error:  # whatever another package raises
+            raise InputError(f"{place} cannot be loaded: {error!r:.200}; repair or uninstall it") from error
+        if not isinstance(record, self.kind):
+            raise InputError(f"{place} is no {self.kind.__name__} but {type(record).__name__}; repair or uninstall it")
+        if record.name != entry.name:
+            raise InputError(f"{place} calls itself '{record.name}'; its entry point must have the same name")
+        return record
 
 
-def _load(entry: importlib.metadata.EntryPoint, kind: type):
-    try:
-        record = entry.load()
-    except Exception as error:  # whatever another package raises
-        raise InputError(f"{_origin(entry)} cannot be loaded: {error!r:.200}; repair or uninstall it") from error
-    if not isinstance(record, kind):
-        raise InputError(f"{_origin(entry)} is no {kind.__name__} but {type(record).__name__}; repair or uninstall it")
-    return record
+def in_modules(
+    package: ModuleType, attribute: str, packages_only: bool = False
+) -> Callable[[], dict[str, Callable[[], Record | None]]]:
+    """Records that are attributes of a package's modules, each module called as its record; in alphabetical order.
+
+    Parameters
+    ----------
+    packages_only : whether a record always is a package, so that modules beside need not be imported
+    """
+
+    def find() -> dict[str, Callable[[], Record | None]]:
+        found = [item for item in pkgutil.iter_modules(package.__path__) if item.ispkg or not packages_only]
+        return {
+            item.name: functools.partial(_of_module, f"{package.__name__}.{item.name}", attribute) for item in found
+        }
+
+    return find
+
+
+def _of_module(module: str, attribute: str):
+    return getattr(importlib.import_module(module), attribute, None)
+
+
+def in_list(records: Iterable[Record]) -> Callable[[], dict[str, Callable[[], Record | None]]]:
+    """Records that are at hand, in their order."""
+    known = {record.name: record for record in records}
+    return lambda: {name: functools.partial(known.get, name) for name in known}
 
 
 def _origin(entry: importlib.metadata.EntryPoint) -> str:

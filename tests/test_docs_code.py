@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +11,31 @@ import pytest
 from cdipipe.cli.main import run
 from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
 from cdipipe.metrics.align import align_to
-from cdipipe.phasing import registry as methods
-from cdipipe.simulation import registry as scenes
+from cdipipe.phasing.registry import METHODS, all_methods
+from cdipipe.simulation.registry import SCENES
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "extending.md"
 
 
-def module_of(index: int) -> types.ModuleType:
-    """A Python block of the page as a module."""
-    text = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[index]
-    module = types.ModuleType(f"guide_{index}")
-    sys.modules[module.__name__] = module
-    exec(compile(text, f"{PAGE.name} block {index}", "exec"), module.__dict__)
-    return module
-
-
 @pytest.fixture
-def guide(monkeypatch):
-    """The package with the page's method and scene in it, as their files would put them there."""
-    method, scene = module_of(0).METHOD, module_of(1).SCENE
-    with_method, with_scene = methods.all_methods() | {"calm": method}, scenes.all_scenes() | {"disc": scene}
-    monkeypatch.setattr(methods, "all_methods", lambda: with_method)
-    monkeypatch.setattr(scenes, "all_scenes", lambda: with_scene)
+def guide(monkeypatch, tmp_path):
+    """The page's method and scene as another package brings them: a module of each, found by entry points."""
+    method, scene = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[:2]
+    info = tmp_path / "guide-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guide\nVersion: 1.0\n")
+    doors = "[cdipipe.methods]\ncalm = guide_calm:METHOD\n[cdipipe.scenes]\ndisc = guide_disc:SCENE\n"
+    (info / "entry_points.txt").write_text(doors)
+    (tmp_path / "guide_calm.py").write_text(method)
+    (tmp_path / "guide_disc.py").write_text(scene)
+    monkeypatch.syspath_prepend(tmp_path)
+    for registry in (METHODS, SCENES):
+        registry.look_again()
+    yield
+    monkeypatch.undo()
+    for registry in (METHODS, SCENES):
+        registry.look_again()
 
 
 def test_the_method_and_the_scene_of_the_guide_work(guide, tmp_path):
@@ -51,7 +51,7 @@ def test_the_method_and_the_scene_of_the_guide_work(guide, tmp_path):
 
 
 def test_the_page_names_every_need(guide):
-    needs = {need for method in methods.all_methods().values() for need in method.needs}
+    needs = {need for method in all_methods().values() for need in method.needs}
     assert [need for need in sorted(needs) if f"`{need}`" not in PAGE.read_text()] == []
 
 

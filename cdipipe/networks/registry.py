@@ -1,21 +1,19 @@
 """What a network is, and how networks are found.
 
-A network is a package in ``cdipipe/networks`` with an attribute ``NETWORK``, or an entry point, see
-``cdipipe.plugins``: nothing here lists names. Its ``__init__.py`` imports no torch at module level, so that a
-configuration is validated without it; the modules themselves stand in files beside.
+A network is a package in ``cdipipe/networks`` with an attribute ``NETWORK``, or an entry point of the group
+``cdipipe.networks``, see ``cdipipe.plugins``: nothing here lists names. Its ``__init__.py`` imports no torch at module
+level, so that a configuration is validated without it; the modules themselves stand in files beside.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cdipipe.networks
 from cdipipe.networks.training_settings import TrainingSettings
-from cdipipe.plugins import find_records
-from cdipipe.settings import unknown_name
+from cdipipe.plugins import Registry, in_modules
 
 if TYPE_CHECKING:
     import torch
@@ -82,15 +80,14 @@ class Network:
     check_corpus: Callable[[Plan, Any], None] | None = None
 
 
-@functools.cache
+NETWORKS = Registry("network", "cdipipe.networks", Network, in_modules(cdipipe.networks, "NETWORK", packages_only=True))
+
+
 def all_networks() -> dict[str, Network]:
-    """Every network by name, in alphabetical order."""
-    return find_records(cdipipe.networks, "NETWORK", Network, packages_only=True)
+    """Every network by name; those of this package in alphabetical order, then those of others."""
+    return NETWORKS.all()
 
 
 def get_network(name: str, where: str = "") -> Network:
     """The network called ``name``, or an InputError that lists the known ones."""
-    networks = all_networks()
-    if name not in networks:
-        raise unknown_name("network", name, networks, where)
-    return networks[name]
+    return NETWORKS.get(name, where)

@@ -1,13 +1,12 @@
 """What a method is, and how methods are found.
 
-A method is one file or package in ``cdipipe/methods`` with an attribute ``METHOD``, or an entry point, see
-``cdipipe.plugins``: nothing here lists names. Method files import no torch at module level, so that a configuration is
-validated without it.
+A method is one file or package in ``cdipipe/methods`` with an attribute ``METHOD``, or an entry point of the group
+``cdipipe.methods``, see ``cdipipe.plugins``: nothing here lists names. Method files import no torch at module level, so
+that a configuration is validated without it.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 import cdipipe.methods
-from cdipipe.plugins import find_records
-from cdipipe.settings import unknown_name
+from cdipipe.plugins import Registry, in_modules
 
 
 class Parameters(BaseModel):
@@ -93,15 +91,14 @@ class Method:
     converged_estimate: bool = False
 
 
-@functools.cache
+METHODS = Registry("method", "cdipipe.methods", Method, in_modules(cdipipe.methods, "METHOD"))
+
+
 def all_methods() -> dict[str, Method]:
-    """Every method by name, in alphabetical order."""
-    return find_records(cdipipe.methods, "METHOD", Method)
+    """Every method by name; those of this package in alphabetical order, then those of others."""
+    return METHODS.all()
 
 
 def get_method(name: str, where: str = "") -> Method:
     """The method called ``name``, or an InputError that lists the known ones."""
-    methods = all_methods()
-    if name not in methods:
-        raise unknown_name("method", name, methods, where)
-    return methods[name]
+    return METHODS.get(name, where)

@@ -1,12 +1,12 @@
 """What a scene is, and how the scenes of this package are found.
 
-A scene is one file in this package with an attribute ``SCENE``. Dropping the file in is all it takes: nothing here
-lists names. Scene files import no torch at module level, so that a configuration is validated without it.
+A scene is one file in ``cdipipe/simulation/scenes`` with an attribute ``SCENE``, or an entry point of the group
+``cdipipe.scenes``, see ``cdipipe.plugins``: nothing here lists names. Scene files import no torch at module level, so
+that a configuration is validated without it.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import cdipipe.simulation.scenes
 from cdipipe.measurement import Geometry, Stack
-from cdipipe.plugins import find_records
-from cdipipe.settings import unknown_name
+from cdipipe.plugins import Registry, in_modules
 from cdipipe.simulation.detector import DetectorParameters
 
 
@@ -127,15 +126,14 @@ class Scene:
         return [self.build(parameters, rng) for rng in rngs]
 
 
-@functools.cache
+SCENES = Registry("scene", "cdipipe.scenes", Scene, in_modules(cdipipe.simulation.scenes, "SCENE"))
+
+
 def all_scenes() -> dict[str, Scene]:
-    """Every scene by name, in alphabetical order."""
-    return find_records(cdipipe.simulation.scenes, "SCENE", Scene)
+    """Every scene by name; those of this package in alphabetical order, then those of others."""
+    return SCENES.all()
 
 
 def get_scene(name: str, where: str = "") -> Scene:
     """The scene called ``name``, or an InputError that lists the known ones."""
-    scenes = all_scenes()
-    if name not in scenes:
-        raise unknown_name("scene", name, scenes, where)
-    return scenes[name]
+    return SCENES.get(name, where)

@@ -1,0 +1,108 @@
+"""Doors for other packages: found by entry points; a broken one spoils nothing that does not use it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from cdipipe.errors import InputError
+from cdipipe.plugins import Registry, in_list
+
+
+@dataclass(frozen=True)
+class Tool:
+    name: str
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """A function that installs a package: its name, its module's text, and entry points name -> attribute."""
+    monkeypatch.syspath_prepend(tmp_path)
+    made = []
+
+    def install(package: str, text: str, **entries: str) -> None:
+        (tmp_path / f"{package}.py").write_text(text)
+        info = tmp_path / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        lines = [f"{name} = {package}:{attribute}" for name, attribute in entries.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[cdipipe.tools]", *lines, ""]))
+        made.append(package)
+
+    yield install
+    for package in made:
+        sys.modules.pop(package, None)
+
+
+GOOD = f"from {__name__} import Tool\nSAW, FILE = Tool('saw'), Tool('file')\n"
+
+
+def tools() -> Registry:
+    return Registry("tool", "cdipipe.tools", Tool, in_list([Tool("saw_bench"), Tool("hammer")]))
+
+
+def test_those_inside_come_first_and_then_those_of_other_packages(install):
+    install("good_tools", GOOD, saw="SAW", file="FILE")
+    assert list(tools().all()) == ["saw_bench", "hammer", "file", "saw"]
+    assert tools().get("saw") == Tool("saw")
+
+
+def test_who_asks_for_one_loads_no_other(install):
+    install("broken_tools", "raise RuntimeError('no')", drill="DRILL")
+    install("good_tools", GOOD, saw="SAW")
+    found = tools()
+    assert found.get("hammer").name == "hammer" and "good_tools" not in sys.modules
+    assert found.get("saw").name == "saw"
+
+
+def test_a_package_that_is_installed_later_is_found_when_asked_to(install):
+    found = tools()
+    assert "saw" not in found.all()
+    install("good_tools", GOOD, saw="SAW")
+    assert "saw" not in found.all()
+    found.look_again()
+    assert "saw" in found.all()
+
+
+def test_a_broken_package_is_left_out_of_lists_and_named_once(install, caplog):
+    install("broken_tools", "raise RuntimeError('no wood')", drill="DRILL")
+    found = tools()
+    assert list(found.all()) == list(found.all()) == ["saw_bench", "hammer"]
+    line = "left out: tool 'drill': plug-in broken_tools:DRILL of broken_tools cannot be loaded: "
+    assert caplog.messages == [line + "RuntimeError('no wood'); repair or uninstall it"]
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("raise RuntimeError('no wood')", r"cannot be loaded: RuntimeError\('no wood'\); repair or uninstall it"),
+        ("", r"cannot be loaded: AttributeError"),
+        ("DRILL = 3", r"is no Tool but int; repair or uninstall it"),
+        (f"from {__name__} import Tool\nDRILL = Tool('borer')", r"calls itself 'borer'; .* must have the same name"),
+    ],
+    ids=["raises", "empty", "no record", "another name"],
+)
+def test_who_asks_for_a_broken_one_is_told_what_is_wrong(install, text, complaint):
+    install("broken_tools", text, drill="DRILL")
+    with pytest.raises(
+        InputError, match=r"^here: tool 'drill': plug-in broken_tools:DRILL of broken_tools " + complaint
+    ):
+        tools().get("drill", "here")
+
+
+def test_a_name_that_is_taken(install, caplog):
+    install("first_tools", f"from {__name__} import Tool\nA, B = Tool('hammer'), Tool('saw')", hammer="A", saw="B")
+    install("second_tools", f"from {__name__} import Tool\nB = Tool('saw')", saw="B")
+    found = tools()
+    assert list(found.all()) == ["saw_bench", "hammer"]
+    assert found.get("hammer") is not None and "cdipipe has a tool 'hammer' itself" in caplog.messages[0]
+    with pytest.raises(InputError, match=r"first_tools:B of first_tools and plug-in second_tools:B .* both bring it"):
+        found.get("saw")
+
+
+def test_an_unknown_name_lists_the_known_ones_of_all_packages(install):
+    install("good_tools", GOOD, saw="SAW")
+    with pytest.raises(InputError, match=r"place: unknown tool 'sav' \(did you mean 'saw'\?\); known: .*hammer, saw"):
+        tools().get("sav", "place")
