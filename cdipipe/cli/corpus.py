@@ -100,7 +100,7 @@ def code_of_samples() -> str:
     """Digest of the code that decides on the samples' values."""
     from cdipipe.provenance import code_digest
 
-    return code_digest("simulate", "optics")
+    return code_digest("simulation", "optics")
 
 
 def _build(folder: Path, plan, shards: list[int], workers: int, rebuild: bool) -> None:

@@ -75,7 +75,7 @@ def code_of_training() -> str:
     """Digest of the code that decides on the weights."""
     from cdipipe.provenance import code_digest
 
-    return code_digest("training", "networks", "simulate", "optics")
+    return code_digest("training", "networks", "simulation", "optics")
 
 
 def clear(folder: Path) -> None:
