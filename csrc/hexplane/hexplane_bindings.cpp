@@ -1,34 +1,15 @@
-// Addresses come in as integers (tensor.data_ptr()), shapes were checked in cdipipe/ops.
-#include "hexplane/hexplane_bindings.h"
-
 #include <pybind11/stl.h>
 
-#include <array>
-#include <stdexcept>
 #include <vector>
 
-#include "common/cuda.h"
+#include "common/bindings.h"
 #include "hexplane/hexplane.h"
-
-namespace py = pybind11;
 
 namespace cdipipe {
 namespace {
 
 using namespace hexplane;
-using Address = uintptr_t;
 using Extent = std::pair<int64_t, int64_t>;
-
-constexpr int kCpu = -1;  // else a CUDA ordinal; `queue` is the number of threads or a stream
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
-
-[[noreturn, maybe_unused]] void no_cuda() {
-  throw std::runtime_error("cdipipe._native was built without CUDA kernels");
-}
 
 Planes make_planes(const std::vector<Address>& values, const std::vector<Extent>& sizes, int64_t batch,
                    int64_t channels, int fusion) {
@@ -57,49 +38,48 @@ PlaneGrads make_grads(const std::vector<Address>& values) {
   return grads;
 }
 
-int64_t block_workspace([[maybe_unused]] const Planes& planes, [[maybe_unused]] const BlockAxes& axes,
-                        [[maybe_unused]] bool backward) {
-#ifdef CDIPIPE_WITH_CUDA
-  return hexplane::cuda::block_workspace(planes, axes, backward);
-#else
-  no_cuda();
-#endif
+int64_t block_workspace(const Planes& planes, const BlockAxes& axes, bool backward) {
+  if constexpr (kHasCuda) {
+    return hexplane::cuda::block_workspace(planes, axes, backward);
+  } else {
+    no_cuda();
+  }
 }
 
-void sample_block(int device, const Planes& planes, const BlockAxes& axes, Address out,
-                  [[maybe_unused]] Address workspace, Address queue) {
+void sample_block(int device, const Planes& planes, const BlockAxes& axes, Address out, Address workspace,
+                  Address queue) {
   if (device == kCpu) return hexplane::cpu::sample_block(planes, axes, at<float>(out), static_cast<int>(queue));
-#ifdef CDIPIPE_WITH_CUDA
-  cdipipe::cuda::set_device(device);
-  hexplane::cuda::sample_block(planes, axes, at<float>(out), at<float>(workspace), at<void>(queue));
-#else
-  no_cuda();
-#endif
+  if constexpr (kHasCuda) {
+    cdipipe::cuda::set_device(device);
+    hexplane::cuda::sample_block(planes, axes, at<float>(out), at<float>(workspace), at<void>(queue));
+  } else {
+    no_cuda();
+  }
 }
 
 void sample_block_backward(int device, const Planes& planes, const BlockAxes& axes, Address grad_out,
-                           const std::vector<Address>& grads, [[maybe_unused]] Address workspace, Address queue) {
+                           const std::vector<Address>& grads, Address workspace, Address queue) {
   const PlaneGrads to = make_grads(grads);
   if (device == kCpu) {
     return hexplane::cpu::sample_block_backward(planes, axes, at<float>(grad_out), to, static_cast<int>(queue));
   }
-#ifdef CDIPIPE_WITH_CUDA
-  cdipipe::cuda::set_device(device);
-  hexplane::cuda::sample_block_backward(planes, axes, at<float>(grad_out), to, at<float>(workspace), at<void>(queue));
-#else
-  no_cuda();
-#endif
+  if constexpr (kHasCuda) {
+    cdipipe::cuda::set_device(device);
+    hexplane::cuda::sample_block_backward(planes, axes, at<float>(grad_out), to, at<float>(workspace), at<void>(queue));
+  } else {
+    no_cuda();
+  }
 }
 
 void sample_points(int device, const Planes& planes, Address coordinates, int64_t count, Address out, Address queue) {
   const Points points{at<float>(coordinates), count};
   if (device == kCpu) return hexplane::cpu::sample_points(planes, points, at<float>(out), static_cast<int>(queue));
-#ifdef CDIPIPE_WITH_CUDA
-  cdipipe::cuda::set_device(device);
-  hexplane::cuda::sample_points(planes, points, at<float>(out), at<void>(queue));
-#else
-  no_cuda();
-#endif
+  if constexpr (kHasCuda) {
+    cdipipe::cuda::set_device(device);
+    hexplane::cuda::sample_points(planes, points, at<float>(out), at<void>(queue));
+  } else {
+    no_cuda();
+  }
 }
 
 void sample_points_backward(const Planes& planes, Address coordinates, int64_t count, Address grad_out,
@@ -108,17 +88,15 @@ void sample_points_backward(const Planes& planes, Address coordinates, int64_t c
   hexplane::cpu::sample_points_backward(planes, points, at<float>(grad_out), make_grads(grads), threads);
 }
 
-}  // namespace
-
-void bind_hexplane(py::module_& module) {
-  using NoGil = py::call_guard<py::gil_scoped_release>;
-  py::class_<Planes>(module, "HexplanePlanes").def(py::init(&make_planes));
-  py::class_<BlockAxes>(module, "HexplaneAxes").def(py::init(&make_axes));
+const Bindings bindings([](pybind11::module_& module) {
+  pybind11::class_<Planes>(module, "HexplanePlanes").def(pybind11::init(&make_planes));
+  pybind11::class_<BlockAxes>(module, "HexplaneAxes").def(pybind11::init(&make_axes));
   module.def("hexplane_block_workspace", &block_workspace);
   module.def("hexplane_block", &sample_block, NoGil());
   module.def("hexplane_block_backward", &sample_block_backward, NoGil());
   module.def("hexplane_points", &sample_points, NoGil());
   module.def("hexplane_points_backward", &sample_points_backward, NoGil());
-}
+});
 
+}  // namespace
 }  // namespace cdipipe
