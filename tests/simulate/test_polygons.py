@@ -193,7 +193,7 @@ def test_scattered_polygons_are_blurred_hulls_of_points():
     """The batched hull against scipy's, with the same random numbers."""
     from scipy.spatial import ConvexHull
 
-    from cdipipe.simulation import polygon_batch as batch
+    from cdipipe.simulation.sources import scattered_polygons as batch
 
     points, present = batch._draw_points(generators(200))
     first, second, is_edge, fill = batch._hull_edges(points, present)

@@ -12,7 +12,7 @@ import logging
 
 import torch
 
-from cdipipe.methods.static_estimate import HOP_ER_ITERATIONS, HOPS, hop_lengths
+from cdipipe.methods.static_estimate.hops import HOP_ER_ITERATIONS, HOPS, hop_lengths
 from cdipipe.methods.static_estimate.joint import Estimate, refine
 from cdipipe.methods.static_estimate.movie import Movie
 from cdipipe.methods.static_estimate.prior import refine_with_prior

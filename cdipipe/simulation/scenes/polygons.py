@@ -8,13 +8,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cdipipe.simulation.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.sources.scattered_polygons import EDGE_CUT, EDGE_SIGMA_PX, LEAST_FILL, draw_polygons
 
 CDI_NN_SIZE = 32
-EDGE_SIGMA_PX = 1.0
-EDGE_CUT = 0.05
-"""Blurred edges are cut at this amplitude, so that the object is zero outside its support."""
-LEAST_FILL = 0.2
-"""Least area (volume) of a hull as a share of the cube of its largest extent; thinner ones are drawn again."""
 MIN_OBJECT_PX = 8
 BATCH = 64
 """Polygons worked on at once: their arrays stay in the processor's cache."""
@@ -79,8 +75,6 @@ def build_batch(parameters: PolygonParameters, rngs: list[np.random.Generator]) 
     grid = parameters.grid_px
     if parameters.dimensions == 3 or grid is None:
         return [build(parameters, rng) for rng in rngs]
-    from cdipipe.simulation.polygon_batch import draw_polygons
-
     shape = (parameters.size,) * 2
     stop = _beam_stop(parameters.beamstop_px, shape)
     waves = np.zeros((len(rngs), *shape), np.complex128)

@@ -13,6 +13,11 @@ import numpy as np
 MOST_POINTS = 12
 MOST_TERMS = 4
 """At most so many gratings, and so many Gaussians, in a phase."""
+EDGE_SIGMA_PX = 1.0
+EDGE_CUT = 0.05
+"""Blurred edges are cut at this amplitude, so that the object is zero outside its support."""
+LEAST_FILL = 0.2
+"""Least area (volume) of a hull as a share of the cube of its largest extent; thinner ones are drawn again."""
 
 
 def draw_polygons(rngs: list[np.random.Generator], grid: int, span: float | Literal["random"], out: np.ndarray) -> None:
@@ -37,8 +42,6 @@ def draw_polygons(rngs: list[np.random.Generator], grid: int, span: float | Lite
 def _amplitudes(rngs: list[np.random.Generator], grid: int) -> np.ndarray:
     """Blurred hulls (B, grid, grid); thin ones are drawn again."""
     from scipy.ndimage import gaussian_filter
-
-    from cdipipe.simulation.scenes.polygons import EDGE_CUT, EDGE_SIGMA_PX, LEAST_FILL
 
     inside = np.empty((len(rngs), grid, grid), np.float64)
     waiting = np.arange(len(rngs))

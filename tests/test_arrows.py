@@ -1,0 +1,193 @@
+"""Imports of the package go one way: from the command line down to the arrays, and never in a circle.
+
+Imports inside functions count too; only those under ``if TYPE_CHECKING`` do not.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+import cdipipe
+
+ROOT = Path(cdipipe.__file__).parent
+ORDER = (
+    "ops",
+    "optics",
+    "io",
+    "metrics",
+    "networks",
+    "denoise",
+    "simulation",
+    "training",
+    "phasing",
+    "methods",
+    "figures",
+    "study",
+    "cli",
+)
+"""Packages, lowest first: each may import those before it, and all may import the modules beside them."""
+RECORDS = {
+    ("cdipipe.phasing.registry", "cdipipe.methods"),
+    ("cdipipe.simulation.registry", "cdipipe.simulation.scenes"),
+}
+"""Imports of a package for its folder alone, where ``plugins.find_records`` looks for files."""
+
+
+def read_imports(root: Path, package: str) -> dict[str, set[str]]:
+    """Modules of a package, and which others each imports, at its head or inside a function."""
+    files = {_module(file, root, package): file for file in sorted(root.rglob("*.py"))}
+    return {name: _imported(name, file, set(files)) for name, file in files.items()}
+
+
+def _module(file: Path, root: Path, package: str) -> str:
+    parts = file.relative_to(root).with_suffix("").parts
+    return ".".join((package, *(part for part in parts if part != "__init__")))
+
+
+def _imported(name: str, file: Path, known: set[str]) -> set[str]:
+    found = set()
+    for node in _statements(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {_nearest(alias.name, known) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = _base(node, name, file)
+            found |= {_nearest(f"{base}.{alias.name}", known) for alias in node.names}
+    return found - {None, name}
+
+
+def _statements(tree: ast.AST):
+    """All nodes but those under ``if TYPE_CHECKING``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from _statements(node)
+
+
+def _base(node: ast.ImportFrom, name: str, file: Path) -> str:
+    if not node.level:
+        return node.module
+    package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+    base = package[: len(package) - node.level + 1]
+    return ".".join((*base, node.module) if node.module else base)
+
+
+def _nearest(name: str, known: set[str]) -> str | None:
+    """The module that an imported name is, or is in; None where it is not of this package."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        if (module := ".".join(parts[:length])) in known:
+            return module
+    return None
+
+
+def wrong_arrows(imports: dict[str, set[str]], order: tuple[str, ...]) -> list[str]:
+    """Every import from a package of a later one, or from a module beside the packages of any."""
+    found = []
+    for name, others in sorted(imports.items()):
+        for other in sorted(others):
+            low, high = (_layer(module, order) for module in (name, other))
+            if low is not None and high is not None and low < high and (name, other) not in RECORDS:
+                found.append(f"{name} imports {other}: {_place(name)} may not import {_place(other)}")
+    return found
+
+
+def _layer(module: str, order: tuple[str, ...]) -> int | None:
+    """Place of a module in the order, -1 for those beside the packages; None for the package itself, its face."""
+    parts = module.split(".")
+    if len(parts) == 1:
+        return None
+    return order.index(parts[1]) if parts[1] in order else -1
+
+
+def _place(module: str) -> str:
+    return module.split(".")[1]
+
+
+def circles(imports: dict[str, set[str]]) -> list[str]:
+    """One circle of modules that import each other for each knot of them, as text.
+
+    The package itself is left out: its face imports everything, once asked, and has the version that modules ask for.
+    """
+    imports = {name: others for name, others in imports.items() if "." in name}
+    found, done = [], set()
+    for start in sorted(imports):
+        path = _way_back(imports, start)
+        if path and not done & set(path):
+            done |= set(path)
+            found.append(" imports ".join(path))
+    return found
+
+
+def _way_back(imports: dict[str, set[str]], start: str) -> list[str] | None:
+    """The shortest way from a module through its imports to itself."""
+    ways, seen = deque([[start]]), set()
+    while ways:
+        way = ways.popleft()
+        for other in sorted(imports.get(way[-1], ())):
+            if other == start:
+                return [*way, start]
+            if other not in seen:
+                seen.add(other)
+                ways.append([*way, other])
+    return None
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return read_imports(ROOT, "cdipipe")
+
+
+def test_every_package_has_its_place():
+    packages = {folder.name for folder in ROOT.iterdir() if (folder / "__init__.py").exists()}
+    assert packages == set(ORDER)
+
+
+def test_packages_import_only_those_below_them(imports):
+    assert wrong_arrows(imports, ORDER) == []
+
+
+def test_no_module_imports_itself_through_others(imports):
+    assert circles(imports) == []
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Write modules (path: text) and return which imports which."""
+
+    def write(**texts):
+        for path, text in texts.items():
+            file = tmp_path / "made" / (path.replace("__", "/") + ".py")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (file.parent / "__init__.py").touch()
+            file.write_text(text)
+        return read_imports(tmp_path / "made", "made")
+
+    return write
+
+
+def test_a_lazy_import_upwards_is_named(package):
+    found = wrong_arrows(package(low__a="def f():\n    from made.high.b import x\n", high__b="x = 1"), ("low", "high"))
+    assert found == ["made.low.a imports made.high.b: low may not import high"]
+    assert wrong_arrows(package(low__a="", high__b="from made.low import a"), ("low", "high")) == []
+
+
+def test_modules_beside_the_packages_import_none_of_them(package):
+    found = wrong_arrows(package(beside="import made.low.a", low__a="import made.beside"), ("low",))
+    assert found == ["made.beside imports made.low.a: beside may not import low"]
+
+
+def test_a_circle_through_a_function_is_shown(package):
+    imports = package(
+        low__a="from . import b", low__b="def f():\n    from .c import x", low__c="import made.low.a\nx = 1"
+    )
+    assert circles(imports) == ["made.low.a imports made.low.b imports made.low.c imports made.low.a"]
+
+
+def test_imports_for_type_checkers_do_not_count(package):
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from made.low.b import x\n"
+    assert circles(package(low__a=text, low__b="from made.low import a\nx = 1")) == []
