@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line turns it into one line on stderr and exit code 2.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: the line, as on the command line."""
+        return [f"cdipipe: {' '.join(str(self).split())}"]

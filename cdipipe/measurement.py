@@ -1,4 +1,4 @@
-"""The nouns of the house: what was measured and what was made of it. Plain frozen records, numpy only.
+"""What was measured and what was made of it. Plain frozen records, numpy only.
 
 Arrays follow the public convention everywhere: zero frequency and object centre at index ``N // 2``,
 ``(..., H, W)`` for patterns and ``(..., D, H, W)`` for volumes; shots, frames and modes in front.
@@ -17,6 +17,30 @@ PLANCK_TIMES_C_EV_M = 1.2398419843320026e-06
 """h*c in eV m: wavelength_m = PLANCK_TIMES_C_EV_M / energy_ev."""
 
 Stack = Literal["single", "shots", "movie", "volume"]
+
+
+class Shown:
+    """What a notebook shows of a record: its line and a picture, drawn by ``cdipipe.api``."""
+
+    def _repr_html_(self) -> str:
+        import importlib
+
+        return importlib.import_module("cdipipe.api").html_of(self)  # whoever draws stands above the records
+
+
+def _shown_geometry(record: Measurement | Truth | Reconstruction, shape: tuple[int, ...]) -> str:
+    """Energy, distance, pixels and the object's pixels as far as they are known, after a comma."""
+    g = record.geometry
+    parts = [
+        f"{g.energy_ev / 1e3:.4g} keV" if g.energy_ev is not None else "",
+        f"{g.distance_m:.4g} m" if g.distance_m is not None else "",
+        f"detector pixel {g.pixel_m * 1e6:.4g} um" if g.pixel_m is not None else "",
+    ]
+    lengths = g.object_pixels_m(shape)
+    if lengths is not None:
+        parts.append("object pixel " + " x ".join(dict.fromkeys(f"{x * 1e9:.4g}" for x in lengths)) + " nm")
+    known = [part for part in parts if part]
+    return ", " + ", ".join(known) if known else ", no geometry"
 
 
 @dataclass(frozen=True)
@@ -51,8 +75,8 @@ class Geometry:
         return tuple(self.object_pixel_m(size) for size in shape)
 
 
-@dataclass(frozen=True)
-class Measurement:
+@dataclass(frozen=True, repr=False)
+class Measurement(Shown):
     """Photon counts on a detector, and which of its pixels can be trusted.
 
     Parameters
@@ -126,6 +150,17 @@ class Measurement:
         if shared:
             raise InputError(f"the static region overlaps the object's support in {shared} pixels; they must be apart")
 
+    def __repr__(self) -> str:
+        photons = float(np.where(self.measured, self.intensity, 0).sum(dtype=np.float64)) / self.pattern_count
+        each = " each" if self.pattern_count > 1 else ""
+        extras = ("probe_modes", "static_region", "static_support", "object_support", "frame_times_s")
+        known = "".join(f", {name}" for name in extras if getattr(self, name) is not None)
+        return (
+            f"Measurement({self.stack} {self.intensity.shape}, {photons:.4g} photons{each}, "
+            f"{100 * float(self.measured.mean()):.4g} % measured"
+            f"{_shown_geometry(self, self.pattern_shape)}{known})"
+        )
+
     @property
     def known_static_support(self) -> np.ndarray | None:
         """Where the static structure is: as given, or where the static region is not zero; None without one."""
@@ -153,8 +188,8 @@ class Measurement:
         return replace(self, intensity=self.intensity[index], stack="single", frame_times_s=times, **arrays)
 
 
-@dataclass(frozen=True)
-class Truth:
+@dataclass(frozen=True, repr=False)
+class Truth(Shown):
     """A simulated object; only ``simulate`` writes it and only ``evaluate`` reads it.
 
     ``object`` is the sample alone, without a static region. ``extra`` holds what else the scene knows of it, arrays or
@@ -168,9 +203,13 @@ class Truth:
     provenance: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        shape = self.object.shape[1:] if self.stack in ("shots", "movie") else self.object.shape
+        return f"Truth({self.stack} {self.object.shape} complex{_shown_geometry(self, shape)})"
 
-@dataclass(frozen=True)
-class Reconstruction:
+
+@dataclass(frozen=True, repr=False)
+class Reconstruction(Shown):
     """An object that explains a measurement, and everything needed to judge or repeat it.
 
     Parameters
@@ -210,3 +249,16 @@ class Reconstruction:
     device: str = "cpu"
     backend: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        shape = self.object.shape[1:] if self.stack in ("shots", "movie") else self.object.shape
+        r_factor = self.run_scores.get("r_factor", np.empty(0))
+        many = self.stack in ("shots", "movie")
+        found = r_factor[np.isfinite(r_factor)] if many else r_factor[:1]
+        score = f", {'median ' if many else ''}R-factor {np.median(found):.4f}" if found.size else ""
+        starts = "" if many or r_factor.size < 2 else f", best of {r_factor.size} starts"
+        took = "" if self.seconds is None else f", {self.seconds:.3g} s"
+        return (
+            f"Reconstruction({self.method or 'unknown method'}, {self.stack} {self.object.shape} complex{score}"
+            f"{starts}{took}{_shown_geometry(self, shape)})"
+        )

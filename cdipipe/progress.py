@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line every ten seconds in a log."""
+"""Progress of long work: a bar on a terminal or in a notebook, a plain line every ten seconds in a log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Progress:
         self.bar = None
 
     def __enter__(self) -> Progress:
-        if sys.stderr is not None and sys.stderr.isatty():
+        if "ipykernel" in sys.modules:
+            self.bar = _notebook_bar()(total=self.total, desc=self.description, leave=False)
+        elif sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
 
             self.bar = tqdm(total=self.total, desc=self.description, leave=False, file=sys.stderr)
@@ -60,6 +62,17 @@ class Progress:
         rest = f", about {elapsed / max(self.count, 1) * (self.total - self.count):.0f} s left" if self.total else ""
         note = f", {self.note}" if self.note else ""
         return f"{self.description}: {count} in {elapsed:.0f} s{rest}{note}"
+
+
+def _notebook_bar() -> Any:
+    """A bar of widgets where they are installed, of characters otherwise."""
+    import importlib.util
+
+    if importlib.util.find_spec("ipywidgets") is None:
+        from tqdm import tqdm
+    else:
+        from tqdm.notebook import tqdm
+    return tqdm
 
 
 def progress(iterable_or_total: Iterable[Any] | int, description: str) -> Progress:

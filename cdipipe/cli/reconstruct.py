@@ -38,6 +38,7 @@ def command(
 
     from cdipipe.io.atomic import check_output
     from cdipipe.io.cxi import read_measurement, write_reconstruction
+    from cdipipe.ops.device import choose_device
     from cdipipe.phasing.preview import preview_writer
     from cdipipe.phasing.reconstruct import reconstruct
     from cdipipe.provenance import collect
@@ -117,22 +118,6 @@ def load_recipe(reference: str) -> dict:
     if not isinstance(mapping, dict):
         raise InputError(f"{reference}: expected a mapping such as {{method: hio, iterations: 400}}")
     return mapping
-
-
-def choose_device(name: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` takes the GPU when there is one.
-
-    Raises
-    ------
-    InputError   an unknown name, or a GPU that is not there
-    """
-    import torch
-
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {name}: expected auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: no usable NVIDIA GPU here; try --device cpu")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _start(init, support):

@@ -34,8 +34,8 @@ def command(
     chosen = get_network(network)
     wanted = _settings(chosen, settings or [])
 
-    from cdipipe.cli.reconstruct import choose_device
     from cdipipe.io.corpus.read import open_corpus
+    from cdipipe.ops.device import choose_device
     from cdipipe.provenance import collect
     from cdipipe.training.fit import fit, make_fabric
     from cdipipe.training.run_folder import BEST, LAST, clear, find_last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,15 @@ matplotlib.rcParams.update(
     {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7}
     | {"legend.fontsize": 7, "image.interpolation": "nearest", "svg.hashsalt": "cdipipe"}
 )
+
+
+class Picture(Figure):
+    """A figure that a notebook shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+        return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ def show_image(axes: Axes, image: np.ndarray, steps=(1.0, 1.0), unit="px", origi
 
 def new_figure(rows: int, columns: int, width: float = 2.7, height: float = 2.3) -> tuple[Figure, np.ndarray]:
     """A figure and its (rows, columns) array of axes, each about ``width`` x ``height`` inches."""
-    figure = Figure(figsize=(columns * width, rows * height + 0.4), layout="constrained")
+    figure = Picture(figsize=(columns * width, rows * height + 0.4), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 

@@ -8,6 +8,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from cdipipe.figures.canvas import Picture
+
 COLUMNS = {
     "r_factor": ("R-factor", "low"),
     "r_factor_free": ("free R", "low"),
@@ -51,7 +53,7 @@ def metrics_figure(named: list[tuple[str, Mapping]]) -> Figure:
     Only rows of one measurement, the part of the name before the last slash, are ranked against each other.
     """
     keys = shown_columns([metrics for _, metrics in named])
-    figure = Figure(figsize=(2.4 + 0.95 * max(1, len(keys)), 0.3 + 0.28 * (len(named) + 1)), layout="constrained")
+    figure = Picture(figsize=(2.4 + 0.95 * max(1, len(keys)), 0.3 + 0.28 * (len(named) + 1)), layout="constrained")
     axes = figure.subplots()
     axes.set_axis_off()
     table = axes.table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from html import escape
 
 import numpy as np
 
@@ -18,7 +19,7 @@ FRC_THRESHOLD = 0.5
 PRTF_THRESHOLD = float(np.exp(-1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What ``evaluate`` finds.
 
@@ -35,6 +36,24 @@ class Evaluation:
 
     metrics: dict[str, float | str]
     curves: dict[str, np.ndarray]
+
+    def __str__(self) -> str:
+        """The metrics as a table, a line each."""
+        width = max(map(len, self.metrics), default=0)
+        return "\n".join(f"{name:{width}}  {_shown(value)}" for name, value in self.metrics.items())
+
+    def __repr__(self) -> str:
+        return f"Evaluation({len(self.metrics)} metrics, {len(self.curves)} curves)"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f"<tr><th>{escape(name)}</th><td>{escape(_shown(value))}</td></tr>" for name, value in self.metrics.items()
+        )
+        return f"<table>{''.join(rows)}</table>"
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.5g}"
 
 
 def evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import LINES, show_image
+from cdipipe.figures.canvas import LINES, Picture, show_image
 from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
 from cdipipe.figures.tables import COLUMNS
 from cdipipe.study.distributions import Distribution
@@ -34,7 +34,7 @@ def distribution_figure(distribution: Distribution, best, worst, phase: bool = F
     """
     tests, columns = distribution.comparisons(), max(len(best), len(worst))
     heights = [3.0 + 0.17 * len(tests), 6.0 if columns else 0.0]
-    figure = Figure(figsize=(max(6.4, 1.5 * columns), sum(heights)), layout="constrained")
+    figure = Picture(figsize=(max(6.4, 1.5 * columns), sum(heights)), layout="constrained")
     figure.suptitle(distribution.title)
     upper, lower = figure.subfigures(2, 1, height_ratios=heights) if columns else (figure, None)
     show_histograms(upper.subplots(), distribution, tests)

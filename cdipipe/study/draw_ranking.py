@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import LINES
+from cdipipe.figures.canvas import LINES, Picture
 from cdipipe.figures.tables import COLUMNS
 from cdipipe.study.draw_tables import heading_of
 from cdipipe.study.tables import Table
@@ -69,7 +69,7 @@ def ranking_figure(ranking: Ranking) -> Figure:
     """Heat map of places with the values in it, and beside it the mean places with bars of one standard deviation."""
     rows, columns = len(ranking.rows), len(ranking.columns)
     size = (3.6 + 0.55 * columns + 2.2, 1.7 + 0.3 * rows)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Picture(figsize=size, layout="constrained")
     heat, points = figure.subplots(1, 2, width_ratios=[max(0.55 * columns, 1.0), 2.2], sharey=True)
     _show_places(heat, ranking)
     y = np.arange(rows)

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import LINES, new_figure, show_image
+from cdipipe.figures.canvas import LINES, Picture, new_figure, show_image
 from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
 from cdipipe.figures.tables import COLUMNS, ranks
 from cdipipe.metrics.image import image_metrics
@@ -31,7 +31,7 @@ def table_figure(table: Table) -> Figure:
     rows, columns = len(table.rows), len(table.columns)
     width, height = max(4.0, 2.0 + 1.25 * columns), 0.5 + 0.28 * (rows + 1)
     curves = table.axis is not None
-    figure = Figure(figsize=(max(width, 6.0) if curves else width, height + 3.2 * curves), layout="constrained")
+    figure = Picture(figsize=(max(width, 6.0) if curves else width, height + 3.2 * curves), layout="constrained")
     ratios = [3.2, height] if curves else [height]
     axes = figure.subplots(1 + curves, 1, height_ratios=ratios, squeeze=False)[:, 0]
     if curves:
