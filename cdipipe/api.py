@@ -14,7 +14,7 @@ All functions raise :class:`cdipipe.InputError` where the command line prints on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -51,6 +51,7 @@ def load(path: str | Path, **options: Any) -> Record:
     """
     from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
 
+    readers: dict[str, Callable[[Path], Record]]
     readers = {"measurement": read_measurement, "reconstruction": read_reconstruction, "truth": read_truth}
     try:
         kind = None if options else _kind(Path(path).expanduser())
@@ -97,7 +98,11 @@ def save(path: str | Path, record: Record) -> None:
 
     if Path(path).suffix != ".cxi":
         raise InputError(f"{path}: cdipipe writes .cxi files; `cdipipe export` makes other formats of them")
-    writers = {Measurement: write_measurement, Reconstruction: write_reconstruction, Truth: write_truth}
+    writers: dict[type, Callable[..., Any]] = {
+        Measurement: write_measurement,
+        Reconstruction: write_reconstruction,
+        Truth: write_truth,
+    }
     writer = writers.get(type(record))
     if writer is None:
         raise InputError(f"save: expected a Measurement, Reconstruction or Truth; got {type(record).__name__}")
