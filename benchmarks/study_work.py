@@ -163,7 +163,8 @@ def disk_bytes(study: Config) -> float:
 
 def study_at(file: Path, scale: str | None) -> Config:
     """A study at one of its scales, checked."""
-    from cdipipe.study.config import at_scale, load_mapping
+    from cdipipe.study.config import load_mapping
+    from cdipipe.study.scales import at_scale
 
     if scale is None:
         return load_config(file)

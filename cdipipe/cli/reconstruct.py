@@ -102,7 +102,7 @@ def load_recipe(reference: str) -> dict:
     InputError   no such file or key, or not YAML
     """
     from cdipipe.settings import load_yaml
-    from cdipipe.study.config import at_scale
+    from cdipipe.study.scales import at_scale
 
     file, _, dotted = reference.partition("::")
     try:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+from cdipipe.settings import validate
+
+AS_WRITTEN = {"type": "string", "pattern": r"^[A-Za-z0-9{*?][A-Za-z0-9_{}.*?-]*$"}
+"""What an editor allows for a name: in a file it may be a pattern, see ``grids`` and ``names``."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), WithJsonSchema(AS_WRITTEN)]
+Headed = WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array", "items": AS_WRITTEN}]})
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, Field(gt=0)]
@@ -62,7 +68,20 @@ class ImportOptions(Section):
     rocking_step_rad: float | None = None
 
 
-class MeasurementEntry(Section):
+class GridEntry(Section):
+    """An entry that ``grid`` multiplies out, see ``cdipipe.study.grids``; none is left when it is checked."""
+
+    grid: dict[str, list[Any] | dict[str, Any]] = Field({}, exclude=True)
+
+    @field_validator("grid")
+    @classmethod
+    def _multiplied_out(cls, grid: dict) -> dict:
+        if grid:
+            raise ValueError("not multiplied out; read the study by load_config or at_scale")
+        return grid
+
+
+class MeasurementEntry(GridEntry):
     """One named measurement: simulated (``scene``) or read from files (``import``, perhaps of a public set)."""
 
     scene: str | None = None
@@ -85,9 +104,11 @@ class MeasurementEntry(Section):
     @property
     def is_movie(self) -> bool:
         """Whether the measurement has frames in time, as far as the configuration tells."""
-        if self.import_ is not None:
-            return self.import_.stack == "movie"
-        return self.scene in ("particles", "test_chart") or self.set.get("frames", 1) > 1
+        return self.import_.stack == "movie" if self.import_ is not None else "movie" in self.gives()
+
+    def gives(self) -> frozenset[str]:
+        """What a simulated measurement has, in the words of a method's ``needs``."""
+        return _given_by(self.scene, json.dumps(self.set))
 
     def located(self) -> ImportOptions:
         """The import's options with its files where they are, or will be once the data set is fetched."""
@@ -103,7 +124,7 @@ class MeasurementEntry(Section):
         return self.import_.model_copy(update=changed)
 
 
-class CorpusEntry(Section):
+class CorpusEntry(GridEntry):
     """One named corpus: many samples of a scene, made in shards; the options of ``cdipipe corpus``."""
 
     scene: str
@@ -125,7 +146,7 @@ class CorpusEntry(Section):
         return [self.scene, *as_options(numbers), *set_options(self.set)]
 
 
-class NetworkEntry(Section):
+class NetworkEntry(GridEntry):
     """One named network, trained on a corpus of the study; the options of ``cdipipe train``.
 
     A method uses it by its name: ``{method: cdi_nn, checkpoint: NAME}``.
@@ -164,8 +185,8 @@ class TableEntry(Section):
     metric: str | Annotated[list[str], Field(min_length=1)]
     """of several the first that a result has: there are metrics that only some scenes have"""
     title: str = ""
-    columns: dict[Heading, Name | list[Name]] = Field(min_length=1)
-    """heading -> the measurement, or several that are averaged"""
+    columns: Annotated[dict[Heading, Name | list[Name]], Headed] = Field(min_length=1)
+    """heading -> the measurement, or several that are averaged; in a file also a list of names and patterns"""
     methods: list[Name] | None = None
     printed: dict[str, dict[Heading, float]] = {}
     """row -> heading -> value that the paper prints"""
@@ -201,8 +222,8 @@ class TableEntry(Section):
 class GalleryEntry(Section):
     """Amplitudes side by side: a row per measurement, a column per method, the truth first."""
 
-    rows: dict[str, Name] = Field(min_length=1)
-    """label -> measurement"""
+    rows: Annotated[dict[str, Name], Headed] = Field(min_length=1)
+    """label -> measurement; in a file also a list of names and patterns"""
     title: str = ""
     methods: list[Name] | None = None
     sample: Count = 0
@@ -223,6 +244,15 @@ class DistributionEntry(Section):
     """of the first method: how many of the best and of the worst objects are drawn"""
     phase: bool = False
     """the phase instead of the amplitude"""
+
+
+@functools.cache
+def _given_by(scene: str, settings: str) -> frozenset[str]:
+    """What a scene with these settings, as JSON, gives."""
+    from cdipipe.simulation.registry import get_scene
+
+    found = get_scene(scene)
+    return frozenset(found.gives(validate(found.parameters, json.loads(settings), scene)))
 
 
 def set_options(settings: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,8 @@ WITH_TIMES = ("corpus.json", "settings.json", "metrics.png")
 
 def tiny_quickstart(folder: Path, whole: bool) -> Path:
     """The quickstart at scale tiny; without ``whole`` only its crystal, corpus, network and two methods."""
-    from cdipipe.study.config import at_scale, load_mapping
+    from cdipipe.study.config import load_mapping
+    from cdipipe.study.scales import at_scale
 
     study = at_scale(load_mapping(ROOT / "config/quickstart.yaml"), "quickstart", "tiny")
     study.pop("scales"), study.pop("scale")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
-from cdipipe.study.config import at_scale, check_config
+from cdipipe.study.config import check_config
 from cdipipe.study.draw_tables import gallery_figure
+from cdipipe.study.scales import at_scale
 from cdipipe.study.tables import fill_table, write_tsv
 
 STUDY = {

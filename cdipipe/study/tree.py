@@ -1,0 +1,235 @@
+"""The tree of a study: unknown keys forbidden at every level, units in the names; and what follows from it.
+
+A study is a set of named measurements, a set of named methods, and which methods run on which measurements. Nothing
+here imports torch. ``cdipipe.study.config`` reads it from a file.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from cdipipe.settings import unknown_name
+from cdipipe.study.entries import (
+    AverageOptions,
+    CorpusEntry,
+    Count,
+    DistributionEntry,
+    GalleryEntry,
+    MeasurementEntry,
+    Name,
+    NetworkEntry,
+    Pairing,
+    Section,
+    Size,
+    TableEntry,
+    as_options,
+    set_options,
+)
+
+Figured = TableEntry | GalleryEntry | DistributionEntry
+
+
+class Config(Section):
+    """The whole study.
+
+    Raises
+    ------
+    pydantic.ValidationError   an entry that another one names does not exist, or two settings contradict each other
+    """
+
+    output: str = Field(min_length=1)
+    measurements: dict[Name, MeasurementEntry] = Field(min_length=1)
+    methods: dict[Name, dict[str, Any]] = Field(min_length=1)
+    corpora: dict[Name, CorpusEntry] = Field({})
+    networks: dict[Name, NetworkEntry] = Field({})
+    reconstructions: list[Pairing] = Field([Pairing()])
+    seed: Count = 0
+    restarts: Size = 1
+    threads: Size = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    keep_runs: bool = True
+    free_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: AverageOptions | None = None
+    tables: dict[Name, TableEntry] = Field({})
+    galleries: dict[Name, GalleryEntry] = Field({})
+    distributions: dict[Name, DistributionEntry] = Field({})
+    scale: Name | None = None
+    """which of ``scales`` is laid over the rest"""
+    scales: dict[Name, dict[str, Any]] = Field({})
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        for where, kind, names in self._references():
+            known = getattr(self, kind)
+            for name in names:
+                if name not in known:
+                    raise unknown_name(kind[:-1], name, known, where)
+        for kind, others in (("galleries", self.tables), ("distributions", self.tables | self.galleries)):
+            for name in set(getattr(self, kind)) & set(others):
+                raise ValueError(f"{kind}.{name}: another figure has this name already")
+        if self.average and not self.keep_runs:
+            raise ValueError("average: needs the runs, which keep_runs: false throws away")
+        return self
+
+    def _references(self) -> list[tuple[str, str, list[str]]]:
+        """Where entries name others: place, kind of the others, names."""
+        found = []
+        for index, pairing in enumerate(self.reconstructions):
+            place = f"reconstructions[{index}]"
+            found += [(f"{place}.{kind}", kind, getattr(pairing, kind) or []) for kind in ("measurements", "methods")]
+        for name, table in self.tables.items():
+            members = [member for heading in table.columns for member in table.members(heading)]
+            found += [(f"tables.{name}.columns", "measurements", members)]
+            found += [(f"tables.{name}.methods", "methods", table.methods or [])]
+        for name, gallery in self.galleries.items():
+            found += [(f"galleries.{name}.rows", "measurements", list(gallery.rows.values()))]
+            found += [(f"galleries.{name}.methods", "methods", gallery.methods or [])]
+        for name, entry in self.distributions.items():
+            found += [(f"distributions.{name}.{k}", k, getattr(entry, k) or []) for k in ("measurements", "methods")]
+        return found
+
+    def rows_of(self, entry: Figured) -> list[str]:
+        """Methods of a figure that run on at least one of its measurements, in the order of the file."""
+        members = set(_members(entry))
+        used = {method for measurement, method in self.pairs() if measurement in members}
+        return [method for method in entry.methods or self.methods if method in used]
+
+    def drawn(self) -> dict[str, Figured]:
+        """Tables, galleries and distributions that have at least one reconstruction to show."""
+        entries = self.tables | self.galleries | self.distributions
+        return {name: entry for name, entry in entries.items() if self.pairs_of(entry)}
+
+    def pairs_of(self, entry: Figured) -> list[tuple[str, str]]:
+        """(measurement, method) of every reconstruction that a figure shows."""
+        members, rows = _members(entry), self.rows_of(entry)
+        return [pair for pair in self.pairs() if pair[0] in members and pair[1] in rows]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(measurement, method) of every reconstruction, each once, in the order of the file."""
+        pairs = {}
+        for pairing in self.reconstructions:
+            for measurement in pairing.measurements or self.measurements:
+                for method in pairing.methods or self.methods:
+                    if not pairing.fitting or not self.lacks(measurement, method):
+                        pairs[measurement, method] = None
+        return list(pairs)
+
+    def lacks(self, measurement: str, method: str) -> list[str]:
+        """What a method declares to need and a simulated measurement has not; of a measured one nothing is known."""
+        entry = self.measurements[measurement]
+        if entry.scene is None:
+            return []
+        return list(_lacks(entry.gives(), json.dumps(self.methods[method])))
+
+    def simulated(self) -> list[str]:
+        """Names of the measurements that have a truth."""
+        return [name for name, entry in self.measurements.items() if entry.scene]
+
+    def imported(self) -> list[str]:
+        """Names of the measurements that come from files."""
+        return [name for name, entry in self.measurements.items() if entry.import_]
+
+    def sources(self, measurement: str) -> list[str]:
+        """Files that an import reads, without ::KEY; of a data set to fetch, the note that it is there."""
+        entry = self.measurements[measurement]
+        if entry.fetch:
+            return [f"{self.output}/data/{entry.fetch}.txt"]
+        options = entry.import_
+        named = [*options.files, options.mask, options.dark, options.whitefield]
+        return [name.partition("::")[0] for name in named if name]
+
+    def used(self) -> list[str]:
+        """Names of the measurements that a reconstruction uses, in the order of the file."""
+        wanted = {measurement for measurement, _ in self.pairs()}
+        return [name for name in self.measurements if name in wanted]
+
+    def compared(self) -> list[str]:
+        """Names of the measurements with more than one method."""
+        counts = Counter(measurement for measurement, _ in self.pairs())
+        return [name for name in self.measurements if counts[name] > 1]
+
+    def result_name(self) -> str:
+        """File of each reconstruction's result: the mean of the best runs where asked for, else the best run."""
+        return "mean.cxi" if self.average else "R.cxi"
+
+    def options(self, command: str, measurement: str, method: str = "") -> list[str]:
+        """Command-line options of ``cdipipe COMMAND`` for one measurement (and method); files in and out not included.
+
+        Parameters
+        ----------
+        command : ``simulate``, ``import``, ``reconstruct`` or ``runs``
+        """
+        entry = self.measurements[measurement]
+        if command == "simulate":
+            seed = [] if entry.seed is None else [f"--seed={entry.seed}"]
+            return [entry.scene, *seed, *set_options(entry.set)]
+        if command == "import":
+            located = entry.located()
+            return [*located.files, *as_options(located.model_dump(exclude={"files"}))]
+        if command == "runs":
+            return as_options(self.average)
+        restarts = self.methods[method].get("restarts", self.restarts)
+        shared = {"seed": self.seed, "restarts": restarts, "device": self.device, "keep_runs": self.keep_runs}
+        shared |= {"free_fraction": self.free_fraction or None, "checkpoint": self.checkpoint(method)}
+        return as_options(shared)
+
+    def network_of(self, method: str) -> str | None:
+        """Name of the network of this study that a method uses."""
+        steps = self.methods[method].get("steps")
+        inner = [
+            p for step in steps or [] if isinstance(step, Mapping) for p in step.values() if isinstance(p, Mapping)
+        ]
+        named = {parameters.get("checkpoint") for parameters in [self.methods[method], *inner]}
+        return next((name for name in self.networks if name in named), None)
+
+    def trained(self) -> list[str]:
+        """Names of the networks that a reconstruction uses; all of them where none uses any."""
+        used = {self.network_of(method) for _, method in self.pairs()} - {None}
+        return [name for name in self.networks if not used or name in used]
+
+    def built(self) -> list[str]:
+        """Names of the corpora that a trained network learns from, and of those that are for no network at all."""
+        wanted = {self.networks[name].corpus for name in self.trained()}
+        idle = {entry.corpus for entry in self.networks.values()} - wanted
+        return [name for name in self.corpora if name not in idle]
+
+    def seen_by(self, network: str) -> str | None:
+        """The first measurement that a method with this network of the study takes."""
+        return next((m for m, method in self.pairs() if self.network_of(method) == network), None)
+
+    def checkpoint(self, method: str) -> str | None:
+        """File of the network of this study that a method uses."""
+        network = self.network_of(method)
+        return None if network is None else f"{self.output}/{network}/best.pt"
+
+
+def _members(entry: Figured) -> list[str]:
+    """Measurements that a figure shows."""
+    if isinstance(entry, GalleryEntry):
+        return list(entry.rows.values())
+    if isinstance(entry, DistributionEntry):
+        return entry.measurements
+    return [member for heading in entry.columns for member in entry.members(heading)]
+
+
+@functools.cache
+def _lacks(given: frozenset[str], recipe: str) -> tuple[str, ...]:
+    """What a recipe, as JSON, needs and a measurement does not give."""
+    from cdipipe.phasing.recipe import recipe_from_mapping
+    from cdipipe.phasing.registry import get_method
+
+    has, missing = set(given), []
+    for name, parameters in recipe_from_mapping(json.loads(recipe)).steps:
+        method = get_method(name)
+        if method.prepare is not None and "static_support" in has:
+            has.add("static_region")
+        if getattr(parameters, "checkpoint", None) is not None:
+            has.add("weights")
+        missing += [need for need in method.needs if need not in has]
+    return tuple(missing)
