@@ -60,6 +60,7 @@ faults: $(STAMP) ## 25 kills, 1000 damaged files, the report in Chromium; minute
 	python benchmarks/faults.py results/faults
 
 docs: $(STAMP) ## build the site of the user guide into site/, strictly
+	find docs/notebooks -mindepth 1 ! -name '*.ipynb' -delete
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "Site: $(CURDIR)/site/index.html"
 
