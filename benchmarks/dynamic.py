@@ -34,7 +34,8 @@ import record
 
 from cdipipe.measurement import Measurement, Truth
 from cdipipe.metrics import fourier
-from cdipipe.metrics.dynamics import judge_movie
+from cdipipe.metrics.cases import MovieCase
+from cdipipe.metrics.evaluate import judge_movie
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulation.exposure import simulate
@@ -90,20 +91,20 @@ def judge(result, measurement, truth) -> dict:
     found, curves = measures(result.object, measurement.probe_modes, true_object, measurement.frame_times_s, pixel)
     found["r_factor"] = float(np.mean(result.run_scores["r_factor"]))
     if truth is not None:
-        found |= at_events(curves["movie_correlation"], truth)
+        found |= at_events(curves["movie_field_phase_correlation"], truth)
     return found
 
 
 def measures(objects, probe_modes, true_object, times_s, pixel_m) -> tuple[dict, dict]:
     """Metrics of a movie, quartiles of its speeds and its lowest correlation; and the curves behind them."""
-    metrics, curves = judge_movie(objects, probe_modes, true_object, times_s, pixel_m)
+    metrics, curves = judge_movie(MovieCase(objects, probe_modes, true_object, times_s, pixel_m))
     found = {name: float(value) for name, value in metrics.items()}
-    for name in ("movie_speed_lag1", "movie_speed_lag10"):
-        if name in curves:
-            quartiles = np.quantile(curves[name], (0.25, 0.5, 0.75))
-            found[f"{name[6:]}_quartiles_m_per_s"] = [float(q) for q in quartiles]
-    if "movie_correlation" in curves:
-        found["lowest_correlation"] = float(curves["movie_correlation"].min())
+    for name in ("speed_lag1", "speed_lag10"):
+        if f"movie_{name}_m_per_s" in curves:
+            quartiles = np.quantile(curves[f"movie_{name}_m_per_s"], (0.25, 0.5, 0.75))
+            found[f"{name}_quartiles_m_per_s"] = [float(q) for q in quartiles]
+    if "movie_field_phase_correlation" in curves:
+        found["lowest_correlation"] = float(curves["movie_field_phase_correlation"].min())
     return found, curves
 
 

@@ -26,6 +26,7 @@ def command(
 
     from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
     from cdipipe.metrics.evaluate import evaluate
+    from cdipipe.metrics.registry import all_metrics
     from cdipipe.progress import progress
 
     found = evaluate(
@@ -35,8 +36,8 @@ def command(
         progress=lambda items: progress(items, "evaluate"),
     )
     _write(output, curves, found)
-    shown = ("r_factor", "complex_correlation", "repeatability")
-    print(f"{output}: " + ", ".join(f"{name} {found.metrics[name]:.4g}" for name in shown if name in found.metrics))
+    shown = [metric for name, metric in all_metrics().items() if metric.headline and name in found.metrics]
+    print(f"{output}: " + ", ".join(f"{metric.name} {metric.text(found.metrics[metric.name])}" for metric in shown))
 
 
 def _check_names(reconstruction, measurement, truth, output, curves) -> None:

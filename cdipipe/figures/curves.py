@@ -35,9 +35,9 @@ def diagnostics_figure(reconstruction: Reconstruction, curves: Mapping[str, np.n
         draw.append(lambda ax: show_runs(ax, reconstruction))
     if reconstruction.runs is not None and reconstruction.stack != "shots" and len(reconstruction.runs) > 2:
         draw.append(lambda ax: show_spread(ax, reconstruction))
-    if "movie_separation" in curves:
+    if "movie_otsu_separation" in curves:
         draw.append(lambda ax: show_frames(ax, curves))
-    if "movie_speed_lag1" in curves:
+    if "movie_speed_lag1_m_per_s" in curves:
         draw.append(lambda ax: show_speeds(ax, curves))
     if reconstruction.mode_weights is not None:
         draw.append(lambda ax: show_modes(ax, reconstruction.mode_weights))
@@ -110,9 +110,9 @@ def show_spread(axes: Axes, reconstruction: Reconstruction) -> None:
 
 def show_frames(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
     """What the phase of every frame is worth: correlation with the truth where it is known, Otsu separation."""
-    separation = curves["movie_separation"]
-    if "movie_correlation" in curves:
-        axes.plot(curves["movie_correlation"], color=LINES[0])
+    separation = curves["movie_otsu_separation"]
+    if "movie_field_phase_correlation" in curves:
+        axes.plot(curves["movie_field_phase_correlation"], color=LINES[0])
         axes.set_ylabel("correlation with truth", color=LINES[0])
         axes = axes.twinx()
     axes.plot(separation, color=LINES[1], linewidth=0.9)
@@ -123,8 +123,8 @@ def show_frames(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
 
 def show_speeds(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
     """Box plot of the speeds between frames 1 and 10 apart."""
-    lags = [lag for lag in (1, 10) if f"movie_speed_lag{lag}" in curves]
-    values = [1e9 * curves[f"movie_speed_lag{lag}"] for lag in lags]
+    lags = [lag for lag in (1, 10) if f"movie_speed_lag{lag}_m_per_s" in curves]
+    values = [1e9 * curves[f"movie_speed_lag{lag}_m_per_s"] for lag in lags]
     axes.boxplot(values, tick_labels=[f"{lag} frame{'s' * (lag > 1)}" for lag in lags], showmeans=True)
     axes.set_ylabel("nm/s")
     axes.set_title("speed of the content")

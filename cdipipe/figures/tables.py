@@ -9,42 +9,23 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cdipipe.figures.canvas import Picture
-
-COLUMNS = {
-    "r_factor": ("R-factor", "low"),
-    "r_factor_free": ("free R", "low"),
-    "chi2": ("chi²", "low"),
-    "poisson_nll": ("NLL", "low"),
-    "complex_correlation": ("correlation", "high"),
-    "ssim": ("SSIM", "high"),
-    "psnr_db": ("PSNR (dB)", "high"),
-    "psnr_box_db": ("PSNR, box (dB)", "high"),
-    "ssim_box": ("SSIM, box", "high"),
-    "pcc": ("PCC", "high"),
-    "phase_rmse_rad": ("phase RMSE (rad)", "low"),
-    "frc_resolution_px": ("FRC 0.5 (px)", "low"),
-    "prtf_resolution_px": ("PRTF 1/e (px)", "low"),
-    "repeatability": ("repeatability", "high"),
-    "seconds": ("seconds", "low"),
-    "seconds_per_pattern": ("seconds per pattern", "low"),
-}
-"""Shown metrics in order, their headings, and which end is good."""
-NOT_SHOWN = ("psnr_box_db", "ssim_box", "seconds_per_pattern")
-"""Only where a study asks for them."""
+from cdipipe.metrics.registry import all_metrics, good_end, heading_of
 
 
-def ranks(values: list[float | None], good: str) -> list[float | None]:
-    """0 (worst) to 1 (best) for every known value of a column; equal values rank alike."""
+def ranks(values: list[float | None], good: str | None) -> list[float | None]:
+    """0 (worst) to 1 (best) for every known value of a column; equal values rank alike, and all of a column without a
+    better end."""
+    if good is None:
+        return [None] * len(values)
     known = sorted({v for v in values if v is not None}, reverse=good == "low")
     scale = max(1, len(known) - 1)
     return [None if v is None else (known.index(v) / scale if len(known) > 1 else 0.5) for v in values]
 
 
 def shown_columns(rows: list[Mapping]) -> list[str]:
-    """The metrics that at least one row has, in the order of :data:`COLUMNS`."""
-    return [
-        key for key in COLUMNS if key not in NOT_SHOWN and any(isinstance(row.get(key), (int, float)) for row in rows)
-    ]
+    """The metrics of a summary that at least one row has, in the order of their declarations."""
+    shown = [name for name, metric in all_metrics().items() if metric.shown]
+    return [name for name in shown if any(isinstance(row.get(name), (int, float)) for row in rows)]
 
 
 def metrics_figure(named: list[tuple[str, Mapping]]) -> Figure:
@@ -60,7 +41,7 @@ def metrics_figure(named: list[tuple[str, Mapping]]) -> Figure:
         cellText=[[_text(metrics.get(key)) for key in keys] or [""] for _, metrics in named],
         cellColours=_shades(named, keys) if keys else None,
         rowLabels=[name for name, _ in named],
-        colLabels=[COLUMNS[key][0] for key in keys] or ["no metrics"],
+        colLabels=[heading_of(key) for key in keys] or ["no metrics"],
         cellLoc="center",
         bbox=(0, 0, 1, 1),
     )
@@ -79,7 +60,7 @@ def _shades(named: list[tuple[str, Mapping]], keys: list[str]) -> np.ndarray:
     for group in set(groups):
         rows = [row for row, own in enumerate(groups) if own == group]
         for column, key in enumerate(keys):
-            found = ranks([named[row][1].get(key) for row in rows], COLUMNS[key][1])
+            found = ranks([named[row][1].get(key) for row in rows], good_end(key))
             for row, rank in zip(rows, found, strict=True):
                 if rank is not None:
                     shades[row, column] = colours(0.05 + 0.5 * rank)

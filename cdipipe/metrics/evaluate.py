@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction, Truth
-from cdipipe.metrics import dynamics, fourier, statistics
-from cdipipe.metrics.align import align_to
-from cdipipe.metrics.image import image_metrics
+from cdipipe.metrics import fourier, statistics
+from cdipipe.metrics.cases import MovieCase, PatternCase, WholeCase
+from cdipipe.metrics.catalogue import FRC_THRESHOLD, PRTF_THRESHOLD
+from cdipipe.metrics.record import Metric
+from cdipipe.metrics.registry import METRICS, all_metrics
 
-FRC_THRESHOLD = 0.5
-"""Against a noise-free truth; the counterpart of 0.143 between independent halves."""
-PRTF_THRESHOLD = float(np.exp(-1))
+logger = logging.getLogger("cdipipe")
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,7 +35,8 @@ class Evaluation:
         (``fsc`` of a volume), its ``_half_bit``, ``_one_bit`` and ``_threshold``; with runs ``prtf``, its ``_smooth``
         (3 rings, what the resolution is read from), ``_phase``, ``_threshold`` and ``_floor``. Every group has its
         ``_frequency`` in cycles per object pixel. Thresholds and floor are single numbers. Of a stack also
-        ``pattern_NAME``, each metric of each pattern, and ``prtf_of_patterns`` (patterns, rings), smoothed.
+        ``pattern_NAME``, each metric of each pattern, and ``prtf_of_patterns`` (patterns, rings), smoothed. Of a movie
+        in a known beam ``movie_NAME``, each metric of each frame, or pair of frames.
     """
 
     metrics: dict[str, float | str]
@@ -79,198 +84,126 @@ def evaluate(
     InputError   shapes or stacks differ
     """
     _check_shapes(reconstruction, measurement, truth)
-    model = _forward_model(reconstruction, len(measurement.pattern_shape))
+    whole = WholeCase(reconstruction, measurement, truth)
     indices = range(measurement.pattern_count)
     rows, curves = [], []
-    runs = reconstruction.runs if reconstruction.runs is not None and len(reconstruction.runs) > 1 else None
     for index in indices if progress is None else progress(indices):
-        row, curve = _evaluate_pattern(reconstruction, measurement, truth, index, model)
-        if runs is not None:
-            more, more_curves = _judge_runs(reconstruction, measurement, model, index)
-            row, curve = row | more, curve | more_curves
-        rows.append(row)
-        curves.append(curve)
-    is_stack = measurement.stack in ("shots", "movie")
-    metrics = statistics.summarise(rows) | {"patterns": len(rows)} if is_stack else rows[0]
+        case = whole.pattern(index)
+        rows.append(_judge_all("pattern", case))
+        curves.append(_curves(case))
+    metrics = statistics.summarise(rows) if whole.is_stack else rows[0]
     joined = {name: _mean_of_valid([curve[name] for curve in curves]) for name in curves[0]}
-    if is_stack:
+    if whole.is_stack:
         joined |= statistics.by_pattern(rows)
-    if is_stack and runs is not None:
-        joined["prtf_of_patterns"] = np.stack([curve["prtf_smooth"] for curve in curves])
-    if runs is not None:
-        metrics |= {"prtf_runs": len(runs), "prtf_floor": float(joined["prtf_floor"])}
-    if measurement.stack == "movie" and measurement.probe_modes is not None:
-        more, more_curves = _judge_movie(reconstruction, measurement, truth)
+        if "prtf_smooth" in joined:
+            joined["prtf_of_patterns"] = np.stack([curve["prtf_smooth"] for curve in curves])
+    if (movie := whole.movie()) is not None:
+        more, more_curves = judge_movie(movie)
         metrics, joined = metrics | more, joined | more_curves
-    return Evaluation(metrics | _circumstances(reconstruction, len(rows)), joined)
-
-
-def _evaluate_pattern(reconstruction, measurement, truth, index, model):
-    pattern = measurement.pattern(index)
-    is_stack = measurement.stack in ("shots", "movie")
-    object_ = reconstruction.object[index] if is_stack else reconstruction.object
-    free = _pattern_of(reconstruction.free_pixels, index, pattern.intensity.ndim)
-    model = model.of_pattern(index)
-    predicted = _predict(model, object_)
-    metrics = fourier.misfits(predicted, pattern.intensity, pattern.measured, free)
-    curves = _radial(predicted, pattern, free)
-    if truth is not None:
-        true_object = truth.object[index] if is_stack else truth.object
-        support = truth.support[index] if is_stack else truth.support
-        static = _true_static(pattern, truth, index)
-        whole = true_object if static is None else true_object + static
-        aligned = _aligned(whole, true_object, object_, model, pattern)
-        more, more_curves = _judge_by_truth(aligned, true_object, support)
-        of_truth = fourier.misfits(
-            _predict(replace(model, static_region=None), whole), pattern.intensity, pattern.measured, free
-        )
-        metrics |= more | {f"{name}_truth": of_truth[name] for name in ("r_factor", "poisson_nll") if name in of_truth}
-        curves |= more_curves
-    return metrics, curves
+    return Evaluation(metrics | _judge_all("whole", whole), joined)
 
 
 def lay_over_truth(reconstruction, measurement, truth, index: int = 0) -> np.ndarray:
     """One pattern's object laid over its truth as every metric sees it: as far as the pattern leaves it open."""
-    pattern, is_stack = measurement.pattern(index), measurement.stack in ("shots", "movie")
-    object_, true_object = (item.object[index] if is_stack else item.object for item in (reconstruction, truth))
-    model = _forward_model(reconstruction, len(measurement.pattern_shape)).of_pattern(index)
-    static = _true_static(pattern, truth, index)
-    return _aligned(true_object if static is None else true_object + static, true_object, object_, model, pattern)
+    return WholeCase(reconstruction, measurement, truth).pattern(index).aligned
 
 
-def _true_static(pattern, truth, index):
-    """The static structure beside the object: as the measurement knows it, or else as the truth does; or None."""
-    if pattern.static_region is not None:
-        return pattern.static_region
-    return _pattern_of(truth.extra.get("static_region"), index, pattern.intensity.ndim)
+def judge_movie(case: MovieCase) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Metrics of a movie in a known beam, and the numbers of each frame behind them.
 
-
-def _aligned(whole, true_object, object_, model, pattern):
-    """The object laid over the truth as far as the pattern leaves it open.
-
-    Beside a known static region that is not at all. Where the static region was estimated, or is part of the object,
-    both together are laid over the truth of both: by whole pixels, as the place of the static structure is known to
-    the pixel and it would shine into the object through a sub-pixel shift.
+    Returns
+    -------
+    metrics : ``NAME``, the mean (or median) over the frames that have it, and ``NAME_std``
+    curves : ``movie_NAME``, (frames,) or (pairs of frames,) float64
     """
-    if model.static_region is not None and pattern.static_region is not None:
-        return object_
-    beside_static = model.static_region is not None or pattern.known_static_support is not None
-    if model.static_region is not None and whole is not true_object:
-        object_ = object_ + model.static_region.numpy()
-    if model.probe_modes is not None:
-        overlap = np.vdot(object_, whole)
-        scale = abs(overlap) / max(float(np.vdot(object_, object_).real), 1e-30)
-        aligned = (object_ * (scale * np.exp(1j * np.angle(overlap)))).astype(object_.dtype)
-    elif beside_static:
-        aligned = align_to(whole, object_, subpixel=False).object
-    else:
-        aligned = align_to(whole, object_, scale=True).object
-    return np.where(pattern.known_static_support, 0, aligned) if beside_static else aligned
-
-
-def _judge_by_truth(aligned, truth, support):
-    metrics = image_metrics(truth, support, aligned)
-    frequencies = fourier.ring_frequencies(truth.shape)
-    frc = fourier.fourier_ring_correlation(truth, aligned)
-    resolution = fourier.resolution_px(frequencies, frc, FRC_THRESHOLD)
-    if resolution is not None:
-        metrics["frc_resolution_px"] = resolution
-    filled, name = float(support.mean()), "fsc" if truth.ndim == 3 else "frc"
-    curves = {
-        name: frc,
-        f"{name}_frequency": frequencies,
-        f"{name}_half_bit": fourier.bit_threshold(truth.shape, 0.5, filled),
-        f"{name}_one_bit": fourier.bit_threshold(truth.shape, 1.0, filled),
-        f"{name}_threshold": np.array(FRC_THRESHOLD),
-    }
+    metrics, curves = {}, {}
+    for metric in _applicable("frames", case):
+        values = _judge(metric, case)
+        if values is None:
+            continue
+        curves[f"movie_{metric.name}"] = values = np.asarray(values, np.float64)
+        valid = values[np.isfinite(values)]
+        if len(valid):
+            middle = np.median if metric.middle == "median" else np.mean
+            metrics[metric.name], metrics[f"{metric.name}_std"] = float(middle(valid)), float(valid.std())
     return metrics, curves
 
 
-def _judge_movie(reconstruction, measurement, truth):
-    times, pixel = measurement.frame_times_s, measurement.geometry.object_pixel_m(measurement.pattern_shape[-1])
-    true_object = None if truth is None else truth.object
-    return dynamics.judge_movie(reconstruction.object, measurement.probe_modes, true_object, times, pixel)
+def _applicable(of: str, case) -> list[Metric]:
+    """Metrics of a kind whose needs are met."""
+    return [metric for metric in all_metrics().values() if metric.of == of and case.known.issuperset(metric.needs)]
 
 
-def _judge_runs(reconstruction, measurement, model, index):
-    """PRTF and repeatability of one pattern's stored runs, laid over its object; the truth plays no part."""
-    pattern, is_stack = measurement.pattern(index), measurement.stack in ("shots", "movie")
-    object_, runs = reconstruction.object, reconstruction.runs
-    if is_stack:
-        object_, runs = object_[index], runs[:, index]
-    used = _used_pixels(pattern, _pattern_of(reconstruction.free_pixels, index, pattern.intensity.ndim))
-    model = model.of_pattern(index)
-    aligned = statistics.align_runs(object_, runs, model.freedom)
-    waves = np.stack([_propagate(model, run, pattern.intensity, used) for run in aligned])
-    frequencies = fourier.ring_frequencies(pattern.intensity.shape)
-    prtf = fourier.phase_retrieval_transfer(waves, pattern.intensity, used)
-    smooth = fourier.smooth_rings(prtf)
-    found = {
-        "prtf_resolution_px": fourier.resolution_px(frequencies, smooth, PRTF_THRESHOLD),
-        "repeatability": statistics.repeatability(aligned) if object_.any() else None,
-    }
-    curves = {
-        "prtf": prtf,
-        "prtf_frequency": frequencies,
-        "prtf_smooth": smooth,
-        "prtf_phase": fourier.phase_retrieval_transfer(waves, pattern.intensity, used, phase_only=True),
-        "prtf_threshold": np.array(PRTF_THRESHOLD),
-        "prtf_floor": np.array(float(np.sqrt(np.pi / 4 / len(aligned)))),
-    }
-    return {name: value for name, value in found.items() if value is not None}, curves
+def _judge_all(of: str, case) -> dict[str, float | str]:
+    """Every metric of a kind that this case has, as plain numbers and text."""
+    found = {}
+    for metric in _applicable(of, case):
+        value = _judge(metric, case)
+        if isinstance(value, str):
+            found[metric.name] = value
+        elif value is not None and math.isfinite(value):
+            found[metric.name] = value if isinstance(value, int) else float(value)
+    return found
 
 
-def _propagate(model, object_: np.ndarray, intensity: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Wavefront (*grid), or (M, *grid) of incoherent modes, scaled to the measured photons."""
-    from cdipipe.optics import fourier as transform
+def _judge(metric: Metric, case) -> Any:
+    """A metric's value; one of another package that fails is left out with a warning, one of ours is a defect."""
+    if metric.name not in METRICS.plugins:
+        return metric.judge(case)
+    try:
+        return metric.judge(case)
+    except Exception as error:  # whatever another package raises
+        _warn(metric.name, f"{error!r:.200}")
+        return None
 
-    exit_wave = transform.to_corner(_tensor(object_), model.ndim)
-    wave = transform.to_centre(model.corner().wavefront(exit_wave), model.ndim).numpy()
-    power = np.abs(wave) ** 2
-    scale = fourier.intensity_scale(power.sum(axis=0) if wave.ndim > intensity.ndim else power, intensity, used)
-    return wave if scale is None else wave * np.sqrt(scale)
+
+@functools.cache
+def _warn(name: str, error: str) -> None:
+    logger.warning("left out: metric '%s' of plug-in %s failed: %s", name, METRICS.plugins[name][0].value, error)
 
 
-def _radial(predicted, pattern, free):
-    used = _used_pixels(pattern, free)
-    scale = fourier.intensity_scale(predicted, pattern.intensity, used)
-    shape = pattern.intensity.shape
+def _curves(case: PatternCase) -> dict[str, np.ndarray]:
+    """Curves over the rings of one pattern."""
+    curves = _radial(case)
+    if case.truth is not None:
+        curves |= _correlation_curves(case)
+    if case.raw_runs is not None:
+        curves |= _transfer_curves(case)
+    return curves
+
+
+def _radial(case: PatternCase) -> dict[str, np.ndarray]:
+    predicted = case.predicted * 1.0 if case.photons is None else case.photons
     return {
-        "radial_frequency": fourier.ring_frequencies(shape),
-        "radial_pixels": fourier.ring_sums(np.ones(shape)),
-        "radial_measured": fourier.ring_means(pattern.intensity, used),
-        "radial_predicted": fourier.ring_means(predicted * (scale or 1.0), used),
+        "radial_frequency": case.frequencies,
+        "radial_pixels": fourier.ring_sums(np.ones(case.intensity.shape)),
+        "radial_measured": fourier.ring_means(case.intensity, case.used),
+        "radial_predicted": fourier.ring_means(predicted, case.used),
     }
 
 
-def _used_pixels(pattern, free):
-    return pattern.measured if free is None else pattern.measured & ~free
+def _correlation_curves(case: PatternCase) -> dict[str, np.ndarray]:
+    shape, filled = case.truth.shape, float(case.support.mean())
+    name = "fsc" if case.truth.ndim == 3 else "frc"
+    return {
+        name: case.frc,
+        f"{name}_frequency": case.frequencies,
+        f"{name}_half_bit": fourier.bit_threshold(shape, 0.5, filled),
+        f"{name}_one_bit": fourier.bit_threshold(shape, 1.0, filled),
+        f"{name}_threshold": np.array(FRC_THRESHOLD),
+    }
 
 
-def _pattern_of(array, index, rank):
-    """The entry of one pattern in an array that holds one for each, or one for all."""
-    return array[index] if array is not None and array.ndim > rank else array
-
-
-def _forward_model(reconstruction: Reconstruction, rank: int):
-    """The reconstruction's own forward model."""
-    from cdipipe.optics.forward import ForwardModel
-
-    model = ForwardModel.from_dict({"ndim": rank, **reconstruction.forward})
-    if model.ndim != rank:
-        raise InputError(f"the reconstruction's forward model has {model.ndim} axes, the patterns have {rank}")
-    return model
-
-
-def _predict(model, object_: np.ndarray) -> np.ndarray:
-    """Photons on the detector, unscaled, centred."""
-    return model.predict_intensity(_tensor(object_)).numpy()
-
-
-def _tensor(array: np.ndarray):
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex128))
+def _transfer_curves(case: PatternCase) -> dict[str, np.ndarray]:
+    phase = fourier.phase_retrieval_transfer(case.wavefronts, case.intensity, case.used, phase_only=True)
+    return {
+        "prtf": case.prtf,
+        "prtf_frequency": case.frequencies,
+        "prtf_smooth": fourier.smooth_rings(case.prtf),
+        "prtf_phase": phase,
+        "prtf_threshold": np.array(PRTF_THRESHOLD),
+        "prtf_floor": np.array(fourier.transfer_floor(len(case.raw_runs))),
+    }
 
 
 def _mean_of_valid(arrays: list[np.ndarray]) -> np.ndarray:
@@ -279,14 +212,6 @@ def _mean_of_valid(arrays: list[np.ndarray]) -> np.ndarray:
     count = valid.sum(axis=0)
     total = np.where(valid, stacked, 0).sum(axis=0)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-
-
-def _circumstances(reconstruction: Reconstruction, patterns: int) -> dict[str, float | str]:
-    known = {"device": reconstruction.device, "backend": reconstruction.backend or "unknown"}
-    if reconstruction.seconds is not None:
-        known["seconds"] = float(reconstruction.seconds)
-        known["seconds_per_pattern"] = known["seconds"] / patterns
-    return known
 
 
 def _check_shapes(reconstruction: Reconstruction, measurement: Measurement, truth: Truth | None) -> None:

@@ -68,7 +68,7 @@ def poisson_nll(model: np.ndarray, intensity: np.ndarray, pixels: np.ndarray) ->
 def misfits(
     predicted: np.ndarray, intensity: np.ndarray, measured: np.ndarray, free: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Every misfit of one pattern, by its name in metrics.json; what cannot be computed is absent.
+    """The misfits of one pattern that are kept as scores of a run; what cannot be computed is absent.
 
     The prediction is scaled once, on the pixels that the reconstruction saw (measured and not free).
     """
@@ -201,6 +201,11 @@ def phase_retrieval_transfer(
     agreed = np.sqrt(np.sum(np.abs(modes.mean(axis=0)) ** 2, axis=0))
     lit = pixels & (intensity > 0)
     return _ratio(ring_sums(agreed, lit), ring_sums(modulus, lit))
+
+
+def transfer_floor(runs: int) -> float:
+    """PRTF of so many runs whose phases are random: sqrt(pi / 4 runs)."""
+    return float(np.sqrt(np.pi / 4 / runs))
 
 
 def smooth_rings(curve: np.ndarray, width: int = 3) -> np.ndarray:

@@ -65,29 +65,3 @@ def box_around(support: np.ndarray) -> tuple[slice, ...]:
         margin = (filled[-1] + 1 - filled[0] + 1) // 2
         box.append(slice(max(filled[0] - margin, 0), filled[-1] + 1 + margin))
     return tuple(box)
-
-
-def image_metrics(truth: np.ndarray, support: np.ndarray, image: np.ndarray) -> dict[str, float]:
-    """Every image metric of an aligned object, by its name in metrics.json; what cannot be computed is absent.
-
-    Parameters
-    ----------
-    truth, image : (...) complex, same shape
-    support : bool, the truth's own; all but ``complex_correlation`` look at it alone, PSNR, SSIM and PCC at the
-        modulus, those named ``box`` at the :func:`box_around` it, where what lies beside the object counts, too
-    """
-    from cdipipe.metrics.align import correlation
-
-    found = {"complex_correlation": correlation(truth, image) if np.any(truth) else None}
-    if support.any():
-        true_modulus, modulus = np.abs(truth[support]), np.abs(image[support])
-        found |= {
-            "psnr_db": psnr_db(true_modulus, modulus),
-            "ssim": ssim_global(true_modulus, modulus),
-            "pcc": pcc(true_modulus, modulus),
-            "phase_rmse_rad": phase_rmse_rad(truth[support], image[support]),
-        }
-        box = box_around(support)
-        found["psnr_box_db"] = psnr_db(np.abs(truth[box]), np.abs(image[box]))
-        found["ssim_box"] = ssim_global(np.abs(truth[box]), np.abs(image[box]))
-    return {name: value for name, value in found.items() if value is not None}

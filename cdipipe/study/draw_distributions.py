@@ -7,9 +7,8 @@ from matplotlib.figure import Figure
 
 from cdipipe.figures.canvas import LINES, Picture, show_image
 from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
-from cdipipe.figures.tables import COLUMNS
+from cdipipe.metrics.registry import good_end, heading_of
 from cdipipe.study.distributions import Distribution
-from cdipipe.study.draw_tables import heading_of
 
 BINS = 30
 LEAST_PROBABILITY = 1e-300  # below it numbers end
@@ -18,7 +17,7 @@ LEAST_PROBABILITY = 1e-300  # below it numbers end
 def best_and_worst(distribution: Distribution, count: int) -> tuple[list[int], list[int]]:
     """Numbers of the patterns that the first method did best and worst, the extremes first."""
     values = next(iter(distribution.values.values()))
-    good = COLUMNS.get(distribution.metric, ("", "high"))[1]
+    good = good_end(distribution.metric)
     order = np.argsort(values if good == "low" else -values, kind="stable")
     order = [int(index) for index in order if np.isfinite(values[index])]
     count = min(count, len(order) // 2)

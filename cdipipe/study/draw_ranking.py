@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cdipipe.figures.canvas import LINES, Picture
-from cdipipe.figures.tables import COLUMNS
-from cdipipe.study.draw_tables import heading_of
+from cdipipe.metrics.registry import good_end, heading_of
 from cdipipe.study.tables import Table
 
 
@@ -45,7 +44,7 @@ def rank_table(table: Table) -> Ranking:
     seen = np.isfinite(table.mean[:own]).any(0)
     values = table.mean[:own][:, seen]
     shown = np.array([float(f"{value:.3g}") for value in values.flat]).reshape(values.shape)
-    sign = -1.0 if table.metric in COLUMNS and COLUMNS[table.metric][1] == "low" else 1.0
+    sign = -1.0 if good_end(table.metric) == "low" else 1.0
     place = np.full(values.shape, np.nan)
     for j in range(values.shape[1]):
         known = np.flatnonzero(np.isfinite(values[:, j]))

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from cdipipe.figures.canvas import LINES, Picture, new_figure, show_image
 from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
-from cdipipe.figures.tables import COLUMNS, ranks
-from cdipipe.metrics.image import image_metrics
+from cdipipe.figures.tables import ranks
+from cdipipe.metrics.image import psnr_db
+from cdipipe.metrics.registry import good_end, heading_of
 from cdipipe.study.tables import Table
 
 STYLES = (("o", "-"), ("s", "--"), ("^", ":"))
@@ -19,11 +20,6 @@ STYLES = (("o", "-"), ("s", "--"), ("^", ":"))
 PRINTED_SHADE = (0.94, 0.94, 0.94, 1.0)
 WIDEST = 9
 """Objects beside each other in a gallery; of more methods a row takes several lines, without gaps."""
-
-
-def heading_of(metric: str) -> str:
-    """How a metric is called in figures."""
-    return COLUMNS[metric][0] if metric in COLUMNS else metric
 
 
 def table_figure(table: Table) -> Figure:
@@ -68,7 +64,7 @@ def _shades(table: Table) -> np.ndarray:
     own = len(table.rows) - table.printed
     shades = np.ones((len(table.rows), len(table.columns), 4))
     shades[own:] = PRINTED_SHADE
-    good = COLUMNS[table.metric][1] if table.metric in COLUMNS else "high"
+    good = good_end(table.metric)
     for j in range(len(table.columns)):
         values = [v if np.isfinite(v) else None for v in table.mean[:own, j]]
         for i, rank in enumerate(ranks(values, good)):
@@ -132,7 +128,7 @@ def _cells(row, methods: list[str], known: bool) -> list[tuple]:
     for method in methods:
         values, name = objects.get(method), method
         if truth is not None and values is not None:
-            quality = image_metrics(truth, support, values).get("psnr_db")
+            quality = psnr_db(np.abs(truth[support]), np.abs(values[support])) if support.any() else None
             name += f"\n{quality:.1f} dB" if quality is not None else ""
         cells.append((name, values))
     return cells

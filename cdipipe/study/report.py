@@ -12,10 +12,11 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.figures.frames import MOST_FRAMES, stack_frames
-from cdipipe.figures.tables import COLUMNS, shown_columns
+from cdipipe.figures.tables import shown_columns
 from cdipipe.io.cxi import read_measurement, read_reconstruction
 from cdipipe.io.metrics_file import read_metrics
 from cdipipe.measurement import Reconstruction
+from cdipipe.metrics.registry import all_metrics
 from cdipipe.provenance import collect
 from cdipipe.study.config import Config
 
@@ -51,7 +52,7 @@ def write_html(study: Config, source: Path) -> str:
         title=folder.name,
         source=source,
         provenance=collect([source]),
-        columns=[(key, *COLUMNS[key]) for key in keys],
+        columns=[all_metrics()[key] for key in keys],
         rows=rows,
         tables=[_table(study, folder, name, entry.title or name) for name, entry in study.drawn().items()],
         overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),

@@ -9,7 +9,8 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.methods.cdip import CdipParameters, dynamic, dynamic_optimiser, dynamic_render
-from cdipipe.metrics.dynamics import judge_movie
+from cdipipe.metrics.cases import MovieCase
+from cdipipe.metrics.evaluate import judge_movie
 from cdipipe.networks.fields.dynamic import MovieField
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
@@ -34,7 +35,7 @@ def problems_of(measurement):
 
 
 def correlation(objects, measurement, truth):
-    return judge_movie(objects, measurement.probe_modes, truth.object)[0]["field_phase_correlation"]
+    return judge_movie(MovieCase(objects, measurement.probe_modes, truth.object))[0]["field_phase_correlation"]
 
 
 def fit(measurement, seed=0, start=None, **changes):

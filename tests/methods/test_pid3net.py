@@ -10,7 +10,8 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.methods.pid3net import Pid3NetParameters
 from cdipipe.methods.pid3net import fit as fitting
-from cdipipe.metrics.dynamics import judge_movie
+from cdipipe.metrics.cases import MovieCase
+from cdipipe.metrics.evaluate import judge_movie
 from cdipipe.networks.pid3net.model import FrameNetwork, draw_weights
 from cdipipe.networks.pid3net.refine import Beam, Refinement
 from cdipipe.optics import fourier
@@ -43,7 +44,7 @@ def test_particles_are_found_and_the_trace_falls(movie):
     settings = {**QUICK, "iterations": 40, "width": 4, "rate": 5e-3, "tv": 1, "tv_refined": 1, **steps}
     recipe = recipe_from_mapping({"method": "pid3net", **settings})
     result = reconstruct(measurement, recipe, seed=1)
-    found = judge_movie(result.object, measurement.probe_modes, truth.object)[0]["field_phase_correlation"]
+    found = judge_movie(MovieCase(result.object, measurement.probe_modes, truth.object))[0]["field_phase_correlation"]
     assert found > 0.55
     assert result.error_trace.shape[-1] == 40 and result.error_trace.ravel()[-1] < 0.3 * result.error_trace.ravel()[0]
     power = (np.abs(measurement.probe_modes) ** 2).sum(0)

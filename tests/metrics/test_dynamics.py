@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from cdipipe.metrics import dynamics
+from cdipipe.metrics.cases import MovieCase
+from cdipipe.metrics.evaluate import judge_movie
 from cdipipe.simulation.exposure import simulate
 from cdipipe.simulation.registry import get_scene
 
@@ -18,12 +20,11 @@ def chart():
 def test_the_true_chart_moves_at_its_speed(chart):
     measurement, truth = chart
     pixel = measurement.geometry.object_pixel_m(96)
-    found, curves = dynamics.judge_movie(
-        truth.object, measurement.probe_modes, truth.object, measurement.frame_times_s, pixel
-    )
+    case = MovieCase(truth.object, measurement.probe_modes, truth.object, measurement.frame_times_s, pixel)
+    found, curves = judge_movie(case)
     true_speed = float(np.linalg.norm(truth.extra["velocity_m_per_s"]))
     assert found["speed_lag10_m_per_s"] == pytest.approx(true_speed, rel=0.02)
-    assert len(curves["movie_speed_lag10"]) == 15 and found["speed_lag10_m_per_s_std"] < 0.1 * true_speed
+    assert len(curves["movie_speed_lag10_m_per_s"]) == 15 and found["speed_lag10_m_per_s_std"] < 0.1 * true_speed
     assert found["field_phase_correlation"] == pytest.approx(1) and found["otsu_separation"] > 4
 
 

@@ -1,0 +1,273 @@
+"""What a metric is given to judge: one pattern, a movie in a known beam, or the whole; computed when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.measurement import Measurement, Reconstruction, Truth
+from cdipipe.metrics import dynamics, fourier, statistics
+from cdipipe.metrics.align import align_to
+
+
+@dataclass
+class PatternCase:
+    """One pattern, the object that was found behind it, and what else is known.
+
+    Parameters
+    ----------
+    pattern : Measurement of this pattern alone; ``intensity`` (*grid) photons, ``measured`` (*grid) bool
+    object : (*grid) complex, as the reconstruction has it
+    model : cdipipe.optics.forward.ForwardModel of the reconstruction, for this pattern
+    free : (*grid) bool or None, pixels that the reconstruction was not given
+    truth, support : (*grid) complex and bool or None, the true object alone and its support
+    static : (*grid) complex or None, the static structure beside the true object
+    raw_runs : (R, *grid) complex or None, stored runs as they are
+    """
+
+    pattern: Measurement
+    object: np.ndarray
+    model: Any
+    free: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    support: np.ndarray | None = None
+    static: np.ndarray | None = None
+    raw_runs: np.ndarray | None = None
+
+    @property
+    def known(self) -> set[str]:
+        """Which of the needs of a metric are met."""
+        there = {"truth": self.truth, "runs": self.raw_runs, "withheld": self.free}
+        return {name for name, array in there.items() if array is not None}
+
+    @property
+    def intensity(self) -> np.ndarray:
+        return self.pattern.intensity
+
+    @cached_property
+    def used(self) -> np.ndarray:
+        """(*grid) bool: measured, and not withheld from the reconstruction."""
+        return self.pattern.measured if self.free is None else self.pattern.measured & ~self.free
+
+    @cached_property
+    def withheld(self) -> np.ndarray:
+        """(*grid) bool: measured, and withheld from the reconstruction."""
+        return self.pattern.measured & self.free
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """(*grid) photons of the object, on its own scale."""
+        return self._predict(self.model, self.object)
+
+    @cached_property
+    def photons(self) -> np.ndarray | None:
+        """(*grid) photons of the object, scaled to those of the used pixels; None without any light."""
+        return self._scaled(self.predicted)
+
+    @cached_property
+    def true_photons(self) -> np.ndarray | None:
+        """(*grid) photons of the truth, scaled likewise."""
+        return self._scaled(self._predict(replace(self.model, static_region=None), self.true_whole))
+
+    @cached_property
+    def true_whole(self) -> np.ndarray:
+        """(*grid) complex: the true object and the static structure beside it."""
+        return self.truth if self.static is None else self.truth + self.static
+
+    @cached_property
+    def aligned(self) -> np.ndarray:
+        """(*grid) complex: the object laid over the truth, as far as the pattern leaves it open."""
+        return _lay_over(self.true_whole, self.truth, self.object, self.model, self.pattern)
+
+    @cached_property
+    def runs(self) -> np.ndarray:
+        """(R, *grid) complex: the runs laid over the object."""
+        return statistics.align_runs(self.object, self.raw_runs, self.model.freedom)
+
+    @cached_property
+    def frequencies(self) -> np.ndarray:
+        """(rings,) cycles per object pixel."""
+        return fourier.ring_frequencies(self.intensity.shape)
+
+    @cached_property
+    def frc(self) -> np.ndarray:
+        """(rings,) Fourier ring (shell) correlation of object and truth."""
+        return fourier.fourier_ring_correlation(self.truth, self.aligned)
+
+    @cached_property
+    def wavefronts(self) -> np.ndarray:
+        """(R, *grid) or (R, M, *grid) complex: wavefronts of the runs on the scale of the photons."""
+        return np.stack([self._propagate(run) for run in self.runs])
+
+    @cached_property
+    def prtf(self) -> np.ndarray:
+        """(rings,) phase retrieval transfer function of the runs."""
+        return fourier.phase_retrieval_transfer(self.wavefronts, self.intensity, self.used)
+
+    def _predict(self, model, object_: np.ndarray) -> np.ndarray:
+        return model.predict_intensity(_tensor(object_)).numpy()
+
+    def _scaled(self, predicted: np.ndarray) -> np.ndarray | None:
+        scale = fourier.intensity_scale(predicted, self.intensity, self.used)
+        return None if scale is None else predicted * scale
+
+    def _propagate(self, object_: np.ndarray) -> np.ndarray:
+        from cdipipe.optics import fourier as transform
+
+        model = self.model
+        wave = model.corner().wavefront(transform.to_corner(_tensor(object_), model.ndim))
+        wave = transform.to_centre(wave, model.ndim).numpy()
+        power = np.abs(wave) ** 2
+        power = power.sum(axis=0) if wave.ndim > self.intensity.ndim else power
+        scale = fourier.intensity_scale(power, self.intensity, self.used)
+        return wave if scale is None else wave * np.sqrt(scale)
+
+
+@dataclass
+class MovieCase:
+    """A movie of transmissions in a known beam.
+
+    Parameters
+    ----------
+    objects, truth : (T, H, W) complex
+    probe_modes : (M, H, W) complex
+    times_s, pixel_m : (T,) and number, for speeds
+    """
+
+    objects: np.ndarray
+    probe_modes: np.ndarray
+    truth: np.ndarray | None = None
+    times_s: np.ndarray | None = None
+    pixel_m: float | None = None
+
+    @property
+    def known(self) -> set[str]:
+        """Which of the needs of a metric are met."""
+        timed = self.times_s is not None and self.pixel_m is not None
+        met = {"beam": True, "truth": self.truth is not None, "times": timed}
+        return {name for name, is_there in met.items() if is_there}
+
+    @cached_property
+    def light(self) -> np.ndarray:
+        """(H, W) light on the object, largest value 1."""
+        return dynamics.light_on_object(self.probe_modes)
+
+    @cached_property
+    def phases(self) -> np.ndarray:
+        """(T, H, W) phase of each frame about its mean over the field, rad."""
+        return np.stack([dynamics.phase_in_field(frame, self.light) for frame in self.objects])
+
+
+@dataclass(frozen=True)
+class WholeCase:
+    """A reconstruction as a whole."""
+
+    reconstruction: Reconstruction
+    measurement: Measurement
+    truth: Truth | None = None
+
+    @property
+    def known(self) -> set[str]:
+        """Which of the needs of a metric are met."""
+        return {name for name, there in (("truth", self.truth), ("runs", self.runs)) if there is not None}
+
+    @property
+    def runs(self) -> np.ndarray | None:
+        """Stored runs, where there are two or more."""
+        runs = self.reconstruction.runs
+        return runs if runs is not None and len(runs) > 1 else None
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether the first axis counts patterns."""
+        return self.measurement.stack in ("shots", "movie")
+
+    @property
+    def seconds_per_pattern(self) -> float | None:
+        """Time inside the method."""
+        seconds = self.reconstruction.seconds
+        return None if seconds is None else float(seconds) / self.measurement.pattern_count
+
+    def patterns(self) -> Iterator[PatternCase]:
+        """A case for each pattern."""
+        return map(self.pattern, range(self.measurement.pattern_count))
+
+    def pattern(self, index: int) -> PatternCase:
+        """The case of one pattern."""
+        found, truth, pattern = self.reconstruction, self.truth, self.measurement.pattern(index)
+        rank = pattern.intensity.ndim
+        one = (lambda array: array[index]) if self.is_stack else (lambda array: array)
+        case = PatternCase(pattern, one(found.object), self.model.of_pattern(index))
+        case.free = _entry(found.free_pixels, index, rank)
+        if self.runs is not None:
+            case.raw_runs = self.runs[:, index] if self.is_stack else self.runs
+        if truth is not None:
+            case.truth, case.support = one(truth.object), one(truth.support)
+            case.static = pattern.static_region
+            if case.static is None:
+                case.static = _entry(truth.extra.get("static_region"), index, rank)
+        return case
+
+    def movie(self) -> MovieCase | None:
+        """The case of a movie in a known beam, if it is one."""
+        data = self.measurement
+        if data.stack != "movie" or data.probe_modes is None:
+            return None
+        pixel = data.geometry.object_pixel_m(data.pattern_shape[-1])
+        true_object = None if self.truth is None else self.truth.object
+        return MovieCase(self.reconstruction.object, data.probe_modes, true_object, data.frame_times_s, pixel)
+
+    @cached_property
+    def model(self):
+        """The reconstruction's own forward model.
+
+        Raises
+        ------
+        InputError   it has another number of axes than the patterns
+        """
+        from cdipipe.optics.forward import ForwardModel
+
+        rank = len(self.measurement.pattern_shape)
+        model = ForwardModel.from_dict({"ndim": rank, **self.reconstruction.forward})
+        if model.ndim != rank:
+            raise InputError(f"the reconstruction's forward model has {model.ndim} axes, the patterns have {rank}")
+        return model
+
+
+def _lay_over(whole, true_object, object_, model, pattern) -> np.ndarray:
+    """The object laid over the truth as far as the pattern leaves it open.
+
+    Beside a known static region that is not at all. Where the static region was estimated, or is part of the object,
+    both together are laid over the truth of both: by whole pixels, as the place of the static structure is known to
+    the pixel and it would shine into the object through a sub-pixel shift.
+    """
+    if model.static_region is not None and pattern.static_region is not None:
+        return object_
+    beside_static = model.static_region is not None or pattern.known_static_support is not None
+    if model.static_region is not None and whole is not true_object:
+        object_ = object_ + model.static_region.numpy()
+    if model.probe_modes is not None:
+        overlap = np.vdot(object_, whole)
+        scale = abs(overlap) / max(float(np.vdot(object_, object_).real), 1e-30)
+        aligned = (object_ * (scale * np.exp(1j * np.angle(overlap)))).astype(object_.dtype)
+    elif beside_static:
+        aligned = align_to(whole, object_, subpixel=False).object
+    else:
+        aligned = align_to(whole, object_, scale=True).object
+    return np.where(pattern.known_static_support, 0, aligned) if beside_static else aligned
+
+
+def _entry(array, index, rank):
+    """The entry of one pattern in an array that holds one for each, or one for all."""
+    return array[index] if array is not None and array.ndim > rank else array
+
+
+def _tensor(array: np.ndarray):
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex128))
