@@ -75,6 +75,20 @@ def _check_parts(config: Config, where: str) -> None:
             _check_scene(entry, f"{where}: measurements.{name}")
         if entry.fetch:
             _check_dataset(entry.fetch, f"{where}: measurements.{name}.fetch")
+    _check_metrics(config, where)
+
+
+def _check_metrics(config: Config, where: str) -> None:
+    """Metrics of tables and distributions must exist, and one that ranks must have a better end."""
+    from cdipipe.metrics.registry import get_metric
+
+    for name, entry in config.distributions.items():
+        get_metric(entry.metric, f"{where}: distributions.{name}.metric")
+    for name, entry in config.tables.items():
+        place = f"{where}: tables.{name}.metric"
+        found = [get_metric(metric, place) for metric in entry.metrics]
+        if entry.ranking and any(metric.good is None for metric in found):
+            raise InputError(f"{place}: {entry.metrics[-1]} has no better end; a ranking needs one")
 
 
 def _check_folders(config: Config, where: str) -> None:

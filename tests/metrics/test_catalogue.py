@@ -59,16 +59,14 @@ def test_every_number_of_a_reconstruction_is_declared(judged):
 
 
 def test_a_metric_of_another_package_is_measured_and_shown(brought, judged):
-    largest = Metric(
-        "largest", "largest", "largest modulus", lambda case: np.abs(case.object).max(), unit="sqrt(photon)"
-    )
+    largest = Metric("largest", "largest", "largest modulus", lambda case: np.abs(case.object).max(), unit="photons")
     brought(largest, replace(largest, name="of_all", of="whole", judge=lambda case: case.measurement.pattern_count))
     found = evaluate(*judged)
     expected = np.abs(judged[2].object).max((1, 2))
     assert found.metrics["largest"] == pytest.approx(expected.mean()) and found.metrics["of_all"] == 2
     np.testing.assert_allclose(found.curves["pattern_largest"], expected)
     assert shown_columns([found.metrics])[-2:] == ["largest", "of_all"]
-    assert heading_of("largest") == "largest (x)" and good_end("largest") is None
+    assert heading_of("largest") == "largest (photons)" and good_end("largest") is None
 
 
 def test_what_a_metric_needs_is_there_when_it_is_asked(brought, judged):

@@ -55,6 +55,18 @@ def test_every_config_of_the_repository_is_valid(path):
         ({"methods": {"mix": {"sequence": "3*(20*ER"}}}, "methods.mix.sequence"),
         ({"reconstructions": [{"methods": ["hoi"]}]}, "reconstructions[0].methods: unknown method 'hoi'"),
         ({"reconstructions": [{"measurement": ["one"]}]}, "unknown key 'measurement'"),
+        (
+            {"tables": {"t": {"metric": "psnr", "columns": {1: "one"}}}},
+            "tables.t.metric: unknown metric 'psnr' (did you mean 'psnr_db'?)",
+        ),
+        (
+            {"tables": {"t": {"metric": "patterns", "columns": {1: "one"}, "ranking": True}}},
+            "tables.t.metric: patterns has no better end",
+        ),
+        (
+            {"distributions": {"d": {"metric": "psnr", "measurements": ["one"]}}},
+            "distributions.d.metric: unknown metric",
+        ),
         ({"average": {"keep_best": 2}, "keep_runs": False}, "average: needs the runs"),
         ({"average": {"keep_besst": 2}}, "s.average.keep_besst: unknown key 'keep_besst'"),
         ({"restarts": 0}, "s.restarts"),
