@@ -110,18 +110,17 @@ class PatternCase:
         return fourier.phase_retrieval_transfer(self.wavefronts, self.intensity, self.used)
 
     def _predict(self, model, object_: np.ndarray) -> np.ndarray:
-        return model.predict_intensity(_tensor(object_)).numpy()
+        return model.predict_centred(_tensor(object_)).numpy()
 
     def _scaled(self, predicted: np.ndarray) -> np.ndarray | None:
         scale = fourier.intensity_scale(predicted, self.intensity, self.used)
         return None if scale is None else predicted * scale
 
     def _propagate(self, object_: np.ndarray) -> np.ndarray:
-        from cdipipe.optics import fourier as transform
+        from cdipipe.optics.fourier import to_corner
 
         model = self.model
-        wave = model.corner().wavefront(transform.to_corner(_tensor(object_), model.ndim))
-        wave = transform.to_centre(wave, model.ndim).numpy()
+        wave = _centred(model.wavefront(to_corner(_tensor(object_), model.ndim)), model.ndim)
         power = np.abs(wave) ** 2
         power = power.sum(axis=0) if wave.ndim > self.intensity.ndim else power
         scale = fourier.intensity_scale(power, self.intensity, self.used)
@@ -250,7 +249,7 @@ def _lay_over(whole, true_object, object_, model, pattern) -> np.ndarray:
         return object_
     beside_static = model.static_region is not None or pattern.known_static_support is not None
     if model.static_region is not None and whole is not true_object:
-        object_ = object_ + model.static_region.numpy()
+        object_ = object_ + _centred(model.static_region, model.ndim)
     if model.probe_modes is not None:
         overlap = np.vdot(object_, whole)
         scale = abs(overlap) / max(float(np.vdot(object_, object_).real), 1e-30)
@@ -265,6 +264,13 @@ def _lay_over(whole, true_object, object_, model, pattern) -> np.ndarray:
 def _entry(array, index, rank):
     """The entry of one pattern in an array that holds one for each, or one for all."""
     return array[index] if array is not None and array.ndim > rank else array
+
+
+def _centred(array, ndim: int) -> np.ndarray:
+    """A tensor in FFT order as an array whose centre is at ``N // 2``."""
+    from cdipipe.optics.fourier import to_centre
+
+    return to_centre(array, ndim).numpy()
 
 
 def _tensor(array: np.ndarray):

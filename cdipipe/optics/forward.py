@@ -7,7 +7,7 @@
 U is a known static region beside the object, if there is one; the object O is then that of the sample alone. Without a
 coherence width the light is coherent, mu = 1; without a background B = 0.
 
-Every method and ``evaluate`` use this one record; a reconstruction's file stores it.
+Simulation, every method and ``evaluate`` use this one record; a reconstruction's file stores it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from cdipipe.errors import InputError
+from cdipipe.measurement import Measurement
 from cdipipe.ops import projection as ops
 from cdipipe.ops.projection.relax import relax_modulus_
 from cdipipe.optics import fourier
@@ -30,30 +31,54 @@ LEAST_SHARE = 1e-7
 """Prediction below this share of its maximum is rounding: such pixels are not scaled up."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ForwardModel:
     """Far field, with or without probe modes, a known static region, partial coherence and background.
+
+    Arrays are in FFT order, as loops keep them: those of the record and those that the methods take and return. What
+    has its centre at ``N // 2``, as in files, comes in by :meth:`of_centred`, :meth:`of_measurement` and
+    :meth:`from_dict`, and is predicted by :meth:`predict_centred`.
 
     Parameters
     ----------
     ndim : 2 or 3
         Axes of one pattern.
     probe_modes : (M, *grid) complex64, optional
-        Illumination at the object, centred.
+        Illumination at the object.
     static_region : (*grid) complex64, optional
-        Known structure U beside the object, centred, on the scale of the photons.
-    coherence_px : float or tuple of float, optional
-        Gaussian Schell width xi on the object's pixels; one for each pattern of a stack where they differ.
-    background : float, tuple of float (one per pattern), or (*grid) float32 tensor, centred
-        Photons per pixel that do not come from the object.
+        Known structure U beside the object, on the scale of the photons; (patterns, *grid) where those of a stack
+        differ, see :meth:`of_pattern`.
+    coherence_px : float, tensor (B,) or tuple, optional
+        Gaussian Schell width xi on the object's pixels: one, one for each item of a batch, or for each pattern.
+    background : float, tensor (*grid) or (B, 1, ...), or tuple
+        Photons per pixel that do not come from the object: one number, one for each pixel, for each item of a batch,
+        or for each pattern.
     """
 
     ndim: int = 2
     kind: str = "far_field"
     probe_modes: torch.Tensor | None = None
     static_region: torch.Tensor | None = None
-    coherence_px: float | tuple[float, ...] | None = None
-    background: float | tuple[float, ...] | torch.Tensor = 0.0
+    coherence_px: float | torch.Tensor | tuple[float, ...] | None = None
+    background: float | torch.Tensor | tuple[float, ...] = 0.0
+
+    @classmethod
+    def of_centred(
+        cls, ndim: int = 2, probe_modes=None, static_region=None, coherence_px=None, background=0.0
+    ) -> ForwardModel:
+        """The model of tensors that have their centre at ``N // 2``; parameters as above."""
+        arrays = (probe_modes, static_region, background)
+        moved = [fourier.to_corner(a, ndim) if isinstance(a, torch.Tensor) else a for a in arrays]
+        return cls(ndim, "far_field", *moved[:2], coherence_px, moved[2])
+
+    @classmethod
+    def of_measurement(
+        cls, pattern: Measurement, use_static_region: bool = True, coherence_px=None, background=0.0
+    ) -> ForwardModel:
+        """The model of a measurement; of a stack whose static regions differ, with all of them in front."""
+        arrays = (pattern.probe_modes, pattern.static_region if use_static_region else None)
+        tensors = [None if a is None else torch.from_numpy(np.asarray(a, np.complex64)) for a in arrays]
+        return cls.of_centred(len(pattern.pattern_shape), *tensors, coherence_px, background)
 
     @property
     def freedom(self) -> str:
@@ -65,9 +90,18 @@ class ForwardModel:
             return "none"
         return "shift" if self.probe_modes is None else "phase"
 
+    @property
+    def is_ideal(self) -> bool:
+        """Coherent light and no background: the detector sees sum_m |F psi_m|^2."""
+        return self.coherence_px is None and not isinstance(self.background, torch.Tensor) and not self.background
+
     def to(self, device) -> ForwardModel:
         """The same model with its arrays on ``device``."""
         return replace(self, **{name: array.to(device) for name, array in self._arrays().items()})
+
+    def _arrays(self) -> dict[str, torch.Tensor]:
+        arrays = {name: getattr(self, name) for name in (*ARRAYS, "background")}
+        return {name: array for name, array in arrays.items() if isinstance(array, torch.Tensor)}
 
     def of_pattern(self, index: int) -> ForwardModel:
         """The model of one pattern, where those of a stack differ."""
@@ -79,71 +113,171 @@ class ForwardModel:
                 model = replace(model, **{name: getattr(self, name)[index]})
         return model
 
-    def _arrays(self) -> dict[str, torch.Tensor]:
-        arrays = {name: getattr(self, name) for name in (*ARRAYS, "background")}
-        return {name: array for name, array in arrays.items() if isinstance(array, torch.Tensor)}
+    def with_light(self, coherence_px, background) -> ForwardModel:
+        """The same beam and static region in other light; shares what is known of them."""
+        other = replace(self, coherence_px=coherence_px, background=background)
+        known = {name: self.__dict__[name] for name in ("illumination", "_static_wavefronts") if name in self.__dict__}
+        other.__dict__.update(known)
+        return other
+
+    def propagate(self, object_: torch.Tensor) -> torch.Tensor:
+        """Wavefronts of the object alone, (..., *grid), or (..., M, *grid) with probe modes; linear."""
+        if self.probe_modes is None:
+            return fourier.forward_corner(object_, self.ndim)
+        return fourier.forward_corner(self.probe_modes * object_.unsqueeze(-self.ndim - 1), self.ndim)
+
+    def backpropagate(self, wavefront: torch.Tensor) -> torch.Tensor:
+        """Adjoint of :meth:`propagate`."""
+        waves = fourier.inverse_corner(wavefront, self.ndim)
+        return waves if self.probe_modes is None else (self.probe_modes.conj() * waves).sum(-self.ndim - 1)
+
+    def invert(self, wavefront: torch.Tensor) -> torch.Tensor:
+        """The object whose :meth:`propagate` is nearest to given wavefronts (least squares)."""
+        waves = self.backpropagate(wavefront)
+        return waves if self.probe_modes is None else waves.div_(self.illumination)
+
+    @functools.cached_property
+    def illumination(self) -> torch.Tensor:
+        """sum_m |P_m|^2 of probe modes, (*grid), kept above zero so that it can be divided by."""
+        power = self.probe_modes.abs().square().sum(0)
+        return power.clamp(min=1e-6 * float(power.max()))
+
+    @functools.cached_property
+    def _static_wavefronts(self) -> dict[torch.dtype, torch.Tensor]:
+        return {}
+
+    def static_wavefront(self, dtype: torch.dtype = torch.complex64) -> torch.Tensor | None:
+        """Wavefronts of the static region alone, (*grid), or (M, *grid) with probe modes; None without one.
+
+        Transformed in double precision: the static region may be thousands of times stronger than the object.
+        """
+        if self.static_region is None:
+            return None
+        known = self._static_wavefronts
+        if dtype not in known:
+            known[dtype] = self.propagate(self.static_region.to(torch.complex128)).to(dtype)
+        return known[dtype]
+
+    def wavefront(self, object_: torch.Tensor) -> torch.Tensor:
+        """Wavefronts of all that stands in the beam: :meth:`propagate` and that of the static region."""
+        alone = self.propagate(object_)
+        return alone if self.static_region is None else alone.add_(self.static_wavefront(alone.dtype))
+
+    def sum_modes(self, per_mode: torch.Tensor) -> torch.Tensor:
+        """A real array of wavefronts, summed over the probe modes if there are any: (..., *grid)."""
+        return per_mode if self.probe_modes is None else per_mode.sum(-self.ndim - 1)
+
+    def per_mode(self, array: torch.Tensor) -> torch.Tensor:
+        """An array (..., *grid) with an axis for the probe modes if there are any, to broadcast over wavefronts."""
+        return array if self.probe_modes is None else array.unsqueeze(-self.ndim - 1)
+
+    def spread(self, intensity: torch.Tensor) -> torch.Tensor:
+        """Intensities (..., *grid) of coherent light as partially coherent light shows them: linear, self-adjoint."""
+        if self.coherence_px is None:
+            return intensity
+        shape = tuple(intensity.shape[-self.ndim :])
+        return apply_coherence(intensity, degree_of_coherence(shape, self.coherence_px, like=intensity), self.ndim)
+
+    def detect(self, wavefront: torch.Tensor) -> torch.Tensor:
+        """Photons (..., *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background."""
+        intensity = self.sum_modes(wavefront.abs().square())
+        return intensity if self.is_ideal else self.spread(intensity).clamp_(min=0).add_(self.background)
 
     def predict_intensity(self, object_: torch.Tensor) -> torch.Tensor:
-        """Photons on the detector.
+        """Photons on the detector of objects (..., *grid) complex: (..., *grid) real."""
+        return self.detect(self.wavefront(object_))
 
-        Parameters
-        ----------
-        object_ : (..., *grid) complex, centred
+    def predict_centred(self, object_: torch.Tensor) -> torch.Tensor:
+        """Photons of objects whose centre is at ``N // 2``; so is the zero frequency of the pattern."""
+        return fourier.to_centre(self.predict_intensity(fourier.to_corner(object_, self.ndim)), self.ndim)
 
-        Returns
-        -------
-        (..., *grid) real, zero frequency centred
-        """
-        whole = object_ if self.static_region is None else object_ + self.static_region
-        if self.probe_modes is None:
-            intensity = fourier.forward(whole, self.ndim).abs().square()
-        else:
-            waves = self.probe_modes * whole.unsqueeze(-self.ndim - 1)
-            intensity = fourier.forward(waves, self.ndim).abs().square().sum(-self.ndim - 1)
-        if self.coherence_px is not None:
-            half_mu = degree_of_coherence(tuple(intensity.shape[-self.ndim :]), self.coherence_px, like=intensity)
-            intensity = apply_coherence(intensity, half_mu, self.ndim).clamp_(min=0)
-        return intensity + self.background
-
-    def project_modulus(self, object_: torch.Tensor, intensity: torch.Tensor, measured=None) -> torch.Tensor:
-        """The object whose pattern has the measured moduli, phases kept (P_M); unmeasured pixels keep their value.
+    def impose_modulus(self, object_, modulus, measured=None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The nearest object whose pattern has the measured moduli, phases kept (P_M of the papers).
 
         With probe modes the corrected exit waves are brought back to one object by least squares; pixels that no
         mode illuminates keep their value.
 
         Parameters
         ----------
-        object_ : (..., *grid) complex64, centred
-        intensity : (*grid) or (..., *grid) float32, photons, centred
-        measured : bool, broadcast like ``intensity``; None: every pixel
-        """
-        modulus = fourier.to_corner(intensity.clamp(min=0).sqrt(), self.ndim)
-        trusted = None if measured is None else fourier.to_corner(measured, self.ndim)
-        corner, _ = self.corner().project_modulus(fourier.to_corner(object_, self.ndim), modulus, trusted)
-        return fourier.to_centre(corner, self.ndim)
+        object_ : (..., *grid) complex
+        modulus : (*grid) or (..., *grid) real, square root of the counts
+        measured : bool, broadcast like ``modulus``; others keep their value; None: every pixel
 
-    def corner(self) -> CornerModel:
-        """The same model for loops that keep arrays in FFT order."""
-        probes = None if self.probe_modes is None else fourier.to_corner(self.probe_modes, self.ndim)
-        background = self.background
-        if isinstance(background, torch.Tensor):
-            background = fourier.to_corner(background, self.ndim)
-        model = CornerModel(self.ndim, probes, None, self.coherence_px, background)
-        if self.static_region is None:
-            return model
-        # in double precision: the static region may be thousands of times stronger than the object
-        static = fourier.to_corner(self.static_region.to(torch.complex128), self.ndim)
-        return replace(model, reference=model.propagate(static).to(torch.complex64))
+        Returns
+        -------
+        the object, and :meth:`misfit` of the one given
+        """
+        wavefront = self.wavefront(object_)
+        misfit = self._replace_modulus_(wavefront, modulus, measured)
+        if self.static_region is not None:
+            wavefront -= self.static_wavefront(wavefront.dtype)
+        waves = fourier.inverse_corner(wavefront, self.ndim)
+        if self.probe_modes is None:
+            return waves, misfit
+        change = waves - self.probe_modes * object_.unsqueeze(-self.ndim - 1)
+        return object_ + (self.probe_modes.conj() * change).sum(-self.ndim - 1) / self.illumination, misfit
+
+    def misfit(self, object_, modulus, measured=None) -> torch.Tensor:
+        """sum_measured |sqrt(I) - modulus| of objects (..., *grid): (...) float64."""
+        return self._replace_modulus_(self.wavefront(object_), modulus, measured)
+
+    def relax_modulus_(self, wavefront, dual, modulus, measured, **steps) -> torch.Tensor:
+        """Primal-dual step on wavefronts of the object alone, see :func:`cdipipe.ops.projection.relax.relax_modulus_`.
+
+        Returns
+        -------
+        (...) float64: sum_measured |A - modulus| of what the modulus was imposed on
+        """
+        misfit = self._empty_misfit(wavefront)
+        static = self.static_wavefront(wavefront.dtype)
+        modes = self.probe_modes is not None
+        relax_modulus_(
+            wavefront, dual, modulus, measured, misfit, reference=static, modes=modes, ndim=self.ndim, **steps
+        )
+        return misfit
+
+    def _empty_misfit(self, wavefront) -> torch.Tensor:
+        batch = wavefront.shape[: wavefront.ndim - self.ndim - (self.probe_modes is not None)]
+        return torch.empty(batch, dtype=torch.float64, device=wavefront.device)
+
+    def _replace_modulus_(self, wavefront, modulus, measured) -> torch.Tensor:
+        """Modulus projection on the detector, in place; returns the misfit before it."""
+        misfit = self._empty_misfit(wavefront)
+        if self.is_ideal:
+            ops.project_modulus_(wavefront, modulus, measured, misfit, self.probe_modes is not None, ndim=self.ndim)
+        else:
+            self._scale_(wavefront, modulus, measured, misfit)
+        return misfit
+
+    def _scale_(self, wavefront, modulus, measured, misfit) -> None:
+        """The modulus projection behind partially coherent light and background, in place.
+
+        All modes get the factor sqrt((I - B)+ / I_pc), with the partially coherent intensity I_pc of the iterate
+        (Clark et al., Nat. Commun. 3, 993 (2012), doi:10.1038/ncomms1994).
+        """
+        seen = self.spread(self.sum_modes(wavefront.abs().square_())).clamp_(min=0)
+        axes = tuple(range(-self.ndim, 0))
+        excess = ((seen + self.background).sqrt_() - modulus).abs_()
+        if measured is not None:
+            excess = excess * measured
+        misfit.copy_(excess.sum(axes, dtype=torch.float64))
+        wanted = (modulus.square() - self.background).clamp_(min=0)
+        floor = LEAST_SHARE * seen.amax(axes, keepdim=True)
+        factor = torch.where(seen > floor, (wanted / seen.clamp(min=1e-30)).sqrt_(), 1.0)
+        if measured is not None:
+            factor = torch.where(measured, factor, 1.0)
+        wavefront.mul_(self.per_mode(factor))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a file."""
+        """Plain data for a file; arrays have their centre at ``N // 2``."""
         data: dict[str, Any] = {"kind": self.kind, "ndim": self.ndim}
         if self.coherence_px is not None:
             wide = self.coherence_px
             data["coherence_px"] = list(wide) if isinstance(wide, tuple) else wide
         if isinstance(self.background, torch.Tensor) or self.background:
             data["background"] = list(self.background) if isinstance(self.background, tuple) else self.background
-        return data | {name: array.cpu().numpy() for name, array in self._arrays().items()}
+        centred = {name: fourier.to_centre(array, self.ndim) for name, array in self._arrays().items()}
+        return data | {name: array.cpu().numpy() for name, array in centred.items()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ForwardModel:
@@ -157,140 +291,14 @@ class ForwardModel:
             raise InputError(
                 f"forward model {data.get('kind')!r} of rank {data.get('ndim')!r}; known: far_field, 2 or 3"
             )
-        arrays = {name: data.get(name) for name in ARRAYS}
-        arrays = {
-            name: None if array is None else torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex64))
-            for name, array in arrays.items()
-        }
+        arrays = [data.get(name) for name in ARRAYS]
+        arrays = [None if a is None else torch.from_numpy(np.ascontiguousarray(a, dtype=np.complex64)) for a in arrays]
         width, background = data.get("coherence_px"), data.get("background", 0.0)
         if isinstance(background, np.ndarray) and background.ndim > 1:
             background = torch.from_numpy(np.ascontiguousarray(background.real, dtype=np.float32))
         width, background = (tuple(v) if _is_row(v) else v for v in (width, background))
-        return cls(data.get("ndim", 2), "far_field", **arrays, coherence_px=width, background=background)
+        return cls.of_centred(data.get("ndim", 2), *arrays, width, background)
 
 
 def _is_row(value) -> bool:
     return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
-
-
-@dataclass(frozen=True)
-class CornerModel:
-    """The forward model on arrays in FFT order; see :class:`ForwardModel`."""
-
-    ndim: int
-    probe_modes: torch.Tensor | None = None
-    reference: torch.Tensor | None = None
-    """(*grid), or (M, *grid) with probe modes: wavefront of the static region alone"""
-    coherence_px: float | torch.Tensor | None = None
-    """one width, or one for each item of the batches that are passed"""
-    background: float | torch.Tensor = 0.0
-
-    @property
-    def is_ideal(self) -> bool:
-        """Coherent light and no background: the detector sees sum_m |F psi_m|^2."""
-        return self.coherence_px is None and not isinstance(self.background, torch.Tensor) and not self.background
-
-    def spread(self, intensity: torch.Tensor) -> torch.Tensor:
-        """Intensities (..., *grid) of coherent light as partially coherent light shows them: linear, self-adjoint."""
-        if self.coherence_px is None:
-            return intensity
-        shape = tuple(intensity.shape[-self.ndim :])
-        return apply_coherence(intensity, degree_of_coherence(shape, self.coherence_px, like=intensity), self.ndim)
-
-    def propagate(self, object_: torch.Tensor) -> torch.Tensor:
-        """Wavefronts of the object alone, (..., *grid), or (..., M, *grid) with probe modes; linear."""
-        if self.probe_modes is None:
-            return fourier.forward_corner(object_, self.ndim)
-        return fourier.forward_corner(self.probe_modes * object_.unsqueeze(-self.ndim - 1), self.ndim)
-
-    def wavefront(self, object_: torch.Tensor) -> torch.Tensor:
-        """Wavefronts of all that stands in the beam: :meth:`propagate` and that of the static region."""
-        alone = self.propagate(object_)
-        return alone if self.reference is None else alone.add_(self.reference)
-
-    def backpropagate(self, wavefront: torch.Tensor) -> torch.Tensor:
-        """Adjoint of :meth:`propagate`."""
-        waves = fourier.inverse_corner(wavefront, self.ndim)
-        return waves if self.probe_modes is None else (self.probe_modes.conj() * waves).sum(-self.ndim - 1)
-
-    @functools.cached_property
-    def illumination(self) -> torch.Tensor:
-        """sum_m |P_m|^2 of probe modes, (*grid), kept above zero so that it can be divided by."""
-        power = self.probe_modes.abs().square().sum(0)
-        return power.clamp(min=1e-6 * float(power.max()))
-
-    def invert(self, wavefront: torch.Tensor) -> torch.Tensor:
-        """The object whose :meth:`propagate` is nearest to given wavefronts (least squares)."""
-        waves = self.backpropagate(wavefront)
-        return waves if self.probe_modes is None else waves.div_(self.illumination)
-
-    def misfit(self, object_, modulus, measured) -> torch.Tensor:
-        """sum_measured |A - modulus| of a batch (B, *grid), (B,) float64."""
-        return self._replace_modulus(self.wavefront(object_), modulus, measured)
-
-    def _replace_modulus(self, wavefront, modulus, measured) -> torch.Tensor:
-        """Modulus projection on the detector, in place; returns the misfit before it."""
-        modes = self.probe_modes is not None
-        shape = wavefront.shape[: wavefront.ndim - self.ndim - modes]
-        misfit = torch.empty(shape, dtype=torch.float64, device=wavefront.device)
-        if self.is_ideal:
-            ops.project_modulus_(wavefront, modulus, measured, misfit, modes, ndim=self.ndim)
-        else:
-            self._scale_(wavefront, modulus, measured, misfit)
-        return misfit
-
-    def relax_modulus_(self, wavefront, dual, modulus, measured, **steps) -> torch.Tensor:
-        """Primal-dual step on wavefronts of the object alone, see :func:`cdipipe.ops.projection.relax.relax_modulus_`.
-
-        Returns
-        -------
-        (B,) float64: sum_measured |A - modulus| of what the modulus was imposed on
-        """
-        modes = self.probe_modes is not None
-        shape = wavefront.shape[: wavefront.ndim - self.ndim - modes]
-        misfit = torch.empty(shape, dtype=torch.float64, device=wavefront.device)
-        relax_modulus_(
-            wavefront, dual, modulus, measured, misfit, reference=self.reference, modes=modes, ndim=self.ndim, **steps
-        )
-        return misfit
-
-    def predict_intensity(self, object_: torch.Tensor) -> torch.Tensor:
-        """As :meth:`ForwardModel.predict_intensity`."""
-        intensity = self.wavefront(object_).abs().square_()
-        intensity = intensity if self.probe_modes is None else intensity.sum(-self.ndim - 1)
-        return intensity if self.is_ideal else self.spread(intensity).clamp_(min=0).add_(self.background)
-
-    def project_modulus(self, object_, modulus, measured) -> tuple[torch.Tensor, torch.Tensor]:
-        """P_M of a batch (B, *grid) and its misfit sum_measured |A - modulus| per item, (B,) float64."""
-        wavefront = self.wavefront(object_)
-        misfit = self._replace_modulus(wavefront, modulus, measured)
-        if self.reference is not None:
-            wavefront -= self.reference
-        waves = fourier.inverse_corner(wavefront, self.ndim)
-        if self.probe_modes is None:
-            return waves, misfit
-        correction = (self.probe_modes.conj() * (waves - self.probe_modes * object_.unsqueeze(-self.ndim - 1))).sum(
-            -self.ndim - 1
-        )
-        return object_ + correction / self.illumination, misfit
-
-    def _scale_(self, wavefront, modulus, measured, misfit) -> None:
-        """The modulus projection behind partially coherent light and background, in place.
-
-        All modes get the factor sqrt((I - B)+ / I_pc), with the partially coherent intensity I_pc of the iterate
-        (Clark et al., Nat. Commun. 3, 993 (2012), doi:10.1038/ncomms1994).
-        """
-        power = wavefront.abs().square_()
-        power = power if self.probe_modes is None else power.sum(-self.ndim - 1)
-        seen = self.spread(power).clamp_(min=0)
-        axes = tuple(range(-self.ndim, 0))
-        excess = ((seen + self.background).sqrt_() - modulus).abs_()
-        if measured is not None:
-            excess = excess * measured
-        misfit.copy_(excess.sum(axes, dtype=torch.float64))
-        wanted = (modulus.square() - self.background).clamp_(min=0)
-        floor = LEAST_SHARE * seen.amax(axes, keepdim=True)
-        factor = torch.where(seen > floor, (wanted / seen.clamp(min=1e-30)).sqrt_(), 1.0)
-        if measured is not None:
-            factor = torch.where(measured, factor, 1.0)
-        wavefront.mul_(factor if self.probe_modes is None else factor.unsqueeze(-self.ndim - 1))

@@ -86,7 +86,7 @@ def energy(array) -> float:
 
 def reference_wave(problem):
     """Wavefronts of the static region alone, double precision."""
-    return problem.propagate(problem.static_region.to(torch.complex128)[None])[0]
+    return problem.model.static_wavefront(torch.complex128)
 
 
 def residual(problem, modulus, likelihood: str, floor: float = 0.25):

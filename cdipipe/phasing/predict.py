@@ -8,7 +8,7 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
 from cdipipe.metrics.fourier import misfits
-from cdipipe.optics import fourier
+from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.registry import get_method
 from cdipipe.phasing.restarts import Runs
 
@@ -45,13 +45,13 @@ def predict_patterns(measurement: Measurement, recipe, device, free_pixels, adva
 def _predict_batch(patterns: list[Measurement], predictor, device, free_pixels) -> list[Runs]:
     counts = np.stack([pattern.intensity for pattern in patterns]).astype(np.float32, copy=False)
     measured = np.stack([pattern.measured for pattern in patterns])
-    seen = measured if free_pixels is None else measured & ~free_pixels
-    lit = np.array([bool((c[m] > 0).any()) for c, m in zip(counts, seen, strict=True)])
+    used = measured if free_pixels is None else measured & ~free_pixels
+    lit = np.array([bool((c[m] > 0).any()) for c, m in zip(counts, used, strict=True)])
     objects = np.zeros(counts.shape, np.complex64)
     supports = np.zeros(counts.shape, bool)
     predicted = np.zeros(counts.shape)
     if lit.any():
-        made = _run(predictor, counts[lit], seen[lit], device)
+        made = _run(predictor, counts[lit], used[lit], device)
         objects[lit], supports[lit], predicted[lit] = made
     runs = []
     for index, is_lit in enumerate(lit):
@@ -65,13 +65,13 @@ def _predict_batch(patterns: list[Measurement], predictor, device, free_pixels) 
 
 
 @torch.inference_mode()
-def _run(predictor, counts: np.ndarray, seen: np.ndarray, device):
+def _run(predictor, counts: np.ndarray, used: np.ndarray, device):
     """Objects with the photons of their patterns, supports, and predicted intensities; centred."""
-    intensity, mask = (torch.from_numpy(array).to(device) for array in (counts, seen))
+    intensity, mask = (torch.from_numpy(array).to(device) for array in (counts, used))
     objects, supports = predictor(intensity, mask)
     ndim = counts.ndim - 1
     axes = tuple(range(1, counts.ndim))
-    power = fourier.forward(objects, ndim).abs().square()
+    power = ForwardModel(ndim).predict_centred(objects)
     light = (intensity.clamp(min=0) * mask).sum(axes, keepdim=True)
     scale = (light / (power * mask).sum(axes, keepdim=True).clamp(min=1e-20)).sqrt()
     return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -34,9 +33,12 @@ class Problem:
 
     Attributes
     ----------
-    static_region, static_support : (*grid) complex64 and bool in FFT order, or None
-        The structure beside the object as far as it is known; the region only where the model uses it.
-    static_content : the region as the measurement tells it, used by the model or not
+    model : ForwardModel
+    intensity : (*grid) float32 in FFT order, photons
+    measured : (*grid) bool in FFT order: measured, and not withheld
+    free : (*grid) bool in FFT order: measured but withheld from the method; None where nothing is
+    static_content, static_support : (*grid) complex64 and bool in FFT order, or None
+        The structure beside the object as the measurement tells it, used by the model or not, and its place.
     object_support : (*grid) bool in FFT order, or None
         What is known beforehand of the support of the object in this model.
     time_s : float, or None where the pattern is not a frame of a movie with times
@@ -61,15 +63,13 @@ class Problem:
         self.device = torch.device(device)
         self.constraint = constraint
         self.phase_range_rad = tuple(phase_range_rad)
-        self.model = forward_model(pattern, use_static_region, coherence_px, background).to(device)
-        self._corner_model = self.model.corner()
+        self.model = ForwardModel.of_measurement(pattern, use_static_region, coherence_px, background).to(device)
         self.static_content = self._corner(pattern.static_region)
-        self.static_region = self.static_content if self.model.static_region is not None else None
         self.static_support = self._corner(pattern.known_static_support)
         self.object_support = self._corner(known_support(pattern, use_static_region))
         self.intensity = fourier.to_corner(intensity, self.ndim).contiguous()
         self.measured = fourier.to_corner(measured, self.ndim).contiguous()
-        self.seen, self.free = self.measured, None
+        self.free = None
         if free_pixels is not None:
             self.free = fourier.to_corner(torch.from_numpy(free_pixels).to(device), self.ndim) & self.measured
             self.measured = self.measured & ~self.free
@@ -87,27 +87,26 @@ class Problem:
 
     def _photons_of_object(self) -> float:
         """Photons that the object sends onto the measured pixels; beside a static region what that leaves, roughly."""
-        reference = self._corner_model.reference
+        reference = self.model.static_wavefront()
         if reference is None:
             return self.photons
-        power = reference.abs().square() if reference.ndim == self.ndim else reference.abs().square().sum(0)
-        static = float((power * self.measured).sum(dtype=torch.float64))
-        return max(self.photons - static, self.photons**0.5)
+        static = self.model.sum_modes(reference.abs().square())
+        return max(self.photons - float((static * self.measured).sum(dtype=torch.float64)), self.photons**0.5)
 
     @property
     def coherence_px(self):
         """Width of partial coherence: None, one, or one for each item of a batch as a tensor (B,)."""
-        return self._corner_model.coherence_px
+        return self.model.coherence_px
 
     @property
     def background(self):
         """Photons per pixel beside those of the object: a number, (*grid) in FFT order, or (B, 1, 1) for a batch."""
-        return self._corner_model.background
+        return self.model.background
 
     def with_coherence(self, width_px) -> Problem:
         """The same pattern behind light of another coherence width: one, or (B,) for the items of a batch."""
         other = copy.copy(self)
-        other._corner_model = replace(self._corner_model, coherence_px=width_px)
+        other.model = self.model.with_light(width_px, self.background)
         return other
 
     def with_light_of_each(self, count: int) -> Problem:
@@ -128,23 +127,22 @@ class Problem:
 
     def set_light(self, coherence_px, background) -> None:
         """Change coherence width and photons per pixel of the background: numbers, or (B,) and (B, 1, 1)."""
-        self._corner_model = replace(self._corner_model, coherence_px=coherence_px, background=background)
+        self.model = self.model.with_light(coherence_px, background)
 
     def fit_coherence(self, estimate) -> None:
         """Fit the width of every item of this batch to its estimate (B, *grid); changes this problem."""
         coherent = self.sum_modes(self.wavefront(estimate).abs().square_())
-        background = self._corner_model.background
-        width = fit_width(coherent, self.coherence_px, self.modulus, self.measured, background, self.ndim)
-        self._corner_model = replace(self._corner_model, coherence_px=width)
+        width = fit_width(coherent, self.coherence_px, self.modulus, self.measured, self.background, self.ndim)
+        self.set_light(width, self.background)
 
     def project_modulus(self, exit_wave):
         """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
-        projected, misfit = self._corner_model.project_modulus(exit_wave, self.modulus, self.measured)
+        projected, misfit = self.model.impose_modulus(exit_wave, self.modulus, self.measured)
         return projected, misfit / self.modulus_sum
 
     def r_factor(self, exit_wave):
         """R-factor (B,) of a batch (B, *grid) on the measured pixels; one transform."""
-        return self._corner_model.misfit(exit_wave, self.modulus, self.measured) / self.modulus_sum
+        return self.model.misfit(exit_wave, self.modulus, self.measured) / self.modulus_sum
 
     def relax_modulus_(self, wavefront, dual, **steps):
         """Primal-dual step on wavefronts of the object alone, in place; R-factor (B,) of what it was made from.
@@ -152,12 +150,12 @@ class Problem:
         ``t``, ``s``, ``softness``, ``keep`` and ``low_pass`` as in
         :func:`cdipipe.ops.projection.relax.relax_modulus_`.
         """
-        misfit = self._corner_model.relax_modulus_(wavefront, dual, self.modulus, self.measured, **steps)
+        misfit = self.model.relax_modulus_(wavefront, dual, self.modulus, self.measured, **steps)
         return misfit / self.modulus_sum
 
     def invert(self, wavefront):
         """The object whose wavefronts :meth:`propagate` brings nearest to the given ones."""
-        return self._corner_model.invert(wavefront)
+        return self.model.invert(wavefront)
 
     def project_object(self, exit_wave, support):
         """P_S u: the nearest object inside the support that satisfies the constraint; a new tensor."""
@@ -176,34 +174,31 @@ class Problem:
 
     def predict_intensity(self, exit_wave):
         """Photons of a batch (B, *grid) in FFT order."""
-        return self._corner_model.predict_intensity(exit_wave)
+        return self.model.predict_intensity(exit_wave)
 
     def wavefront(self, exit_wave):
         """Wavefronts of a batch and of the static region, FFT order."""
-        return self._corner_model.wavefront(exit_wave)
+        return self.model.wavefront(exit_wave)
 
     def propagate(self, exit_wave):
         """Wavefronts of a batch alone, FFT order; linear."""
-        return self._corner_model.propagate(exit_wave)
+        return self.model.propagate(exit_wave)
 
     def sum_modes(self, per_mode):
         """A real array of wavefronts, summed over the probe modes if there are any: (B, *grid)."""
-        return per_mode if self.model.probe_modes is None else per_mode.sum(-self.ndim - 1)
+        return self.model.sum_modes(per_mode)
 
     def spread(self, intensity):
         """Intensities of coherent light (B, *grid) as partially coherent light shows them; linear, self-adjoint."""
-        return self._corner_model.spread(intensity)
+        return self.model.spread(intensity)
 
     def detect(self, wavefront):
         """Photons (B, *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background."""
-        intensity = self.sum_modes(wavefront.abs().square())
-        if self._corner_model.is_ideal:
-            return intensity
-        return self.spread(intensity).clamp_(min=0).add_(self._corner_model.background)
+        return self.model.detect(wavefront)
 
     def backpropagate(self, wavefront):
         """Adjoint of :meth:`propagate`."""
-        return self._corner_model.backpropagate(wavefront)
+        return self.model.backpropagate(wavefront)
 
     def scores(self, exit_wave) -> dict[str, np.ndarray]:
         """Misfits of a batch of objects, (B,) float64 each, as ``evaluate`` defines them; NaN where there is none.
@@ -211,26 +206,11 @@ class Problem:
         ``r_factor`` and ``poisson_nll`` on the measured pixels, ``r_factor_free`` on the withheld ones, if any.
         """
         names = ["r_factor", "poisson_nll"] + ["r_factor_free"] * (self.free is not None)
-        counts, seen, free = (None if a is None else a.cpu().numpy() for a in (self.intensity, self.seen, self.free))
-        rows = [
-            misfits(
-                self.of_item(index).predict_intensity(item[None])[0].cpu().numpy().astype(np.float64),
-                counts,
-                seen,
-                free,
-            )
-            for index, item in enumerate(exit_wave)
-        ]
+        measured = self.measured if self.free is None else self.measured | self.free
+        counts, measured, free = (None if a is None else a.cpu().numpy() for a in (self.intensity, measured, self.free))
+        predicted = (self.of_item(index).predict_intensity(item[None])[0] for index, item in enumerate(exit_wave))
+        rows = [misfits(photons.cpu().numpy().astype(np.float64), counts, measured, free) for photons in predicted]
         return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
-
-
-def forward_model(
-    pattern: Measurement, use_static_region: bool = True, coherence_px=None, background=0.0
-) -> ForwardModel:
-    """The forward model of a measurement; of a stack whose static regions differ, with all of them in front."""
-    arrays = {"probe_modes": pattern.probe_modes, "static_region": pattern.static_region if use_static_region else None}
-    tensors = {n: None if a is None else torch.from_numpy(np.asarray(a, np.complex64)) for n, a in arrays.items()}
-    return ForwardModel(len(pattern.pattern_shape), **tensors, coherence_px=coherence_px, background=background)
 
 
 def known_support(pattern: Measurement, use_static_region: bool = True) -> np.ndarray | None:

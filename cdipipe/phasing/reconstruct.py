@@ -13,9 +13,10 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.ops import backend
+from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.loop import Watch, count_iterations
 from cdipipe.phasing.preparation import prepare, prepares
-from cdipipe.phasing.problem import Problem, forward_model
+from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import Recipe
 from cdipipe.phasing.registry import get_method
 from cdipipe.phasing.restarts import Runs, batch_size, derive_seed, run_restarts
@@ -102,7 +103,7 @@ def _forward(measurement, recipe, result) -> dict:
 
     width = found("coherence_px", recipe.coherence.width_at_start(measurement.pattern_shape))
     background = found("background_photons", recipe.background.photons)
-    return forward_model(measurement, recipe.use_static_region, width, background).to_dict()
+    return ForwardModel.of_measurement(measurement, recipe.use_static_region, width, background).to_dict()
 
 
 def _settle_static_region(recipe):

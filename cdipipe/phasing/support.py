@@ -41,7 +41,7 @@ def start_support(problem, settings):
     if problem.object_support is not None:
         check_support(problem.object_support, shape)
         return problem.object_support
-    if problem.static_region is not None:
+    if problem.model.static_region is not None:
         raise InputError("the measurement has a static region but does not tell the sample's support: give --support")
     if settings.half_side_px is not None:
         half_sides = [min(settings.half_side_px, max(size // 4, 1)) for size in shape]

@@ -48,7 +48,7 @@ class BoxModel(nn.Module):
         self.transforms = [matrix.to(problem.device) for matrix in self.transforms]
         self.index = tuple(i.to(problem.device) for i in box.index(self.shape))
         probes = problem.model.probe_modes
-        self.probes = None if probes is None else fourier.to_corner(probes, self.ndim)[(slice(None), *self.index)]
+        self.probes = None if probes is None else probes[(slice(None), *self.index)]
         self.reference = self._reference()
         width, background = (_first(value) for value in (problem.coherence_px, problem.background))
         if "background" in fits:

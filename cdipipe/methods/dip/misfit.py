@@ -17,8 +17,6 @@ from dataclasses import dataclass
 
 import torch
 
-from cdipipe.optics import fourier
-
 COUNTING_NOISE = 0.5
 """Standard deviation of the root of many Poisson counts."""
 TABLE_STEP = 0.05
@@ -148,10 +146,7 @@ def has_partner(shape, device):
 
 def reference_wavefront(problem):
     """Wavefront of the static region in double precision, (*grid) or (1, M, *grid); None without one."""
-    static = problem.model.static_region
-    if static is None:
-        return None
-    return problem.propagate(fourier.to_corner(static.to(torch.complex128), problem.ndim)[None])[0]
+    return problem.model.static_wavefront(torch.complex128)
 
 
 def _modulus(problem, wavefront):

@@ -24,10 +24,10 @@ def estimate_scale(problem, support) -> float:
     ----------
     support : (*grid) bool, FFT order
     """
-    if problem.static_region is None:
+    if problem.model.static_region is None:
         light = 1.0
         if problem.model.probe_modes is not None:
-            probes = fourier.to_corner(problem.model.probe_modes, problem.ndim).abs().square().sum(0)
+            probes = problem.model.probe_modes.abs().square().sum(0)
             light = float(probes[support].mean())
         return PEAK_OF_RMS * (problem.photons / max(light * int(support.sum()), 1e-20)) ** 0.5
     inside = support.to(torch.float32)
@@ -52,6 +52,6 @@ def linear_estimate(problem, support):
     spread = excess if problem.model.probe_modes is None else excess.unsqueeze(1)
     estimate = 2 * problem.backpropagate((spread * reference).to(torch.complex64))[0] * support
     if problem.model.probe_modes is not None:
-        power = fourier.to_corner(problem.model.probe_modes, problem.ndim).abs().square().sum(0)
+        power = problem.model.probe_modes.abs().square().sum(0)
         estimate = estimate / power.clamp(min=1e-2 * float(power.max()))
     return problem.project_object(estimate[None], support)[0]

@@ -20,8 +20,7 @@ class Frames:
 
     def __init__(self, problems, start, parameters):
         self.problems, self.own = problems, parameters
-        model = problems[0].model
-        self.probes = fourier.to_corner(model.probe_modes)
+        self.probes = problems[0].model.probe_modes
         power = self.probes.abs().square().sum(0)
         self.lit = power > parameters.illumination * power.max()
         self.step = 1 / ((1 - parameters.alpha) * power + parameters.alpha * power.max())

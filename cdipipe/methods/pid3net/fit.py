@@ -62,7 +62,7 @@ class MovieFit:
         self.model = Model(parameters)
         draw_weights(self.model, self.random)
         self.model.to(device)
-        self.beam = Beam(fourier.to_corner(problems[0].model.probe_modes))
+        self.beam = Beam(problems[0].model.probe_modes)
         power = self.beam.probes.abs().square().sum(0)
         self.lit = power > parameters.illumination * power.max()
         self.window = min(parameters.window, len(problems))

@@ -47,7 +47,7 @@ def fit(problem, support, real: bool, parameters):
 
 def illumination(problem, support):
     """sqrt(sum_m |P_m|^2), 1 for a plane wave: the noise of an object pixel is that of the exit wave over this."""
-    modes = problem._corner_model.probe_modes
+    modes = problem.model.probe_modes
     if modes is None:
         return torch.ones(support.shape, dtype=torch.float64, device=support.device)
     weight = modes.abs().square().sum(0).sqrt().double()
