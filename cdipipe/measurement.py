@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.geometry import PLANCK_TIMES_C_EV_M, Geometry
 
-PLANCK_TIMES_C_EV_M = 1.2398419843320026e-06
-"""h*c in eV m: wavelength_m = PLANCK_TIMES_C_EV_M / energy_ev."""
+__all__ = ["PLANCK_TIMES_C_EV_M", "Geometry", "Measurement", "Reconstruction", "Stack", "Truth"]
 
 Stack = Literal["single", "shots", "movie", "volume"]
 
@@ -31,48 +31,18 @@ class Shown:
 def _shown_geometry(record: Measurement | Truth | Reconstruction, shape: tuple[int, ...]) -> str:
     """Energy, distance, pixels and the object's pixels as far as they are known, after a comma."""
     g = record.geometry
+    pixels = dict.fromkeys(pixel for pixel in (g.pixel_y_m, g.pixel_x_m) if pixel is not None)
     parts = [
         f"{g.energy_ev / 1e3:.4g} keV" if g.energy_ev is not None else "",
         f"{g.distance_m:.4g} m" if g.distance_m is not None else "",
-        f"detector pixel {g.pixel_m * 1e6:.4g} um" if g.pixel_m is not None else "",
+        "detector pixel " + " x ".join(f"{pixel * 1e6:.4g}" for pixel in pixels) + " um" if pixels else "",
+        f"rocking curve of {g.scan.motor}" if g.scan is not None else "",
     ]
     lengths = g.object_pixels_m(shape)
     if lengths is not None:
         parts.append("object pixel " + " x ".join(dict.fromkeys(f"{x * 1e9:.4g}" for x in lengths)) + " nm")
     known = [part for part in parts if part]
     return ", " + ", ".join(known) if known else ", no geometry"
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where the detector stood and what light fell on it; ``None`` means unknown."""
-
-    energy_ev: float | None = None
-    distance_m: float | None = None
-    pixel_m: float | None = None
-    rocking_step_rad: float | None = None
-
-    @property
-    def wavelength_m(self) -> float | None:
-        return None if self.energy_ev is None else PLANCK_TIMES_C_EV_M / self.energy_ev
-
-    def object_pixel_m(self, size_px: int) -> float | None:
-        """Object pixel of a far-field pattern of ``size_px`` pixels: wavelength * distance / (N * pixel)."""
-        if None in (self.energy_ev, self.distance_m, self.pixel_m):
-            return None
-        return self.wavelength_m * self.distance_m / (size_px * self.pixel_m)
-
-    def object_pixels_m(self, shape: tuple[int, ...]) -> tuple[float, ...] | None:
-        """Object pixel along each axis of a far-field pattern or volume of ``shape``; None where it is unknown.
-
-        A rocking curve needs its Bragg angle for the third axis, which is not stored here: unknown. A volume without
-        rocking step counts as a cube of reciprocal space, sampled alike along all axes.
-        """
-        if None in (self.energy_ev, self.distance_m, self.pixel_m):
-            return None
-        if len(shape) == 3 and self.rocking_step_rad is not None:
-            return None
-        return tuple(self.object_pixel_m(size) for size in shape)
 
 
 @dataclass(frozen=True, repr=False)

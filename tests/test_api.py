@@ -77,7 +77,7 @@ def test_units_in_the_line_of_a_measurement(simulated):
     from dataclasses import replace
 
     geometry = replace(simulated[0].geometry, energy_ev=8000.0, distance_m=2.0)
-    text = repr(replace(simulated[0], geometry=replace(geometry, pixel_m=55e-6)))
+    text = repr(replace(simulated[0], geometry=replace(geometry, pixel_y_m=55e-6, pixel_x_m=55e-6)))
     assert "8 keV, 2 m, detector pixel 55 um, object pixel 117.4 nm" in text  # 1.5498e-10 * 2 / (48 * 55e-6)
 
 

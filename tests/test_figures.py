@@ -15,7 +15,7 @@ from cdipipe.figures.training import activation_figure, training_figure
 from cdipipe.io.cxi import write_measurement, write_reconstruction, write_truth
 from cdipipe.measurement import Geometry, Measurement, Reconstruction, Truth
 
-GEOMETRY = Geometry(energy_ev=8000.0, distance_m=1.0, pixel_m=50e-6)
+GEOMETRY = Geometry(energy_ev=8000.0, distance_m=1.0, pixel_y_m=50e-6)
 
 
 def make_object(shape=(32, 32)) -> tuple[np.ndarray, np.ndarray]:

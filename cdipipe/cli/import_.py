@@ -122,7 +122,7 @@ def command(
         probe=probe,
         exposure_s=exposure_s,
         frame_interval_s=frame_interval_s,
-        geometry=Geometry(energy_ev, distance_m, pixel_m, rocking_step_rad),
+        geometry=Geometry(energy_ev, distance_m, pixel_m, rocking_step_rad=rocking_step_rad),
     )
     measurement, account = import_files(files, options)
     _write(output, measurement, account, inputs, options)

@@ -8,15 +8,22 @@ from typing import Any
 import numpy as np
 from scipy import fft, ndimage
 
+from cdipipe.errors import InputError
 from cdipipe.io import cxi
 from cdipipe.io.cxi import layout as cxi_layout
 from cdipipe.io.cxi.extra import read_extra
+from cdipipe.io.cxi.geometry import read_geometry
 from cdipipe.io.cxi.image import read_image
 from cdipipe.io.hdf5 import open_source
 from cdipipe.io.importing.formats import format_of, read_array, split_key
 from cdipipe.measurement import Geometry, Measurement, Reconstruction
+from cdipipe.optics.diffraction import bragg_frame
 
 AUTOCORRELATION_THRESHOLD = 0.04
+PLAIN_FACTS = ("energy_ev", "wavelength_m", "distance_m", "rocking_step_rad", "beam_centre_px", "exposure_s")
+PLAIN_FACTS += ("beamline", "detector")
+PIXELS = ("pixel_y_m", "pixel_x_m")
+BRAGG_FACTS = ("voxel_nm", "voxel_angles_deg", "field_of_view_nm", "resolution_nm", "q_per_nm")
 FAR_LAG_DEVIATIONS = 3.5
 
 
@@ -53,12 +60,28 @@ def estimate_object_extent(pattern: np.ndarray, measured: np.ndarray) -> tuple[f
 
 
 def _geometry(geometry: Geometry, shape: tuple[int, ...]) -> dict[str, Any]:
-    known = {name: value for name, value in vars(geometry).items() if value is not None}
-    if geometry.wavelength_m is not None:
-        known["wavelength_m"] = geometry.wavelength_m
-    if geometry.object_pixel_m(1) is not None:
-        known["object_pixel_m"] = [geometry.object_pixel_m(size) for size in shape[-2:]]
-    return known
+    known = {name: getattr(geometry, name) for name in PLAIN_FACTS}
+    known |= {"pixel_m": geometry.pixel_m} if geometry.pixel_m else {name: getattr(geometry, name) for name in PIXELS}
+    if geometry.object_pixels_m(shape[-2:]) is not None:
+        known["object_pixel_m"] = list(geometry.object_pixels_m(shape[-2:]))
+    known["sample_angles_deg"] = {circle.name: circle.angle_deg for circle in geometry.sample_circles}
+    known["detector_angles_deg"] = {circle.name: circle.angle_deg for circle in geometry.detector_circles}
+    if (scan := geometry.scan) is not None:
+        ends = {"first": scan.positions[0], "last": scan.positions[-1], "positions": len(scan.positions)}
+        known["scan"] = {"motor": scan.motor, "unit": scan.unit, **ends}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items() if value}
+
+
+def _bragg(geometry: Geometry, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Voxel axes and lattice plane spacing of a rocking curve whose geometry is complete; else what it lacks."""
+    if len(shape) != 3 or (geometry.rocking_step_rad is None and geometry.scan is None):
+        return {}
+    try:
+        frame = bragg_frame(geometry, shape)
+    except InputError as error:
+        return {"voxels_unknown": str(error)}
+    arrays = {name: getattr(frame, name).tolist() for name in BRAGG_FACTS}
+    return {**arrays, "d_spacing_nm": frame.d_spacing_nm, "bragg_angle_deg": frame.bragg_angle_deg}
 
 
 def describe_measurement(measurement: Measurement) -> dict[str, Any]:
@@ -83,6 +106,7 @@ def describe_measurement(measurement: Measurement) -> dict[str, Any]:
         "brightest_pixel": float(np.max(intensity, where=np.broadcast_to(measured, intensity.shape), initial=0)),
         "masked_share": float(1 - measured.mean()),
         "geometry": _geometry(measurement.geometry, intensity.shape),
+        **(_bragg(measurement.geometry, intensity.shape) if measurement.stack == "volume" else {}),
         "object_extent_px_estimate": list(extent),
         "oversampling_ratio_estimate": [e and n / e for e, n in zip(extent, pattern.shape, strict=True)],
         "probe_modes": 0 if measurement.probe_modes is None else len(measurement.probe_modes),
@@ -118,6 +142,7 @@ def _image(image: np.ndarray, support: np.ndarray, stack: str, geometry: Geometr
         "photons_per_pattern": {"mean": float((np.abs(image) ** 2).sum(dtype=np.float64) / patterns)},
         "support_px": int(support.sum()) // patterns,
         "geometry": _geometry(geometry, image.shape),
+        **(_bragg(geometry, image.shape) if stack == "volume" else {}),
     }
 
 
@@ -143,7 +168,7 @@ def describe_reconstruction(result: Reconstruction) -> dict[str, Any]:
 def _describe_truth(path: Path) -> dict[str, Any]:
     with open_source(path) as source:
         image, support, stack = read_image(source)
-        facts = _image(image, support, stack, cxi_layout.read_geometry(source))
+        facts = _image(image, support, stack, read_geometry(source))
         extra = {name: _shape_or_value(value) for name, value in read_extra(source).items()}
         return {**facts, "extra": extra, "provenance": cxi_layout.read_provenance(source)}
 

@@ -102,11 +102,11 @@ def add_chirp(sample: Sample, detector: DetectorParameters) -> Sample:
         )
     optics = (geometry.wavelength_m, geometry.distance_m, object_pixel_m)
     probes = np.ones((1, *shape)) if sample.probe_modes is None else sample.probe_modes
-    pixels = {detector_pixel_m(size, *optics) for size in shape}
+    pixel_y_m, pixel_x_m = (detector_pixel_m(size, *optics) for size in shape)
     return replace(
         sample,
         probe_modes=probes * fresnel_chirp(shape, *optics),
-        geometry=replace(geometry, pixel_m=pixels.pop() if len(pixels) == 1 else None),
+        geometry=replace(geometry, pixel_y_m=pixel_y_m, pixel_x_m=pixel_x_m),
     )
 
 

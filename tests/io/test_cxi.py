@@ -10,7 +10,7 @@ from cdipipe.io import cxi
 from cdipipe.measurement import Geometry, Measurement, Reconstruction, Truth
 
 SHAPES = {"single": (9, 12), "shots": (5, 8, 8), "movie": (4, 8, 9), "volume": (6, 7, 8)}
-GEOMETRY = Geometry(9000.3, 0.5, 55e-6, -8.7e-5)
+GEOMETRY = Geometry(9000.3, 0.5, 55e-6, rocking_step_rad=-8.7e-5)
 
 
 def make_measurement(stack="single", **changes) -> Measurement:

@@ -156,7 +156,7 @@ def test_a_single_particle_set_of_the_cxidb(tmp_path):
     np.save(tmp_path / "dark.npy", dark)
     options = {"dark": str(tmp_path / "dark.npy"), "bin": (2,)}
     plain, _ = import_files([path], ImportOptions(**options))
-    assert plain.geometry == Geometry(1200.0, 0.738, 150e-6)
+    assert plain.geometry == Geometry(1200.0, 0.738, 150e-6, binning=(2, 2))
     assert np.flatnonzero(~plain.measured.all(1)).tolist() == [11]
     np.testing.assert_allclose(plain.intensity[plain.measured], _binned(clean)[plain.measured], rtol=1e-6)
     cropped, account = import_files([path], ImportOptions(**options, crop=(19,), centre=(10, 10), friedel=True))

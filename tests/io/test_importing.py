@@ -204,11 +204,11 @@ def test_volumes_are_padded_where_the_peak_is_near_the_end(save):
 
 
 def test_binning_scales_the_geometry(save):
-    geometry = Geometry(9000, 0.5, 55e-6, 1e-4)
+    geometry = Geometry(9000, 0.5, 55e-6, rocking_step_rad=1e-4)
     volume = mutations.counts(np.random.default_rng(0), (10, 12, 14))
     measurement, account = imported(save(volume), stack="volume", bin=(2, 2, 2), geometry=geometry)
     assert measurement.intensity.shape == (5, 6, 7) and account["photons_kept"] == volume.sum()
-    assert measurement.geometry == Geometry(9000, 0.5, 110e-6, 2e-4)
+    assert measurement.geometry == Geometry(9000, 0.5, 110e-6, rocking_step_rad=2e-4, binning=(2, 2))
     measurement, _ = imported(save(volume), stack="volume", bin=(2,), geometry=geometry)
     assert measurement.intensity.shape == (10, 6, 7) and measurement.geometry.rocking_step_rad == 1e-4
     with pytest.raises(InputError, match="binned alike"):

@@ -24,6 +24,7 @@ from cdipipe.errors import InputError
 from cdipipe.io.counts import check_usable, clean_counts, compact_counts
 from cdipipe.io.cxi import layout
 from cdipipe.io.cxi.extra import read_extra, read_scene, write_extra, write_scene
+from cdipipe.io.cxi.geometry import read_geometry, write_geometry
 from cdipipe.io.cxi.image import read_image, read_results, write_image, write_results
 from cdipipe.io.hdf5 import Source, create_file, open_source, read_attribute
 from cdipipe.measurement import Measurement, Reconstruction, Stack, Truth
@@ -144,7 +145,7 @@ def read_measurement(path: str | Path) -> Measurement:
         intensity, measured, _ = clean_counts(raw.values, _finish_mask(raw, stack), keep_negative=raw.is_signed)
         check_usable(intensity, measured, str(path))
         provenance = layout.read_provenance(source) if layout.read_kind(source) else {}
-        geometry, scene = layout.read_geometry(source), read_scene(source)
+        geometry, scene = read_geometry(source), read_scene(source)
     try:
         return Measurement(intensity, measured, stack, geometry, provenance=provenance, **scene)
     except InputError as error:
@@ -165,7 +166,7 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
     intensity = np.asarray(measurement.intensity, dtype=np.float32)
     with create_file(path) as file:
         entry = layout.write_header(file, "measurement", measurement.provenance)
-        detector = layout.write_geometry(entry, measurement.geometry)
+        detector = write_geometry(entry, measurement.geometry)
         stored = layout.write_array(detector, "data", compact_counts(intensity))
         layout.write_attributes(stored, stack=measurement.stack, axes=layout.AXES[measurement.stack])
         if np.any((intensity < 0) & measurement.measured):
@@ -189,7 +190,7 @@ def write_truth(path: str | Path, truth: Truth) -> None:
     """Write a simulated object; only ``simulate`` does so. Raises as :func:`write_measurement`."""
     with create_file(path) as file:
         entry = layout.write_header(file, "truth", truth.provenance)
-        layout.write_geometry(entry, truth.geometry)
+        write_geometry(entry, truth.geometry)
         write_image(entry, truth.object, truth.support, truth.stack)
         write_extra(entry, truth.extra)
         _link_data(entry, "/entry_1/image_1", ("data",))
@@ -201,7 +202,7 @@ def read_truth(path: str | Path) -> Truth:
         if layout.read_kind(source) != "truth":
             raise InputError(f"{path}: holds a {layout.read_kind(source) or 'file of another tool'}; a truth is needed")
         image, support, stack = read_image(source)
-        geometry, provenance = layout.read_geometry(source), layout.read_provenance(source)
+        geometry, provenance = read_geometry(source), layout.read_provenance(source)
         return Truth(image, support, stack, geometry, provenance, read_extra(source))
 
 
@@ -209,7 +210,7 @@ def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> No
     """Write an object with its runs, scores, error trace and recipe. Raises as :func:`write_measurement`."""
     with create_file(path) as file:
         entry = layout.write_header(file, "reconstruction", reconstruction.provenance)
-        layout.write_geometry(entry, reconstruction.geometry)
+        write_geometry(entry, reconstruction.geometry)
         write_image(entry, reconstruction.object, reconstruction.support, reconstruction.stack)
         write_results(entry, reconstruction)
         _link_data(entry, "/entry_1/image_1", ("data",))
@@ -230,7 +231,7 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
             object=image,
             support=support,
             stack=stack,
-            geometry=layout.read_geometry(source),
+            geometry=read_geometry(source),
             provenance=layout.read_provenance(source) if layout.read_kind(source) else {},
             **read_results(source, image.shape),
         )

@@ -1,4 +1,4 @@
-"""What all CXI files of this package share: header, geometry, mask bits, stored text and arrays.
+"""What all CXI files of this package share: header, mask bits, stored text and arrays.
 
 CXI: Maia, Nat. Methods 9, 854 (2012), doi:10.1038/nmeth.2110; file format description version 1.6, www.cxidb.org.
 """
@@ -14,10 +14,9 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.hdf5 import Source, read_attribute
-from cdipipe.measurement import PLANCK_TIMES_C_EV_M, Geometry, Stack
+from cdipipe.measurement import Stack
 
 CXI_VERSION = 160
-JOULE_PER_EV = 1.602176634e-19
 STACKS = get_args(Stack)
 KINDS = ("measurement", "truth", "reconstruction")
 AXES = {"single": "y:x", "shots": "experiment_identifier:y:x", "movie": "time:y:x", "volume": "z:y:x"}
@@ -158,39 +157,3 @@ def read_stack(source: Source, name: str) -> Stack | None:
 def read_provenance(source: Source) -> dict[str, Any]:
     """Provenance stored in a file of this package."""
     return read_json(source, f"{PROCESS_GROUP}/provenance")
-
-
-def write_geometry(entry: h5py.Group, geometry: Geometry) -> h5py.Group:
-    """Write source and detector in SI units and return the detector's group."""
-    instrument = make_group(entry, "instrument_1", "NXinstrument")
-    light = make_group(instrument, "source_1", "NXsource")
-    if geometry.energy_ev is not None:
-        write_number(light, "energy", geometry.energy_ev * JOULE_PER_EV)
-        write_number(light, "wavelength", geometry.wavelength_m)
-    detector = make_group(instrument, "detector_1", "NXdetector")
-    write_number(detector, "distance", geometry.distance_m)
-    write_number(detector, "x_pixel_size", geometry.pixel_m)
-    write_number(detector, "y_pixel_size", geometry.pixel_m)
-    write_number(detector, "rocking_step", geometry.rocking_step_rad)
-    return detector
-
-
-def _read_energy_ev(source: Source) -> float | None:
-    energy_j = source.number(f"{SOURCE_GROUP}/energy")
-    if energy_j is not None and energy_j < 1e-9:
-        energy_ev = energy_j / JOULE_PER_EV
-        return round(energy_ev, 14 - int(np.floor(np.log10(energy_ev))))
-    wavelength_m = source.number(f"{SOURCE_GROUP}/wavelength")
-    if wavelength_m is not None and wavelength_m < 1e-2:
-        return PLANCK_TIMES_C_EV_M / wavelength_m
-    return None
-
-
-def read_geometry(source: Source) -> Geometry:
-    """Geometry in SI units; what is absent, zero or absurd (an energy not in joules) is unknown."""
-    return Geometry(
-        energy_ev=_read_energy_ev(source),
-        distance_m=source.number(f"{DETECTOR_GROUP}/distance"),
-        pixel_m=source.number(f"{DETECTOR_GROUP}/x_pixel_size"),
-        rocking_step_rad=source.number(f"{DETECTOR_GROUP}/rocking_step", signed=True),
-    )

@@ -223,15 +223,10 @@ def _bin_all(frames: Frames, saturated: np.ndarray | None, geometry: Geometry, f
         raise InputError(f"--bin {','.join(map(str, factors))}: the two detector axes must be binned alike")
     if saturated is not None:
         saturated = window.bin_frames(Frames(saturated.astype(np.float32), np.ones_like(saturated)), factors).counts > 0
-    step = geometry.rocking_step_rad
     return (
         window.bin_frames(frames, factors),
         saturated,
-        replace(
-            geometry,
-            pixel_m=None if geometry.pixel_m is None else geometry.pixel_m * factors[-1],
-            rocking_step_rad=None if step is None else step * (factors[0] if len(factors) == 3 else 1),
-        ),
+        geometry.binned(factors),
     )
 
 
@@ -255,7 +250,8 @@ def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[M
     wanted = options.centre
     if wanted == "file":
         wanted = _centre_of_file(centre_in_file, options, str(files[0]))
-    geometry = Geometry(**{name: getattr(options.geometry, name) or known for name, known in vars(in_file).items()})
+    given = {name: value for name, value in vars(options.geometry).items() if value != getattr(Geometry(), name)}
+    geometry = replace(in_file, **given)
     rank = 3 if stack == "volume" else 2
     account: dict[str, Any] = {"photons_read": _photons_read(frames.counts, options.amplitude)}
     saturated = _correct(frames, options, keep_negative)

@@ -16,8 +16,9 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_patterns
+from cdipipe.io.cxi.geometry import read_geometry
 from cdipipe.io.cxi.image import read_image
-from cdipipe.io.cxi.layout import bits_to_measured, read_geometry, read_kind
+from cdipipe.io.cxi.layout import bits_to_measured, read_kind
 from cdipipe.io.hdf5 import faults_are_input_errors, open_source
 from cdipipe.io.importing.readers import READERS, check_kind
 from cdipipe.io.memory import memory_limit_bytes
