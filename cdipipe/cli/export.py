@@ -1,4 +1,4 @@
-"""``cdipipe export``: an object as VTI for ParaView, npz or tif."""
+"""``cdipipe export``: an object in the format of another program."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from typing import Annotated
 
 import typer
 
-from cdipipe.errors import InputError
+from cdipipe.io.export import OWN, exporter_of
 
-KINDS = (".vti", ".npz", ".tif")
+SUFFIXES = "; ".join(f".{exporter.name} {exporter.summary}" for exporter in OWN)
 
 
 def command(
     reconstruction: Annotated[Path, typer.Argument(help="reconstruction, .cxi")],
-    output: Annotated[Path, typer.Option("-o", "--output", help=f"file to write: {', '.join(KINDS)}")],
+    output: Annotated[Path, typer.Option("-o", "--output", help=f"file to write: {SUFFIXES}; or what a plug-in adds")],
 ) -> None:
     """Write amplitude, phase and support of an object for other programs."""
-    if output.suffix not in KINDS:
-        raise InputError(f"{output}: export writes {', '.join(KINDS)}; got '{output.suffix}'")
+    exporter = exporter_of(output)
 
     from cdipipe.io.atomic import check_output
     from cdipipe.io.cxi import read_reconstruction
-    from cdipipe.io.export import write_npz, write_tif, write_vti
 
     check_output(output)
-    write = {".vti": write_vti, ".npz": write_npz, ".tif": write_tif}[output.suffix]
-    write(output, read_reconstruction(reconstruction))
+    exporter.write(output, read_reconstruction(reconstruction))

@@ -1,14 +1,40 @@
-"""Objects for other programs: VTI (ParaView), npz, tif. Phases in radians, amplitudes in square roots of photons."""
+"""Objects for other programs. Phases in radians, amplitudes in square roots of photons.
+
+A format is one record of :data:`EXPORTS`: `cdipipe export` takes it by the suffix of the file, a study by its name, and
+other packages add theirs through entry points of the group ``cdipipe.exports``. Nothing here is heavy to import.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
-from cdipipe.measurement import Reconstruction
+from cdipipe.plugins import Registry, in_list
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cdipipe.measurement import Reconstruction
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """One format.
+
+    Parameters
+    ----------
+    name : what its files end in, without the dot
+    summary : which programs read it and what is in it
+    write : ``(path, reconstruction)``; writes the file whole or not at all
+    """
+
+    name: str
+    summary: str
+    write: Callable[[Path, Reconstruction], None]
 
 
 def object_fields(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
@@ -16,6 +42,8 @@ def object_fields(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
 
     The phase is zero outside the support; its mean inside, weighted by the squared amplitude, is zero.
     """
+    import numpy as np
+
     values, inside = reconstruction.object, reconstruction.support
     mean = np.sum((np.abs(values) * values)[inside])
     values = values * np.exp(-1j * np.angle(mean))
@@ -28,12 +56,15 @@ def object_fields(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
 
 def write_npz(path: str | Path, reconstruction: Reconstruction) -> None:
     """The fields and the complex ``object`` as a compressed npz."""
+    import numpy as np
+
     with atomic_path(path) as part:
         np.savez_compressed(part, object=reconstruction.object, **object_fields(reconstruction))
 
 
 def write_tif(path: str | Path, reconstruction: Reconstruction) -> None:
     """Pages of float32: amplitude, phase, support one after the other along the first axis (ImageJ: TZCYX)."""
+    import numpy as np
     import tifffile
 
     fields = object_fields(reconstruction)
@@ -74,3 +105,25 @@ def write_vti(path: str | Path, reconstruction: Reconstruction) -> None:
         grid.field_data["note"] = ["axes are conjugate to the detector and the rocking angle, not orthogonal"]
     with atomic_path(path) as part:
         grid.save(part, binary=True)
+
+
+OWN = (
+    Exporter("vti", "for ParaView: one object as image data, its pixel in metres", write_vti),
+    Exporter("npz", "for NumPy: the complex object, too", write_npz),
+    Exporter("tif", "for ImageJ: pages of amplitude, phase and support", write_tif),
+)
+EXPORTS = Registry("export format", "cdipipe.exports", Exporter, in_list(OWN))
+
+
+def exporter_of(path: str | Path) -> Exporter:
+    """The format of a file by its suffix.
+
+    Raises
+    ------
+    InputError   it has none, or an unknown one
+    """
+    kind = Path(path).suffix.removeprefix(".")
+    known = EXPORTS.all()
+    if kind not in known:
+        raise InputError(f"{path}: export writes {', '.join(f'.{name}' for name in known)}; got '{Path(path).suffix}'")
+    return known[kind]

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cdipipe.errors import InputError
+from cdipipe.io.export import EXPORTS
 from cdipipe.settings import load_yaml, unknown_name, validate
 from cdipipe.study.entries import CorpusEntry, MeasurementEntry, NetworkEntry
 from cdipipe.study.scales import at_scale
@@ -73,6 +74,8 @@ def _check_parts(config: Config, where: str) -> None:
     for name, entry in config.measurements.items():
         if entry.scene:
             _check_scene(entry, f"{where}: measurements.{name}")
+        for kind in entry.export:
+            EXPORTS.get(kind, f"{where}: measurements.{name}.export")
         if entry.fetch:
             _check_dataset(entry.fetch, f"{where}: measurements.{name}.fetch")
     _check_metrics(config, where)

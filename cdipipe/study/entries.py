@@ -89,7 +89,8 @@ class MeasurementEntry(GridEntry):
     set: dict[str, Any] = {}
     fetch: Name | None = None
     import_: ImportOptions | None = Field(None, alias="import")
-    export: list[Literal["vti", "npz", "tif"]] = []
+    export: list[Name] = []
+    """formats of ``cdipipe export``"""
 
     @model_validator(mode="after")
     def _one_origin(self) -> MeasurementEntry:

@@ -144,6 +144,10 @@ class Config(Section):
         named = [*options.files, options.mask, options.dark, options.whitefield]
         return [name.partition("::")[0] for name in named if name]
 
+    def exports(self) -> list[str]:
+        """Formats that any measurement asks its objects in."""
+        return sorted({kind for entry in self.measurements.values() for kind in entry.export})
+
     def used(self) -> list[str]:
         """Names of the measurements that a reconstruction uses, in the order of the file."""
         wanted = {measurement for measurement, _ in self.pairs()}

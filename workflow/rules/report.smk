@@ -246,7 +246,7 @@ rule export_object:
     benchmark:
         f"{BENCHMARKS}.{{method}}.export.{{kind}}.tsv"
     wildcard_constraints:
-        kind="vti|npz|tif",
+        kind=any_of(STUDY.exports()),
     threads: 1
     resources:
         mem_mb=grows(2000),
