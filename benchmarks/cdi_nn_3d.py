@@ -33,7 +33,7 @@ from cdipipe.methods.cdi_nn_3d import CdiNn3dParameters
 from cdipipe.metrics.align import align_to
 from cdipipe.networks import cdi_nn_3d
 from cdipipe.networks.checkpoint import read_checkpoint
-from cdipipe.networks.predictor import WEIGHTS, load_predictor
+from cdipipe.networks.predictor import load_predictor
 from cdipipe.optics import fourier
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
@@ -193,7 +193,7 @@ def main() -> None:
         return
     parameters = CdiNn3dParameters(checkpoint=arguments.checkpoint)
     predictor = load_predictor("cdi_nn_3d", parameters, torch.device("cpu"))
-    training = read_checkpoint(arguments.checkpoint or WEIGHTS / "cdi_nn_3d.pt").settings
+    training = read_checkpoint(arguments.checkpoint or cdi_nn_3d.NETWORK.weights).settings
     result["errors"] = measure_errors(predictor, training, arrays)
     print(result["errors"], flush=True)
     voxel_a = LATTICE_CONSTANT_A * (plan.parameters.get("voxel_cells") or 1)

@@ -7,7 +7,6 @@ import json
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -62,14 +61,14 @@ def _devices() -> dict[str, Any]:
 
 
 def _folders() -> dict[str, Any]:
-    import cdipipe.networks
     from cdipipe.io.datasets import DATASETS, cache_folder, dataset_folder
     from cdipipe.io.datasets.archives import IMAGE_ARCHIVES, images_folder
+    from cdipipe.networks.registry import all_networks
 
     facts: dict[str, Any] = {"cache (CDIPIPE_CACHE)": str(cache_folder())}
     facts["measured data (CDIPIPE_DATA_DIR)"] = os.environ.get("CDIPIPE_DATA_DIR") or "not set"
-    weights = Path(cdipipe.networks.__path__[0]) / "weights"
-    facts["weights that come along"] = f"{weights}: {', '.join(sorted(f.stem for f in weights.glob('*.pt'))) or 'none'}"
+    come_along = [name for name, network in all_networks().items() if network.weights is not None]
+    facts["weights that come along"] = ", ".join(come_along) or "none"
     for name in (*DATASETS, *IMAGE_ARCHIVES):
         folder = dataset_folder(name) if name in DATASETS else images_folder(name)
         facts[name] = str(folder) if folder.is_dir() else f"not here; cdipipe fetch {name}"

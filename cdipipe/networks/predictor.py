@@ -11,10 +11,10 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
+from cdipipe.networks.registry import get_network
 from cdipipe.networks.resampling import plan_resampling
 from cdipipe.networks.views import predict_views
 
-WEIGHTS = Path(__file__).parent / "weights"
 CACHED_PIXELS = 2**16
 """Pixels of the patterns that go through a network together on a CPU: 64 patterns of 32 x 32, 2 volumes of 32^3."""
 MANY_MISSING = 0.05
@@ -141,8 +141,8 @@ def load_predictor(name: str, parameters, device) -> Predictor:
     InputError   there are none, or the file is no checkpoint of this network
     """
     file = parameters.checkpoint
-    path = WEIGHTS / f"{name}.pt" if file is None else Path(file).expanduser()
-    if file is None and not path.exists():
+    path = get_network(name).weights if file is None else Path(file).expanduser()
+    if path is None:
         raise InputError(f"{name}: no weights come with the package; train it and give --checkpoint RUN/best.pt")
     changed = path.stat().st_mtime_ns if path.exists() else 0
     return Predictor(_read(str(path), name, changed), device, parameters)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cdipipe.networks
@@ -65,6 +66,7 @@ class Network:
         Inference: (B, *grid) float32 photons and bool, centred, to (B, *grid) complex64 objects on any scale.
     arrays : names of the arrays of a corpus that ``prepare`` reads
     check_corpus : ``(plan, settings) -> None``, raises InputError where the network cannot learn from such a corpus
+    weights : checkpoint that comes with the network, described in a ``.md`` beside it; None: it has to be trained
     """
 
     name: str
@@ -78,6 +80,7 @@ class Network:
     apply: Callable[[torch.nn.Module, Any, torch.Tensor, torch.Tensor], torch.Tensor]
     arrays: tuple[str, ...] = ("intensity", "object", "measured")
     check_corpus: Callable[[Plan, Any], None] | None = None
+    weights: Path | None = None
 
 
 NETWORKS = Registry("network", "cdipipe.networks", Network, in_modules(cdipipe.networks, "NETWORK", packages_only=True))

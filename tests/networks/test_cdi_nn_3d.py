@@ -7,8 +7,8 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import cdi_nn_3d
-from cdipipe.networks.cdi_nn_3d import PAPER_WIDTHS, CdiNn3dNetwork, CdiNn3dSettings
 from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders
+from cdipipe.networks.cdi_nn_3d.settings import PAPER_WIDTHS, CdiNn3dNetwork, CdiNn3dSettings
 from cdipipe.networks.losses import labels
 from cdipipe.optics import fourier
 

@@ -6,6 +6,7 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import dpr
+from cdipipe.networks.dpr.loss import loss
 from cdipipe.settings import validate
 from cdipipe.simulation.batches import draw_batch
 from cdipipe.simulation.registry import get_scene
@@ -40,11 +41,11 @@ def test_a_few_steps_lower_the_loss():
         module = dpr.build(chosen.network)
     optimiser, losses = torch.optim.AdamW(module.parameters(), 3e-3), []
     for _ in range(30):
-        loss, terms = dpr.loss(module, batch, chosen)
+        value, terms = loss(module, batch, chosen)
         optimiser.zero_grad()
-        loss.backward()
+        value.backward()
         optimiser.step()
-        losses.append(float(loss.detach()))
+        losses.append(float(value.detach()))
     assert set(terms) == {"mae", "gradient", "r_factor"}
     assert losses[-1] < 0.8 * losses[0]
 
@@ -52,9 +53,9 @@ def test_a_few_steps_lower_the_loss():
 def test_weights_by_photons():
     batch = dpr.prepare(arrays(2), settings(), None)
     module = dpr.build(settings().network).eval()
-    plain, _ = dpr.loss(module, batch, settings())
+    plain, _ = loss(module, batch, settings())
     photons = float((batch["inputs"].clamp(min=0) * batch["measured"]).sum((1, 2)).mean())
-    weighted, _ = dpr.loss(module, batch, settings(reference_photons=photons / 4))
+    weighted, _ = loss(module, batch, settings(reference_photons=photons / 4))
     assert float(weighted.detach()) == pytest.approx(2 * float(plain.detach()), rel=0.02)
 
 

@@ -1,11 +1,8 @@
 """The weights that come with the package: small, described, and as good as their card says."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-import cdipipe.networks
 from cdipipe.metrics.align import align_to
 from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.registry import all_networks
@@ -14,18 +11,18 @@ from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.simulation.exposure import simulate
 from cdipipe.simulation.registry import get_scene
 
-WEIGHTS = Path(cdipipe.networks.__path__[0]) / "weights"
-FILES = [file for name in all_networks() if (file := WEIGHTS / f"{name}.pt").exists()]
+TRAINED = [network for network in all_networks().values() if network.weights is not None]
 
 
 def test_there_are_some():
-    assert "cdi_nn.pt" in [file.name for file in FILES]
+    assert {"cdi_nn", "cdi_nn_3d"} <= {network.name for network in TRAINED}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_they_are_small_plain_and_have_a_card(file):
+@pytest.mark.parametrize("network", TRAINED, ids=lambda network: network.name)
+def test_they_are_small_plain_and_have_a_card(network):
+    file = network.weights
     assert file.stat().st_size <= 6 * 2**20
-    found = read_checkpoint(file, file.stem)
+    found = read_checkpoint(file, network.name)
     found.build()
     assert found.training == {} and found.corpus["digest"]
     card = file.with_suffix(".md").read_text()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.networks.dpr.error import dpr_terms, fourier_error, gradient_error, lay_over
+from cdipipe.networks.dpr.loss import dpr_terms, fourier_error, gradient_error, lay_over
 from cdipipe.networks.losses.perceptual import VGG19_CONVS, NormalisedVgg19, Vgg19, load_features, perceptual_error
 from cdipipe.optics import fourier
 

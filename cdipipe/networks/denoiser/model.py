@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from cdipipe.networks.layers.mirror import pad_mirrored
 
-WEIGHTS = Path(__file__).parents[1] / "weights" / "denoiser.pt"
+WEIGHTS = Path(__file__).with_name("weights.pt")
 
 
 class Residual(nn.Module):
@@ -71,7 +71,7 @@ class Denoiser(nn.Module):
 
 @cache
 def load_denoiser(path: Path = WEIGHTS) -> Denoiser:
-    """The trained network, in evaluation mode on the CPU; see ``weights/denoiser.md`` for what it was trained on."""
+    """The trained network, in evaluation mode on the CPU; see ``weights.md`` for what it was trained on."""
     stored = torch.load(path, weights_only=True)
     network = Denoiser(stored["width"], tuple(stored["blocks"]))
     network.load_state_dict({name: tensor.float() for name, tensor in stored["weights"].items()})

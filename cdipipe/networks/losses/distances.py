@@ -19,24 +19,6 @@ def cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return functional.binary_cross_entropy_with_logits(logits, target)
 
 
-def gradient_error(prediction: torch.Tensor, target: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """Mean of |grad p - grad t| over the pixels where the target is above 0: central differences, summed over axes.
-
-    References
-    ----------
-    Lee et al., Deep-learning real-time phase retrieval of imperfect diffraction patterns from X-ray free-electron
-    lasers, npj Comput. Mater. (2025), Methods
-    """
-    inside = target > 0
-    difference = prediction - target
-    total = difference.new_zeros(())
-    for axis in range(-ndim, 0):
-        size = difference.shape[axis]
-        slope = (difference.narrow(axis, 2, size - 2) - difference.narrow(axis, 0, size - 2)) / 2
-        total = total + (slope.abs() * inside.narrow(axis, 1, size - 2)).sum()
-    return total / inside.sum().clamp(min=1)
-
-
 def fourier_r_factor(
     objects: torch.Tensor, modulus: torch.Tensor, measured: torch.Tensor | None = None, ndim: int = 2
 ) -> torch.Tensor:

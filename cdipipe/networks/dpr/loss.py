@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cdipipe.networks.losses.perceptual import perceptual_error
+from cdipipe.networks.dpr.model import centre_box
+from cdipipe.networks.dpr.settings import DprSettings
+from cdipipe.networks.losses.noise import draw_noise
+from cdipipe.networks.losses.perceptual import load_features, perceptual_error
+from cdipipe.networks.registry import Stage
 from cdipipe.optics import fourier
 
 
@@ -86,3 +90,35 @@ def dpr_terms(prediction: Tensor, target: Tensor, size: int, features: nn.Module
         rows, columns = slice(height // 2, -(height // 2)), slice(width // 2, -(width // 2))
         terms["perceptual"] = perceptual_error(features, laid[:, rows, columns], target)
     return terms
+
+
+def prepare(arrays, settings: DprSettings, generator):
+    """``inputs`` (B, H, W) photons, ``measured`` (B, H, W), ``objects`` (B, h, w) of maximum 1, their ``scale``."""
+    intensity = draw_noise(arrays["intensity"], settings.photons, settings.noise_share, generator)
+    objects = centre_box(arrays["object"].abs(), settings.network.box_px)
+    scale = objects.amax((-2, -1), keepdim=True).clamp(min=1e-12)
+    return {"inputs": intensity, "measured": arrays["measured"], "objects": objects / scale, "scale": scale}
+
+
+def loss(module, batch, settings: DprSettings):
+    """Weighted sum of the parts of the loss, averaged over the batch."""
+    objects = module(batch["inputs"], batch["measured"]).float() / batch["scale"]
+    features = None
+    if settings.perceptual_weights is not None and settings.perceptual_weight > 0:
+        features = load_features(settings.perceptual_weights, str(objects.device))
+    terms = dpr_terms(objects, batch["objects"], settings.network.size, features)
+    weights = {
+        "mae": settings.mae_weight,
+        "gradient": settings.gradient_weight,
+        "r_factor": settings.fourier_weight,
+        "perceptual": settings.perceptual_weight,
+    }
+    each = sum(weights[name] * term for name, term in terms.items())
+    if settings.reference_photons is not None:
+        photons = (batch["inputs"].clamp(min=0) * batch["measured"]).sum((-2, -1))
+        each = each * (photons / settings.reference_photons).sqrt()
+    return each.mean(), {name: term.detach().mean() for name, term in terms.items()}
+
+
+def stages(settings: DprSettings) -> tuple[Stage, ...]:
+    return (Stage("all", loss),)
