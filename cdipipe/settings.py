@@ -172,7 +172,7 @@ def _keys_at(annotation: Any, loc: tuple) -> list[str] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         if not loc:
             return list(annotation.model_fields)
-        field = annotation.model_fields.get(loc[0])
+        field = _field_called(annotation, loc[0])
         return _keys_at(field.annotation, loc[1:]) if field else _keys_at(annotation, loc[1:])
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
@@ -183,6 +183,12 @@ def _keys_at(annotation: Any, loc: tuple) -> list[str] | None:
     if origin is not None and arguments and loc:  # list, tuple, dict: the location's part is an index or a key
         return _keys_at(arguments[-1] if arguments[-1] is not Ellipsis else arguments[0], loc[1:])
     return None
+
+
+def _field_called(model: type[BaseModel], name: Any) -> Any:
+    """The field that a mapping gives under this name, which may be an alias."""
+    named = (field for field in model.model_fields.values() if field.alias == name)
+    return model.model_fields.get(name) or next(named, None)
 
 
 def _members_for(members: tuple, loc: tuple) -> list:

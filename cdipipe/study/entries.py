@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from cdipipe.io.importing.options import FileName, ImportOptions, file_fields
 from cdipipe.settings import validate
 
 AS_WRITTEN = {"type": "string", "pattern": r"^[A-Za-z0-9{*?][A-Za-z0-9_{}.*?-]*$"}
@@ -37,35 +39,27 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class ImportOptions(Section):
-    """How counts in files become a Measurement; the options of ``cdipipe import``.
+class ImportEntry(ImportOptions):
+    """How counts in files become a Measurement: the files, and every option of ``cdipipe import``.
 
-    ``files``, ``mask``, ``dark`` and ``whitefield`` are FILE or FILE::KEY, relative to where the workflow runs or, in
-    an entry with ``fetch``, to the folder of that data set.
+    Files are FILE or FILE::KEY, relative to where the workflow runs or, in an entry with ``fetch``, to the folder of
+    that data set.
     """
 
-    files: list[str] = Field(min_length=1)
-    mask: str | None = None
-    mask_bad: bool = False
-    dark: str | None = None
-    whitefield: str | None = None
-    roi: tuple[Count, Count] | None = None
-    stack: Literal["shots", "movie", "volume"] | None = None
-    dataset: str | None = None
-    axis: list[Count] | None = None
-    frames: str | None = None
-    corner: bool = False
-    amplitude: bool = False
-    saturation: Positive | None = None
-    threshold: Annotated[float, Field(ge=0)] | None = None
-    bin: list[Size] | None = None
-    crop: list[Size] | None = None
-    centre: list[Count] | None = None
-    no_centre: bool = False
-    energy_ev: Positive | None = None
-    distance_m: Positive | None = None
-    pixel_m: Positive | None = None
-    rocking_step_rad: float | None = None
+    files: list[FileName] = Field(min_length=1)
+
+    def sources(self) -> list[str]:
+        """Files that are read, without ::KEY."""
+        return [name.partition("::")[0] for name in [*self.files, *self.named_files()]]
+
+    def inside(self, folder: Path) -> ImportEntry:
+        """The same options with all files in a folder."""
+        changed = {name: str(folder / value) for name in file_fields(ImportOptions) if (value := getattr(self, name))}
+        return self.model_copy(update=changed | {"files": [str(folder / name) for name in self.files]})
+
+    def arguments(self) -> list[str]:
+        """Files and options as they stand on the command line."""
+        return [*self.files, *as_options(self.model_dump(exclude={"files"}, exclude_defaults=True))]
 
 
 class GridEntry(Section):
@@ -88,7 +82,7 @@ class MeasurementEntry(GridEntry):
     seed: Count | None = None
     set: dict[str, Any] = {}
     fetch: Name | None = None
-    import_: ImportOptions | None = Field(None, alias="import")
+    import_: ImportEntry | None = Field(None, alias="import")
     export: list[Name] = []
     """formats of ``cdipipe export``"""
 
@@ -111,18 +105,13 @@ class MeasurementEntry(GridEntry):
         """What a simulated measurement has, in the words of a method's ``needs``."""
         return _given_by(self.scene, json.dumps(self.set))
 
-    def located(self) -> ImportOptions:
+    def located(self) -> ImportEntry:
         """The import's options with its files where they are, or will be once the data set is fetched."""
         if self.fetch is None:
             return self.import_
         from cdipipe.io.datasets import dataset_folder
 
-        folder = dataset_folder(self.fetch)
-        changed = {"files": [str(folder / name) for name in self.import_.files]}
-        for key in ("mask", "dark", "whitefield"):
-            if name := getattr(self.import_, key):
-                changed[key] = str(folder / name)
-        return self.import_.model_copy(update=changed)
+        return self.import_.inside(dataset_folder(self.fetch))
 
 
 class CorpusEntry(GridEntry):

@@ -140,9 +140,7 @@ class Config(Section):
         entry = self.measurements[measurement]
         if entry.fetch:
             return [f"{self.output}/data/{entry.fetch}.txt"]
-        options = entry.import_
-        named = [*options.files, options.mask, options.dark, options.whitefield]
-        return [name.partition("::")[0] for name in named if name]
+        return entry.import_.sources()
 
     def exports(self) -> list[str]:
         """Formats that any measurement asks its objects in."""
@@ -174,8 +172,7 @@ class Config(Section):
             seed = [] if entry.seed is None else [f"--seed={entry.seed}"]
             return [entry.scene, *seed, *set_options(entry.set)]
         if command == "import":
-            located = entry.located()
-            return [*located.files, *as_options(located.model_dump(exclude={"files"}))]
+            return entry.located().arguments()
         if command == "runs":
             return as_options(self.average)
         restarts = self.methods[method].get("restarts", self.restarts)

@@ -49,12 +49,12 @@ def test_an_uncentred_pattern_is_pointed_out(cli, tmp_path, counts):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--stack", "pile"], "expected shots, movie or volume"),
+        (["--stack", "pile"], "--stack pile: expected shots, movie, volume or raster"),
         (["--crop", "a,b"], "--crop a,b: expected whole numbers"),
         (["--crop", "0"], "at least 1"),
         (["--bin", "2,2,2"], "patterns have 2 axes"),
         (["--roi", "1"], "--roi 1: expected row,column"),
-        (["--energy-ev", "-5"], "--energy-ev -5.0: expected a positive number"),
+        (["--energy-ev", "-5"], "--energy-ev -5: expected a positive number"),
         (["--distance-m", "nan"], "--distance-m nan"),
         (["--axis", "7"], "--axis 7"),
         (["--mask", "missing.npy"], "missing.npy: No such file"),

@@ -7,8 +7,9 @@ import scipy.io
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.assemble import ImportOptions, import_files
-from cdipipe.io.importing.detector import Frames
+from cdipipe.io.importing.assemble import import_files
+from cdipipe.io.importing.frames import Frames
+from cdipipe.io.importing.options import ImportOptions
 from cdipipe.io.importing.probes import read_probe_modes
 from cdipipe.io.importing.window import fill_friedel
 from cdipipe.measurement import Geometry
@@ -50,7 +51,7 @@ def test_the_pixel_by_which_the_chart_s_frames_are_off_is_put_right_by_the_crop(
     measurement, account = import_files([folder / "train.npz"], options)
     stored = np.load(folder / "train.npz")["arr_0"]
     np.testing.assert_allclose(measurement.intensity[:, :, 1:], stored[:, :, :-1], rtol=1e-6)
-    assert not measurement.measured[:, 0].any() and account["centred"]
+    assert not measurement.measured[:, 0].any() and account.facts["centred"]
 
 
 def test_probes_and_frame_times_must_fit(movie):
@@ -115,9 +116,9 @@ def test_matlab_stacks_have_their_shots_last(tmp_path, version):
         with h5py.File(path, "w", userblock_size=512) as file:
             file["patterns"] = counts.T
             file["energy"] = np.array([[5000.0]])
-    measurement, _ = import_files([path], ImportOptions(stack="shots", axes=(2,)))
+    measurement, _ = import_files([path], ImportOptions(stack="shots", axis=(2,)))
     np.testing.assert_array_equal(measurement.intensity, np.moveaxis(counts, -1, 0))
-    volume, _ = import_files([path], ImportOptions(stack="volume", axes=(2, 0, 1), dataset="patterns"))
+    volume, _ = import_files([path], ImportOptions(stack="volume", axis=(2, 0, 1), dataset="patterns"))
     np.testing.assert_array_equal(volume.intensity, measurement.intensity)
 
 
@@ -160,7 +161,7 @@ def test_a_single_particle_set_of_the_cxidb(tmp_path):
     assert np.flatnonzero(~plain.measured.all(1)).tolist() == [11]
     np.testing.assert_allclose(plain.intensity[plain.measured], _binned(clean)[plain.measured], rtol=1e-6)
     cropped, account = import_files([path], ImportOptions(**options, crop=(19,), centre=(10, 10), friedel=True))
-    assert account["friedel_filled"] == 19
+    assert account.facts["friedel_filled"] == 19
     assert cropped.measured.all()
     np.testing.assert_array_equal(cropped.intensity[10], cropped.intensity[8, ::-1])
 
@@ -186,9 +187,9 @@ def test_the_centre_that_an_assembled_image_states_is_taken_when_asked_for(tmp_p
     mask = np.zeros(counts.shape, np.uint16)
     path = cxidb(tmp_path / "image.cxi", counts, mask, image_center=np.array([9.0, 13.2, 0.0]), is_fft_shifted=0)
     measurement, account = import_files([path], ImportOptions(centre="file", crop=(8,)))
-    assert account["centre"] == (13, 9) and measurement.intensity[4, 4] == 77
+    assert account.facts["centre"] == (13, 9) and measurement.intensity[4, 4] == 77
     binned, account = import_files([path], ImportOptions(centre="file", crop=(8,), bin=(2,)))
-    assert account["centre"] == (6, 4) and binned.intensity[4, 4] >= 77
+    assert account.facts["centre"] == (6, 4) and binned.intensity[4, 4] >= 77
     np.save(tmp_path / "a.npy", counts)
     with pytest.raises(InputError, match="needs an 'image_center'"):
         import_files([tmp_path / "a.npy"], ImportOptions(centre="file", crop=(8,)))
@@ -199,9 +200,9 @@ def test_a_bragg_set_of_the_cxidb_is_a_volume_when_told_so(tmp_path):
     counts[3, 4, 6] = 500
     counts[3, 4, 5] = counts[3, 4, 7] = counts[2, 4, 6] = 200
     path = cxidb(tmp_path / "bragg.cxi", counts)
-    options = ImportOptions(stack="volume", crop=(6, 8, 8), geometry=Geometry(rocking_step_rad=2e-4))
+    options = ImportOptions(stack="volume", crop=(6, 8, 8), rocking_step_rad=2e-4)
     measurement, account = import_files([path], options)
-    assert measurement.stack == "volume" and account["centre"] == (3, 4, 6)
+    assert measurement.stack == "volume" and account.facts["centre"] == (3, 4, 6)
     assert measurement.intensity[3, 4, 4] == 500
     assert measurement.geometry.rocking_step_rad == 2e-4
 

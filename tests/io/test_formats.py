@@ -1,4 +1,5 @@
 import gzip
+from contextlib import ExitStack
 
 import h5py
 import mutations
@@ -10,7 +11,10 @@ from fabio.edfimage import EdfImage
 
 from cdipipe.errors import InputError
 from cdipipe.io import cxi
-from cdipipe.io.importing.formats import load_patterns, read_array, read_mask, read_support
+from cdipipe.io.importing import geometry
+from cdipipe.io.importing.find import find
+from cdipipe.io.importing.formats import read_array, read_support
+from cdipipe.io.importing.masks import read_mask
 
 COUNTS = mutations.counts(np.random.default_rng(0), (24, 20))
 
@@ -29,10 +33,12 @@ def test_gzipped_files(tmp_path, kind):
     mutations.write_valid(tmp_path / f"a.{kind}", kind, values)
     packed = tmp_path / f"a.{kind}.gz"
     packed.write_bytes(gzip.compress((tmp_path / f"a.{kind}").read_bytes()))
-    loaded = load_patterns(packed)
-    assert np.array_equal(loaded.values, values)
-    if kind == "cxi":
-        assert (~loaded.measured).sum() == 3 and loaded.geometry.energy_ev == 9000
+    with ExitStack() as stack:
+        found = find(packed, None, stack)
+        assert np.array_equal(found.array.all(), values)
+        if kind == "cxi":
+            assert (found.beside["mask"].values != 0).sum() == 3
+            assert geometry.from_found(found).geometry.energy_ev == 9000
 
 
 def test_a_gzip_bomb_stops_at_the_limit(tmp_path, monkeypatch):
@@ -114,8 +120,8 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_files_give_one_line_with_their_name(tmp_path, name):
     BAD[name](tmp_path / name)
-    with pytest.raises(InputError) as caught:
-        load_patterns(tmp_path / name)
+    with pytest.raises(InputError) as caught, ExitStack() as stack:
+        find(tmp_path / name, None, stack).array.all()
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -4,7 +4,8 @@ import pytest
 import tifffile
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.assemble import ImportOptions, import_files
+from cdipipe.io.importing.assemble import import_files
+from cdipipe.io.importing.options import ImportOptions, options_from_command
 from cdipipe.measurement import Geometry
 
 COUNTS = mutations.counts(np.random.default_rng(0), (24, 20)).astype(float)
@@ -22,7 +23,8 @@ def save(tmp_path):
 
 def imported(files, **options):
     files = [files] if isinstance(files, str) else files
-    return import_files(files, ImportOptions(**options))
+    measurement, account = import_files(files, ImportOptions(**options))
+    return measurement, account.facts
 
 
 def test_one_pattern_needs_nothing_said(save):
@@ -41,9 +43,12 @@ def test_stacks_are_what_one_says(save, stack):
 def test_a_stack_that_is_not_explained_is_asked_for(save):
     with pytest.raises(InputError, match=r"--stack shots, movie or volume"):
         imported(save(STACK))
-    for values in (COUNTS[0], STACK[None].repeat(2, 0)):
-        with pytest.raises(InputError, match="2 or 3 axes"):
-            imported(save(values), stack="shots")
+    with pytest.raises(InputError, match="2 or 3 axes"):
+        imported(save(COUNTS[0]), stack="shots")
+    raster = STACK.reshape(2, 2, *COUNTS.shape)
+    for stack, words in ((None, "--stack raster"), ("movie", "a raster of shots"), ("volume", "a raster of shots")):
+        with pytest.raises(InputError, match=words):
+            imported(save(raster), stack=stack)
     with pytest.raises(InputError, match="is not a volume"):
         imported(save(COUNTS), stack="volume")
     assert imported(save(COUNTS), stack="shots")[0].intensity.shape == (1, 24, 20)
@@ -51,10 +56,10 @@ def test_a_stack_that_is_not_explained_is_asked_for(save):
 
 def test_axes_can_be_reordered(save):
     for axes, values in (((2,), np.moveaxis(STACK, 0, 2)), ((-1, 1, 0), STACK.transpose(2, 1, 0))):
-        assert np.array_equal(imported(save(values), stack="shots", axes=axes)[0].intensity, STACK)
+        assert np.array_equal(imported(save(values), stack="shots", axis=axes)[0].intensity, STACK)
     for axes in ((5,), (0, 0, 1), (0, 1)):
         with pytest.raises(InputError, match="--axis"):
-            imported(save(STACK), stack="shots", axes=axes)
+            imported(save(STACK), stack="shots", axis=axes)
 
 
 def test_frames_of_a_stack_are_picked_as_python_counts(save):
@@ -88,7 +93,7 @@ def test_cxi_files_bring_mask_and_geometry_which_options_overrule(tmp_path):
     for name in ("a.cxi", "b.cxi"):
         mutations.write_valid(tmp_path / name, "cxi", COUNTS)
     files = [str(tmp_path / "a.cxi"), str(tmp_path / "b.cxi")]
-    measurement, account = imported(files, stack="shots", geometry=Geometry(distance_m=2.0))
+    measurement, account = imported(files, stack="shots", distance_m=2.0)
     assert measurement.geometry == Geometry(9000, 2.0, 55e-6)
     assert (~measurement.measured).sum() == 3 and account["masked"] == {"file_mask": 6}
 
@@ -121,7 +126,7 @@ def test_the_mask_turns_with_the_axes(save):
     good = np.ones(STACK.shape)
     good[1, 2, 3] = 0
     files = save(np.moveaxis(STACK, 0, 2)), save(np.moveaxis(good, 0, 2), "mask.npy")
-    measurement, _ = imported(files[0], stack="shots", axes=(2,), mask=files[1])
+    measurement, _ = imported(files[0], stack="shots", axis=(2,), mask=files[1])
     assert np.argwhere(~measurement.measured).tolist() == [[1, 2, 3]]
 
 
@@ -187,9 +192,10 @@ def test_cropping_around_the_peak(save):
     assert np.array_equal(chosen.intensity, counts[8:12, 7:11])
     with pytest.raises(InputError, match="not inside"):
         imported(save(counts), crop=(4, 4), centre=(30, 9))
-    for crop in ((0, 4), (4, 4, 4)):
-        with pytest.raises(InputError, match="--crop"):
-            imported(save(counts), crop=crop)
+    with pytest.raises(InputError, match="--crop 4,4,4: patterns have 2 axes"):
+        imported(save(counts), crop=(4, 4, 4))
+    with pytest.raises(InputError, match="--crop 0,4: sizes must be at least 1"):
+        options_from_command({"crop": "0,4"})
 
 
 def test_volumes_are_padded_where_the_peak_is_near_the_end(save):
@@ -204,12 +210,12 @@ def test_volumes_are_padded_where_the_peak_is_near_the_end(save):
 
 
 def test_binning_scales_the_geometry(save):
-    geometry = Geometry(9000, 0.5, 55e-6, rocking_step_rad=1e-4)
+    geometry = {"energy_ev": 9000, "distance_m": 0.5, "pixel_m": 55e-6, "rocking_step_rad": 1e-4}
     volume = mutations.counts(np.random.default_rng(0), (10, 12, 14))
-    measurement, account = imported(save(volume), stack="volume", bin=(2, 2, 2), geometry=geometry)
+    measurement, account = imported(save(volume), stack="volume", bin=(2, 2, 2), **geometry)
     assert measurement.intensity.shape == (5, 6, 7) and account["photons_kept"] == volume.sum()
     assert measurement.geometry == Geometry(9000, 0.5, 110e-6, rocking_step_rad=2e-4, binning=(2, 2))
-    measurement, _ = imported(save(volume), stack="volume", bin=(2,), geometry=geometry)
+    measurement, _ = imported(save(volume), stack="volume", bin=(2,), **geometry)
     assert measurement.intensity.shape == (10, 6, 7) and measurement.geometry.rocking_step_rad == 1e-4
     with pytest.raises(InputError, match="binned alike"):
         imported(save(volume), stack="shots", bin=(2, 1))

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.detector import Frames
-from cdipipe.io.importing.window import bin_frames, crop_frames, find_centre
+from cdipipe.io.importing.centre import find_centre
+from cdipipe.io.importing.frames import Frames
+from cdipipe.io.importing.window import axis_order, bin_frames, binned_place, crop_axis
 
 
 def frames_of(counts):
@@ -34,22 +35,26 @@ def test_patterns_of_lone_photons_are_blurred_first():
     assert 28 <= y <= 36 and 28 <= x <= 36
 
 
-@pytest.mark.parametrize("size", [(8, 8), (9, 7), (30, 5)])
-@pytest.mark.parametrize("shape", [(20, 21), (3, 20, 21)])
-def test_cropping_puts_the_centre_at_half_the_size(shape, size):
-    counts = np.zeros(shape)
-    counts[..., 4, 6] = 5
-    cropped = crop_frames(frames_of(counts), (4, 6), size)
-    assert cropped.counts.shape == (*shape[:-2], *size)
-    assert (cropped.counts[..., size[0] // 2, size[1] // 2] == 5).all() and cropped.counts.sum() == counts.sum()
-
-
-def test_pixels_beyond_the_detector_are_not_measured():
-    cropped = crop_frames(frames_of(np.ones((6, 6, 6))), (0, 3, 3), (4, 4, 4))
-    assert not cropped.measured[:2].any() and cropped.measured[2:].all()
-    assert cropped.masked["beyond_detector"] == 2 * 4 * 4
+@pytest.mark.parametrize("size", [7, 8, 30])
+@pytest.mark.parametrize("centre", [0, 4, 19])
+def test_a_window_puts_the_centre_at_half_its_size(size, centre):
+    window = crop_axis(np.arange(20), 1, centre, size)
+    result = np.full(size, -1)
+    result[window.inside] = window.order
+    assert result[size // 2] == centre and (result[result >= 0] == window.order).all()
+    beyond = np.arange(size) - size // 2 + centre
+    assert (result >= 0).tolist() == [0 <= place < 20 for place in beyond]
     with pytest.raises(InputError, match="no pixel"):
-        crop_frames(frames_of(np.ones((6, 6))), (100, 3), (4, 4))
+        crop_axis(np.arange(20), 1, 100, 4)
+
+
+def test_a_window_counts_blocks_where_pixels_are_binned():
+    order = axis_order(11, corner=False, factor=2)
+    window = crop_axis(order, 2, binned_place(order, 2, 7), 4)
+    assert window.order.tolist() == [2, 3, 4, 5, 6, 7, 8, 9] and window.inside == slice(0, 4)
+    assert binned_place(order, 2, 10) == 4  # it fills no block
+    corner = axis_order(5, corner=True, factor=1)
+    assert corner.tolist() == [3, 4, 0, 1, 2] and binned_place(corner, 1, 0) == 2
 
 
 def test_binning_sums_photons_and_trusts_only_whole_blocks():

@@ -37,11 +37,14 @@ MASK_NAMES = ("mask", "mask_shared")
 class RawPatterns:
     """Numbers of a CXI file before they are judged; None where the file does not say.
 
-    ``centre`` is the index (..., row, column) of the zero frequency of an assembled image.
+    ``bits`` is the pixel mask called ``mask_name``; ``centre`` is the index (..., row, column) of the zero frequency of
+    an assembled image.
     """
 
+    name: str
     values: np.ndarray
-    measured: np.ndarray | None
+    bits: np.ndarray | None
+    mask_name: str | None
     stack: Stack | None
     is_signed: bool
     centre: tuple[int, ...] | None = None
@@ -60,7 +63,7 @@ def _find_data(source: Source) -> str:
     raise InputError(f"{source.path}: no measurement inside; looked for {', '.join(DATA_PATHS)}")
 
 
-def _read_mask(source: Source, data_name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+def _read_mask(source: Source, data_name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, str] | tuple[None, None]:
     folders = (data_name.rpartition("/")[0], layout.DETECTOR_GROUP)
     names = [f"{folder}/{mask}" for folder in folders for mask in MASK_NAMES]
     for name in names:
@@ -73,26 +76,26 @@ def _read_mask(source: Source, data_name: str, shape: tuple[int, ...]) -> np.nda
             raise InputError(
                 f"{source.where(name)} has shape {bits.shape}; data: {shape}; allowed: {shape[-2:]}, {shape}"
             )
-        return layout.bits_to_measured(bits)
-    return None
+        return bits, name
+    return None, None
 
 
 def _to_centre(
-    source: Source, name: str, values: np.ndarray, measured: np.ndarray | None
+    source: Source, name: str, values: np.ndarray, bits: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Undo what the group of an assembled image says of itself: corner-centred, amplitudes."""
     group = name.rpartition("/")[0]
     shifted = source.array(f"{group}/is_fft_shifted")
     if shifted is not None and shifted.size == 1 and shifted.item() == 1:
         values = np.fft.fftshift(values, axes=(-2, -1))
-        measured = None if measured is None else np.fft.fftshift(measured, axes=(-2, -1))
+        bits = None if bits is None else np.fft.fftshift(bits, axes=(-2, -1))
     is_text = source.dataset(f"{group}/data_type") is not None
     if is_text and "amplitude" in (source.text(f"{group}/data_type") or ""):
         values = values**2
-    return values, measured
+    return values, bits
 
 
-def read_patterns(source: Source) -> RawPatterns:
+def read_raw(source: Source) -> RawPatterns:
     """Patterns and mask of a CXI file of any tool, zero frequency centred, not yet judged."""
     name = _find_data(source)
     values = source.array(name, "number", np.float32)
@@ -101,10 +104,10 @@ def read_patterns(source: Source) -> RawPatterns:
         values = values[0]
     if values.ndim not in (2, 3):
         raise InputError(f"{source.where(name)} has shape {values.shape}; allowed: (H, W) or (N, H, W)")
-    measured = _read_mask(source, name, values.shape)
-    values, measured = _to_centre(source, name, values, measured)
+    bits, mask_name = _read_mask(source, name, values.shape)
+    values, bits = _to_centre(source, name, values, bits)
     is_signed = bool(read_attribute(source.dataset(name), "signed"))
-    return RawPatterns(values, measured, stack, is_signed, _read_centre(source, name))
+    return RawPatterns(name, values, bits, mask_name, stack, is_signed, _read_centre(source, name))
 
 
 def _read_centre(source: Source, name: str) -> tuple[int, ...] | None:
@@ -118,11 +121,12 @@ def _read_centre(source: Source, name: str) -> tuple[int, ...] | None:
 
 def _finish_mask(raw: RawPatterns, stack: Stack) -> np.ndarray:
     values = raw.values
-    if raw.measured is None:
+    if raw.bits is None:
         return np.ones(values.shape if stack == "volume" else values.shape[-2:], dtype=bool)
-    if stack == "volume" and raw.measured.ndim == 2:
-        return np.repeat(raw.measured[None], values.shape[0], axis=0)
-    return raw.measured
+    measured = layout.bits_to_measured(raw.bits)
+    if stack == "volume" and measured.ndim == 2:
+        return np.repeat(measured[None], values.shape[0], axis=0)
+    return measured
 
 
 def read_measurement(path: str | Path) -> Measurement:
@@ -138,7 +142,7 @@ def read_measurement(path: str | Path) -> Measurement:
     """
     with open_source(path) as source:
         _check_kind(source, "measurement")
-        raw = read_patterns(source)
+        raw = read_raw(source)
         stack = raw.stack or ("single" if raw.values.ndim == 2 else "shots")
         if raw.values.ndim != (2 if stack == "single" else 3):
             raise InputError(f"{path}: patterns of shape {raw.values.shape} cannot be a '{stack}'")

@@ -1,286 +1,228 @@
-"""From files of any format to a Measurement: stack, correct, mask, bin, centre, crop and fill, in this order."""
+"""From files of any format to a Measurement: the steps of an import, in order.
+
+Find the arrays, arrange their axes, decide what is no photon, mask, correct, look over the frames, centre, and then
+read block by block what is wanted: bin, crop, fill.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.counts import check_usable
-from cdipipe.io.importing import detector, window
-from cdipipe.io.importing.detector import Frames
-from cdipipe.io.importing.formats import LoadedPatterns, load_patterns, read_array, read_mask
+from cdipipe.io.importing import background, centre, detector, geometry, hot, masks, monitor, window
+from cdipipe.io.importing.account import Account
+from cdipipe.io.importing.arrange import arrange, choose_frames, choose_stack
+from cdipipe.io.importing.files import expand_all
+from cdipipe.io.importing.find import find
+from cdipipe.io.importing.frames import Frames, Part
+from cdipipe.io.importing.intake import Intake, Step
+from cdipipe.io.importing.options import ImportOptions
 from cdipipe.io.importing.probes import fit_probe_modes
-from cdipipe.measurement import Geometry, Measurement, Stack
+from cdipipe.io.importing.sources import Picked, join
+from cdipipe.io.memory import check_size
+from cdipipe.measurement import Measurement, Stack
+from cdipipe.progress import progress
+
+BEFORE_SURVEY: tuple[Step, ...] = (
+    detector.amplitude,
+    detector.tally,
+    detector.unwritten,
+    masks.beside,
+    masks.from_file,
+    detector.saturation,
+    detector.dark,
+    detector.whitefield,
+)
+AFTER_SURVEY: tuple[Step, ...] = (hot.prepare, background.prepare, monitor.prepare, detector.threshold)
+"""Steps in the order in which they are done; those after the survey may use it."""
 
 
-@dataclass(frozen=True)
-class ImportOptions:
-    """What ``cdipipe import`` may be told; None and False leave things as they are.
-
-    Parameters
-    ----------
-    stack : meaning of the first axis of a 3D array
-    dataset : name of the array inside npz, mat and HDF5 files
-    axes : the stack axis, or the whole order of the file's axes
-    frames : which of the first axis to take: a number or first:last:step, as Python counts
-    mask, mask_bad : file (``FILE::KEY``) with nonzero = measured, or with ``mask_bad`` nonzero = bad
-    corner : the zero frequency is at index 0
-    amplitude : values are square roots of counts
-    saturation, threshold : counts; at least this is masked, below this is set to 0
-    dark, whitefield, roi : correction files, and row and column of the frames on them
-    bin : block sizes (one for both detector axes, or one per axis)
-    crop : size of the result (one number for both detector axes, or one per axis)
-    centre : ``peak``, ``middle``, ``file`` (where a CXI file says it is) or the indices (after binning) that go to
-        ``N // 2`` when cropping
-    friedel : give unmeasured pixels the counts of their centrosymmetric mates, last of all
-    probe : file (``FILE::KEY``) of the probe modes, on the grid of the result
-    exposure_s : exposure of one frame, if the probe is given per second
-    frame_interval_s : time between the frames of a movie
-    """
-
-    stack: Stack | None = None
-    dataset: str | None = None
-    axes: tuple[int, ...] | None = None
-    frames: str | None = None
-    mask: str | None = None
-    mask_bad: bool = False
-    corner: bool = False
-    amplitude: bool = False
-    saturation: float | None = None
-    threshold: float | None = None
-    dark: str | None = None
-    whitefield: str | None = None
-    roi: tuple[int, int] = (0, 0)
-    bin: tuple[int, ...] | None = None
-    crop: tuple[int, ...] | None = None
-    centre: str | tuple[int, ...] = "peak"
-    friedel: bool = False
-    probe: str | None = None
-    exposure_s: float | None = None
-    frame_interval_s: float | None = None
-    geometry: Geometry = field(default_factory=Geometry)
-
-
-def _join(files: Sequence[str | Path], dataset: str | None) -> LoadedPatterns:
-    """Load the files; several are stacked (2D) or put one after another (3D) in the order given."""
-    from cdipipe.progress import progress
-
-    loaded = [load_patterns(file, dataset) for file in (progress(files, "reading") if len(files) > 1 else files)]
-    if len(loaded) == 1:
-        return loaded[0]
-    arrays = [np.squeeze(part.values) for part in loaded]
-    for file, array in zip(files, arrays, strict=True):
-        if array.ndim not in (2, 3) or array.shape[-2:] != arrays[0].shape[-2:] or array.ndim != arrays[0].ndim:
-            raise InputError(
-                f"{file}: shape {array.shape} does not go with {arrays[0].shape} of {files[0]}; "
-                "several files must hold patterns of one shape"
-            )
-    measured = loaded[0].measured
-    if any(part.measured is not None for part in loaded):
-        measured = np.stack([_full_mask(part) for part in loaded])
-        measured = measured if arrays[0].ndim == 2 else np.concatenate(list(measured))
-    values = np.stack(arrays) if arrays[0].ndim == 2 else np.concatenate(arrays)
-    return replace(loaded[0], values=values, measured=measured, stack=loaded[0].stack if arrays[0].ndim == 3 else None)
-
-
-def _full_mask(part: LoadedPatterns) -> np.ndarray:
-    shape = np.squeeze(part.values).shape
-    return np.ones(shape, bool) if part.measured is None else np.broadcast_to(part.measured, shape)
-
-
-def _arrange(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
-    """Put the axes into the order (stack, H, W) and drop those of length 1."""
-    if axes is not None:
-        if len(axes) not in (1, array.ndim) or any(not -array.ndim <= axis < array.ndim for axis in axes):
-            raise InputError(f"--axis {','.join(map(str, axes))}: does not fit an array of shape {array.shape}")
-        order = tuple(axis % array.ndim for axis in axes)
-        if len(order) == array.ndim and len(set(order)) != array.ndim:
-            raise InputError(f"--axis {','.join(map(str, axes))}: names an axis twice")
-        array = np.moveaxis(array, order[0], 0) if len(order) == 1 else array.transpose(order)
-    return np.squeeze(array)
-
-
-def choose_frames(wanted: str | None, shape: tuple[int, ...]):
-    """What ``--frames`` picks of an array's first axis: ``48`` one frame, ``40:60:5`` every fifth of these."""
-    if wanted is None:
-        return ...
-    try:
-        numbers = [int(part) if part else None for part in wanted.split(":")]
-        chosen = slice(*numbers) if len(numbers) > 1 else numbers[0]
-        found = np.arange(shape[0])[chosen]
-    except (ValueError, TypeError, IndexError):
-        raise InputError(f"--frames {wanted}: expected a frame such as 48, or first:last:step, of {shape[0]}") from None
-    if len(shape) != 3 or found.size == 0:
-        raise InputError(f"--frames {wanted}: picks nothing from an array of shape {shape}")
-    return chosen
-
-
-def choose_stack(shape: tuple[int, ...], stack: Stack | None, where: str) -> Stack:
-    """Meaning of the first axis for an array of this shape, or an InputError that says what to give."""
-    if len(shape) == 2:
-        if stack == "volume":
-            raise InputError(f"{where}: one 2D pattern of shape {shape} is not a volume")
-        return stack or "single"
-    if len(shape) != 3:
-        raise InputError(f"{where}: patterns have 2 or 3 axes; got shape {shape} (axes of length 1 are dropped)")
-    if stack in (None, "single"):
-        raise InputError(
-            f"{where}: shape {shape} has three axes; say what the first is: --stack shots, movie or volume"
-        )
-    return stack
-
-
-def _fit_mask(mask: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...] | None, rank: int) -> np.ndarray:
-    mask = _arrange(mask, axes if mask.ndim == rank else None)
-    if mask.shape not in (shape, shape[-2:]):
-        raise InputError(f"mask of shape {mask.shape} does not fit patterns {shape}; allowed: {shape[-2:]} or {shape}")
-    return mask
-
-
-def _load_frames(
-    files: Sequence[str | Path], options: ImportOptions
-) -> tuple[Frames, Stack, Geometry, bool, tuple[int, ...] | None]:
-    loaded = _join(files, options.dataset)
-    rank = loaded.values.ndim
-    values = _arrange(loaded.values, options.axes)
-    whole = values.shape
-    chosen = choose_frames(options.frames, whole)
-    values = values[chosen]
-    stack = choose_stack(values.shape, options.stack or (loaded.stack if values.ndim == 3 else None), str(files[0]))
-    with np.errstate(over="ignore", invalid="ignore"):
-        counts = np.array(values, dtype=np.float32, order="C")
-    frames = Frames(counts, np.ones(counts.shape, dtype=bool))
-    masks = {} if loaded.measured is None else {"file_mask": loaded.measured}
-    if options.mask is not None:
-        masks["mask"] = read_mask(options.mask, options.mask_bad)
-    for reason, mask in masks.items():
-        mask = _fit_mask(mask, whole, options.axes, rank)
-        frames.mask(~(mask[chosen] if mask.shape == whole else mask), reason)
-    if counts.ndim == 2 and stack != "single":
-        frames = Frames(frames.counts[None], frames.measured[None], frames.masked)
-    return frames, stack, loaded.geometry, loaded.keep_negative, loaded.centre
-
-
-def _correct(frames: Frames, options: ImportOptions, keep_negative: bool) -> np.ndarray | None:
-    """Masks and detector corrections in place; returns the saturated pixels."""
-    detector.mask_unphysical(frames, keep_negative)
-    if options.amplitude:
-        np.square(frames.counts, out=frames.counts)
-        detector.mask_unphysical(frames)
-    saturated = None if options.saturation is None else detector.mask_saturated(frames, options.saturation)
-    for name, correct in (("dark", detector.subtract_dark), ("whitefield", detector.divide_whitefield)):
-        if (file := getattr(options, name)) is not None:
-            part = detector.cut_region(read_array(file), frames.counts.shape[-2:], options.roi, f"--{name} {file}")
-            correct(frames, part)
-    if options.threshold is not None:
-        detector.cut_low_counts(frames, options.threshold)
-    return saturated
-
-
-def per_axis(numbers: tuple[int, ...], rank: int, fill: tuple[int, ...], option: str) -> tuple[int, ...]:
-    """One number per pattern axis: one stands for both detector axes, two for them, ``fill`` for a volume's first."""
-    if any(number < 1 for number in numbers):
-        raise InputError(f"{option} {','.join(map(str, numbers))}: sizes must be at least 1")
-    numbers = numbers * 2 if len(numbers) == 1 else numbers
-    if len(numbers) == 2 and rank == 3:
-        numbers = (fill[0], *numbers)
-    if len(numbers) != rank:
-        raise InputError(f"{option} {','.join(map(str, numbers))}: patterns have {rank} axes")
-    return numbers
-
-
-def _centre(frames: Frames, saturated: np.ndarray | None, rank: int, wanted: str | tuple[int, ...]) -> tuple[int, ...]:
-    spatial = frames.counts.shape[-rank:]
-    if wanted == "middle":
-        return tuple(size // 2 for size in spatial)
-    if not isinstance(wanted, str):
-        centre = wanted if len(wanted) == rank else (spatial[0] // 2, *wanted)
-        if len(centre) != rank or any(not 0 <= c < size for c, size in zip(centre, spatial, strict=True)):
-            raise InputError(f"--centre {','.join(map(str, wanted))}: not inside patterns of shape {spatial}")
-        return centre
-    stacked = frames.counts.ndim > rank
-    pattern = (frames.counts * frames.measured).sum(0) if stacked else frames.counts * frames.measured
-    return window.find_centre(pattern, saturated.any(0) if stacked and saturated is not None else saturated)
-
-
-def _centre_of_file(centre: tuple[int, ...] | None, options: ImportOptions, where: str) -> tuple[int, ...]:
-    """The stored centre's row and column after binning."""
-    if centre is None or options.corner or options.axes is not None:
-        raise InputError(
-            f"{where}: --centre file needs an 'image_center' beside the data, and neither --corner nor --axis"
-        )
-    bins = (options.bin or (1,))[-2:]
-    return tuple(place // size for place, size in zip(centre[-2:], bins * 2 if len(bins) == 1 else bins, strict=True))
-
-
-def _bin_all(frames: Frames, saturated: np.ndarray | None, geometry: Geometry, factors: tuple[int, ...]) -> tuple:
-    if factors[-1] != factors[-2]:
-        raise InputError(f"--bin {','.join(map(str, factors))}: the two detector axes must be binned alike")
-    if saturated is not None:
-        saturated = window.bin_frames(Frames(saturated.astype(np.float32), np.ones_like(saturated)), factors).counts > 0
-    return (
-        window.bin_frames(frames, factors),
-        saturated,
-        geometry.binned(factors),
-    )
-
-
-def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[Measurement, dict[str, Any]]:
+def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[Measurement, Account]:
     """Make a measurement of one or several files.
 
     Returns
     -------
     measurement : Measurement
         Without provenance; the caller knows the command.
-    account : dict
-        ``photons_read``, ``photons_kept`` (on measured pixels), ``masked`` (pixels by reason), ``centre`` (index, in
-        the binned array, of the pixel taken for the zero frequency) and ``centred`` (whether it was moved to N // 2).
+    account : Account
+        What was done. Its facts: ``photons_read``, ``photons_kept`` (on measured pixels), ``masked`` (pixels by
+        reason), ``centre`` (index, in the binned array, of the pixel taken for the zero frequency) and ``centred``
+        (whether it was moved to N // 2).
 
     Raises
     ------
     InputError
         The files, a correction or an option do not fit; nothing usable is left.
     """
-    frames, stack, in_file, keep_negative, centre_in_file = _load_frames(files, options)
-    wanted = options.centre
+    with ExitStack() as stack:
+        intake = open_intake(files, options, stack)
+        intake.prepare(BEFORE_SURVEY)
+        intake.geometry = geometry.decide(intake)
+        intake.prepare(AFTER_SURVEY)
+        return _measure(intake, *_choose_window(intake)), intake.account
+
+
+def open_intake(files: Sequence[str | Path], options: ImportOptions, stack: ExitStack) -> Intake:
+    """Find the patterns of all files, put their axes in order and pick the frames; nothing is read yet."""
+    account = Account()
+    names, renumbered = expand_all([str(file) for file in files])
+    if renumbered:
+        account.note("the files are taken in the order of their numbers")
+    parts = [find(name, options.dataset, stack) for name in (progress(names, "opening") if len(names) > 1 else names)]
+    for part in parts:
+        part.arrangement = arrange(part.array, options.axis)
+    source = join([part.source for part in parts], names)
+    lead = parts[0].arrangement.lead if len(parts) == 1 else (source.shape[0],)
+    numbers, one = choose_frames(options.frames, source.shape, single=not lead)
+    shape = source.shape[1:] if one or not lead else (*lead, *source.shape[1:])
+    stack_in_file = parts[0].hints.get("stack") if len(parts) == 1 or len(parts[0].arrangement.lead) else None
+    meaning = choose_stack(shape, options.stack or (stack_in_file if len(shape) == 3 else None), parts[0].where)
+    if len(lead) > 1:
+        account.say("read", f"a raster of {' x '.join(map(str, lead))} patterns, row by row", raster=list(lead))
+    return Intake(options, account, parts, Picked(source, numbers), meaning, numbers)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is kept of frames (of a volume or of a stack), rows and columns."""
+
+    frames: window.AxisWindow
+    rows: window.AxisWindow
+    columns: window.AxisWindow
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.frames.size, self.rows.size, self.columns.size
+
+    @property
+    def factors(self) -> tuple[int, int, int]:
+        return self.frames.factor, self.rows.factor, self.columns.factor
+
+
+def _factors(intake: Intake) -> tuple[int, int, int]:
+    if intake.options.bin is None:
+        return 1, 1, 1
+    factors = window.per_axis(intake.options.bin, intake.rank, (1,), "--bin")
+    if factors[-1] != factors[-2]:
+        raise InputError(f"--bin {','.join(map(str, factors))}: the two detector axes must be binned alike")
+    spatial = intake.source.shape[-intake.rank :]
+    if any(factor > size for factor, size in zip(factors, spatial, strict=True)):
+        shown = ",".join(map(str, factors))
+        raise InputError(f"--bin {shown}: blocks are larger than patterns of shape {spatial}")
+    intake.geometry = intake.geometry.binned(factors)
+    return factors if len(factors) == 3 else (1, *factors)
+
+
+def _choose_window(intake: Intake) -> tuple[Window, Part]:
+    """Where the patterns are centred and what is kept of them."""
+    options, rank = intake.options, intake.rank
+    factors = _factors(intake)
+    is_corner = (options.corner and rank == 3, options.corner, options.corner)
+    orders = [window.axis_order(*each) for each in zip(intake.source.shape, is_corner, factors, strict=True)]
+    spatial = tuple(len(order) // factor for order, factor in zip(orders, factors, strict=True))[-rank:]
+    middle = _centre(intake, orders, factors, spatial)
+    sizes = (None,) * rank if options.crop is None else window.per_axis(options.crop, rank, (spatial[0],), "--crop")
+    whole = (None,) * (3 - rank)
+    windows = [
+        window.crop_axis(*each) for each in zip(orders, factors, (0,) * (3 - rank) + middle, whole + sizes, strict=True)
+    ]
+    kept = Window(*windows)
+    return kept, Part(kept.frames.order, kept.rows.order, kept.columns.order)
+
+
+def _centre(intake: Intake, orders: list, factors: tuple, spatial: tuple[int, ...]) -> tuple[int, ...]:
+    """The pixel of the binned patterns that is taken for the zero frequency."""
+    wanted, rank = intake.options.wanted_centre, intake.rank
     if wanted == "file":
-        wanted = _centre_of_file(centre_in_file, options, str(files[0]))
-    given = {name: value for name, value in vars(options.geometry).items() if value != getattr(Geometry(), name)}
-    geometry = replace(in_file, **given)
-    rank = 3 if stack == "volume" else 2
-    account: dict[str, Any] = {"photons_read": _photons_read(frames.counts, options.amplitude)}
-    saturated = _correct(frames, options, keep_negative)
-    if options.corner:
-        axes = tuple(range(-rank, 0))
-        frames = Frames(*(np.fft.fftshift(a, axes) for a in (frames.counts, frames.measured)), frames.masked)
-        saturated = None if saturated is None else np.fft.fftshift(saturated, axes)
-    if options.bin is not None:
-        factors = per_axis(options.bin, rank, (1,), "--bin")
-        frames, saturated, geometry = _bin_all(frames, saturated, geometry, factors)
-    check_usable(frames.counts, frames.measured, str(files[0]))
-    account["centre"] = centre = _centre(frames, saturated, rank, wanted)
-    if options.crop is not None:
-        size = per_axis(options.crop, rank, frames.counts.shape[-rank:], "--crop")
-        frames = window.crop_frames(frames, centre, size)
-        check_usable(frames.counts, frames.measured, f"{files[0]} after --crop")
-    account["centred"] = options.crop is not None
+        wanted = _centre_of_file(intake)
+    check_survey(intake)
+    if wanted == "middle":
+        chosen, how = tuple(size // 2 for size in spatial), "the middle of the array"
+    elif not isinstance(wanted, str):
+        chosen, how = (wanted if len(wanted) == rank else (spatial[0] // 2, *wanted)), "as given"
+        if len(chosen) != rank or any(not 0 <= c < size for c, size in zip(chosen, spatial, strict=True)):
+            raise InputError(f"--centre {','.join(map(str, wanted))}: not inside patterns of shape {spatial}")
+    else:
+        found = centre.find(intake)
+        places = zip(orders[-rank:], factors[-rank:], found.index, strict=True)
+        chosen, how = tuple(window.binned_place(*each) for each in places), found.how
+        if found.note:
+            intake.account.note(found.note)
+    intake.account.facts |= {"centre": chosen, "centred": intake.options.crop is not None, "centre_from": how}
+    return chosen
+
+
+def check_survey(intake: Intake) -> None:
+    """Raise InputError where the frames looked at have no measured pixel, or no photon on those."""
+    survey = intake.survey
+    if survey.complete:
+        check_usable(survey.total, survey.times > 0, intake.where)
+
+
+def _centre_of_file(intake: Intake) -> tuple[int, ...]:
+    """The stored centre's row and column after binning."""
+    place, options = intake.found.hints.get("centre"), intake.options
+    if place is None or options.corner or options.axis is not None:
+        raise InputError(
+            f"{intake.where}: --centre file needs an 'image_center' beside the data, and neither --corner nor --axis"
+        )
+    bins = (options.bin or (1,))[-2:]
+    return tuple(at // size for at, size in zip(place[-2:], bins * 2 if len(bins) == 1 else bins, strict=True))
+
+
+def _collect(intake: Intake, kept: Window, part: Part) -> Frames:
+    """Read the wanted part block by block into arrays of the result's shape."""
+    check_size(kept.shape, 5, f"{intake.where}: the result")
+    frames = Frames(np.zeros(kept.shape, np.float32), np.zeros(kept.shape, bool), {})
+    place = (slice(None), kept.rows.inside, kept.columns.inside)
+    at = kept.frames.offset
+    with progress(len(part.frames), "reading") as bar:
+        for block in intake.blocks(part.frames, kept.frames.factor):
+            piece = intake.read(part.of_frames(block))
+            _book(frames, piece)
+            binned = piece if kept.factors == (1, 1, 1) else window.bin_frames(piece, kept.factors)
+            here = slice(at, at + len(binned.counts))
+            frames.counts[here][place], frames.measured[here][place] = binned.counts, binned.measured
+            at = here.stop
+            bar.update(len(block))
+    inside = np.prod([axis.inside.stop - axis.inside.start for axis in (kept.frames, kept.rows, kept.columns)])
+    frames.masked["beyond_detector"] = frames.measured.size - int(inside)
+    return frames
+
+
+def _book(frames: Frames, piece: Frames) -> None:
+    for reason, count in piece.masked.items():
+        frames.masked[reason] = frames.masked.get(reason, 0) + count
+
+
+def _measure(intake: Intake, kept: Window, part: Part) -> Measurement:
+    options, account = intake.options, intake.account
+    survey = intake.survey
+    intake.take_tally()
+    frames = _collect(intake, kept, part)
+    in_window = intake.take_tally()
+    check_usable(frames.counts, frames.measured, f"{intake.where}{'' if options.crop is None else ' after --crop'}")
+    account.facts["photons_read"] = survey.photons_read if survey.complete else in_window
     if options.friedel:
-        account["friedel_filled"] = window.fill_friedel(frames, rank)
-    account["masked"] = {reason: count for reason, count in frames.masked.items() if count}
-    account["photons_kept"] = _photons(frames.counts * frames.measured)
+        account.facts["friedel_filled"] = window.fill_friedel(frames, intake.rank)
+    account.facts["masked"] = {reason: count for reason, count in frames.masked.items() if count}
+    account.facts["photons_kept"] = float(np.sum(frames.counts, where=frames.measured, dtype=np.float64))
+    if intake.stack == "single":
+        frames = Frames(frames.counts[0], frames.measured[0])
     return Measurement(
         frames.counts,
-        _shared_mask(frames.measured, stack),
-        stack,
-        geometry,
-        probe_modes=fit_probe_modes(options.probe, options.exposure_s, frames.counts.shape[-rank:]),
-        frame_times_s=_frame_times_s(options.frame_interval_s, stack, frames.counts.shape[0]),
-    ), account
+        _shared_mask(frames.measured, intake.stack),
+        intake.stack,
+        intake.geometry,
+        probe_modes=fit_probe_modes(options.probe, options.exposure_s, frames.counts.shape[-intake.rank :]),
+        frame_times_s=_frame_times_s(options.frame_interval_s, intake.stack, frames.counts.shape[0]),
+    )
 
 
 def _frame_times_s(interval_s: float | None, stack: Stack, count: int) -> np.ndarray | None:
@@ -289,15 +231,6 @@ def _frame_times_s(interval_s: float | None, stack: Stack, count: int) -> np.nda
     if stack != "movie":
         raise InputError(f"--frame-interval-s is for movies; this is a stack of '{stack}'")
     return interval_s * np.arange(count)
-
-
-def _photons_read(values: np.ndarray, amplitude: bool) -> float:
-    counts = np.where(np.isfinite(values) & (values > 0), values, 0)
-    return _photons(np.square(counts) if amplitude else counts)
-
-
-def _photons(counts: np.ndarray) -> float:
-    return float(counts.sum(dtype=np.float64))
 
 
 def _shared_mask(measured: np.ndarray, stack: Stack) -> np.ndarray:

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.io.importing.formats import read_array
+from cdipipe.io.importing.frames import Frames, Part
+
+if TYPE_CHECKING:
+    from cdipipe.io.importing.intake import Apply, Intake
 
 WHITEFIELD_STD_BELOW = 3.0
 WHITEFIELD_LEAST_SHARE = 0.5
-
-
-@dataclass
-class Frames:
-    """Counts on their way to a measurement.
-
-    Parameters
-    ----------
-    counts : (H, W), (N, H, W) or (D, H, W) float32
-    measured : bool, the shape of ``counts``
-    masked : pixels masked so far, by reason
-    """
-
-    counts: np.ndarray
-    measured: np.ndarray
-    masked: dict[str, int] = field(default_factory=dict)
-
-    def mask(self, bad: np.ndarray, reason: str) -> None:
-        """Stop trusting the pixels where ``bad`` (of the shape of the counts or of one frame)."""
-        newly = self.measured & bad
-        self.masked[reason] = self.masked.get(reason, 0) + int(np.count_nonzero(newly))
-        self.measured &= ~bad
-
-
-def mask_unphysical(frames: Frames, keep_negative: bool = False) -> None:
-    """Mask NaN, infinite and (unless kept) negative counts and set them to 0."""
-    not_finite = ~np.isfinite(frames.counts)
-    frames.mask(not_finite, "not_finite")
-    frames.counts[not_finite] = 0
-    if not keep_negative:
-        negative = frames.counts < 0
-        frames.mask(negative, "negative")
-        frames.counts[negative] = 0
 
 
 def cut_region(field_: np.ndarray, frame_shape: tuple[int, int], corner: tuple[int, int], what: str) -> np.ndarray:
@@ -70,13 +42,6 @@ def cut_region(field_: np.ndarray, frame_shape: tuple[int, int], corner: tuple[i
     return field_[top : top + height, left : left + width]
 
 
-def subtract_dark(frames: Frames, dark: np.ndarray) -> None:
-    """Subtract a dark frame; the noise may make counts negative, and they stay so."""
-    bad = ~np.isfinite(dark)
-    frames.mask(np.broadcast_to(bad, frames.counts.shape), "dark")
-    frames.counts -= np.where(bad, 0, dark).astype(np.float32)
-
-
 def bad_whitefield_pixels(whitefield: np.ndarray) -> np.ndarray:
     """Pixels whose response is missing, 3 standard deviations below the mean, or below half of it.
 
@@ -90,22 +55,105 @@ def bad_whitefield_pixels(whitefield: np.ndarray) -> np.ndarray:
     return ~alive | (np.nan_to_num(whitefield) < least)
 
 
-def divide_whitefield(frames: Frames, whitefield: np.ndarray) -> None:
+def _field(intake: Intake, option: str) -> np.ndarray:
+    """A correction file's values where the frames lie on it, (H, W)."""
+    file = getattr(intake.options, option)
+    frame_shape = intake.source.shape[1:]
+    return cut_region(read_array(file), frame_shape, intake.options.roi, f"--{option} {file}")
+
+
+def dark(intake: Intake) -> Apply | None:
+    """Subtract a dark frame; the noise may make counts negative, and they stay so."""
+    if intake.options.dark is None:
+        return None
+    field = _field(intake, "dark")
+    bad, level = ~np.isfinite(field), np.where(np.isfinite(field), field, 0).astype(np.float32)
+    intake.account.say("corrected", f"dark {intake.options.dark} subtracted")
+
+    def apply(frames: Frames, part: Part) -> None:
+        frames.mask(part.cut(bad), "dark")
+        frames.counts -= part.cut(level)
+
+    return apply
+
+
+def whitefield(intake: Intake) -> Apply | None:
     """Divide by the white field over its mean on good pixels; the others become unmeasured and 0."""
-    bad = bad_whitefield_pixels(whitefield)
-    gain = np.where(bad, 1, whitefield / whitefield[~bad].mean())
-    frames.mask(np.broadcast_to(bad, frames.counts.shape), "whitefield")
-    frames.counts /= gain.astype(np.float32)
-    frames.counts *= ~bad
+    if intake.options.whitefield is None:
+        return None
+    field = _field(intake, "whitefield")
+    bad = bad_whitefield_pixels(field)
+    gain = np.where(bad, 1, field / field[~bad].mean()).astype(np.float32)
+    intake.account.say("corrected", f"divided by the white field {intake.options.whitefield}")
+
+    def apply(frames: Frames, part: Part) -> None:
+        here = part.cut(bad)
+        frames.mask(here, "whitefield")
+        frames.counts /= part.cut(gain)
+        frames.counts *= ~here
+
+    return apply
 
 
-def mask_saturated(frames: Frames, saturation: float) -> np.ndarray:
-    """Mask counts of at least ``saturation`` and return where they are."""
-    saturated = frames.measured & (frames.counts >= saturation)
-    frames.mask(saturated, "saturated")
-    return saturated
+def saturation(intake: Intake) -> Apply | None:
+    """Mask counts of at least this and remember where they are."""
+    limit = intake.options.saturation
+    if limit is None:
+        return None
+
+    def apply(frames: Frames, part: Part) -> None:
+        frames.saturated = frames.measured & (frames.counts >= limit)
+        frames.mask(frames.saturated, "saturated")
+
+    return apply
 
 
-def cut_low_counts(frames: Frames, threshold: float) -> None:
-    """Set counts below ``threshold`` to 0; they stay measured."""
-    frames.counts[frames.counts < threshold] = 0
+def threshold(intake: Intake) -> Apply | None:
+    """Set counts below a threshold to 0; they stay measured."""
+    limit = intake.options.threshold
+    if limit is None:
+        return None
+    intake.account.say("corrected", f"counts below {limit:g} set to 0")
+
+    def apply(frames: Frames, part: Part) -> None:
+        frames.counts[frames.counts < limit] = 0
+
+    return apply
+
+
+def amplitude(intake: Intake) -> Apply | None:
+    """Square the values of files that hold amplitudes."""
+    if not intake.options.amplitude:
+        return None
+    intake.account.say("corrected", "amplitudes squared")
+
+    def apply(frames: Frames, part: Part) -> None:
+        with np.errstate(over="ignore"):
+            np.square(frames.counts, out=frames.counts)
+        too_large = ~np.isfinite(frames.counts)
+        frames.mask(too_large, "not_finite")
+        frames.counts[too_large] = 0
+
+    return apply
+
+
+def tally(intake: Intake) -> Apply:
+    """Add up the photons read, before anything is masked or corrected."""
+
+    def apply(frames: Frames, part: Part) -> None:
+        intake.tally += float(np.sum(frames.counts, where=frames.counts > 0, dtype=np.float64))
+
+    return apply
+
+
+def unwritten(intake: Intake) -> Apply | None:
+    """Frames and blocks of a file that were never written are unmeasured, not zero."""
+    if intake.source.present() is None:
+        return None
+
+    def apply(frames: Frames, part: Part) -> None:
+        if (written := intake.source.written(part)) is not None:
+            frames.mask(~written, "never_written")
+            frames.counts[~written] = 0
+
+    return apply

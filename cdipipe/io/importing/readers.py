@@ -17,6 +17,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.hdf5 import Source, open_source
+from cdipipe.io.importing.files import HDF5_SUFFIXES
 from cdipipe.io.memory import check_size
 
 REAL_KINDS = "biuf"
@@ -183,4 +184,4 @@ def read_cbf(path: Path, label: str, key: str | None) -> np.ndarray:
 
 
 READERS = {"npy": read_npy, "npz": read_npz, "tif": read_tif, "tiff": read_tif, "mat": read_mat}
-READERS |= {"h5": read_hdf5, "hdf5": read_hdf5, "nxs": read_hdf5, "edf": read_edf, "cbf": read_cbf}
+READERS |= {"edf": read_edf, "cbf": read_cbf, "cxi": read_hdf5, **dict.fromkeys(HDF5_SUFFIXES, read_hdf5)}

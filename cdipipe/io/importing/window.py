@@ -1,79 +1,71 @@
-"""Where the pattern's centre is, and cutting, padding and binning around it."""
+"""Which part of the patterns is kept: cutting, padding and binning."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from scipy import ndimage
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.detector import Frames
-
-HOT_NEIGHBOUR_SHARE = 0.02
-HOT_PIXELS_TRIED = 200
+from cdipipe.io.importing.frames import Frames
 
 
-def _is_hot(pattern: np.ndarray, index: tuple[int, ...]) -> bool:
-    """A pixel far above all its neighbours is a defect, not the peak of a sampled pattern."""
-    around = tuple(slice(max(i - 1, 0), i + 2) for i in index)
-    neighbours = np.sort(pattern[around], axis=None)[:-1]
-    return neighbours.size == 0 or neighbours[-1] < HOT_NEIGHBOUR_SHARE * pattern[index]
-
-
-def _largest_patch_centre(where: np.ndarray) -> tuple[int, ...]:
-    labels, count = ndimage.label(where)
-    largest = 1 + int(np.argmax(ndimage.sum_labels(where, labels, range(1, count + 1))))
-    return tuple(round(float(c)) for c in ndimage.center_of_mass(where, labels, largest))
-
-
-def find_centre(pattern: np.ndarray, saturated: np.ndarray | None = None) -> tuple[int, ...]:
-    """Index of the zero frequency (or Bragg peak) of one pattern.
-
-    The middle of the largest saturated patch if any pixel is saturated, else the brightest pixel that is not a lone hot
-    one; in patterns too sparse to tell, the maximum after a blur of 2 pixels.
+@dataclass(frozen=True)
+class AxisWindow:
+    """What is kept of one axis.
 
     Parameters
     ----------
-    pattern : (H, W) or (D, H, W), masked pixels 0
-    saturated : bool, same shape
+    order : (n,) source indices in the order wanted, blocks of ``factor`` of them to one pixel of the result
+    factor : how many are summed
+    size : pixels of the result
+    offset : where the first block lies in the result; what is before and after was beyond the detector
     """
-    if saturated is not None and saturated.any():
-        return _largest_patch_centre(saturated)
-    tried = min(HOT_PIXELS_TRIED, pattern.size)
-    brightest = np.argpartition(pattern, -tried, axis=None)[-tried:]
-    brightest = brightest[np.argsort(-pattern.ravel()[brightest], kind="stable")]
-    for flat in brightest:
-        index = tuple(int(i) for i in np.unravel_index(flat, pattern.shape))
-        if pattern[index] <= 0:
-            break
-        if not _is_hot(pattern, index):
-            return index
-    blurred = ndimage.gaussian_filter(pattern, 2.0)
-    return tuple(int(i) for i in np.unravel_index(np.argmax(blurred), pattern.shape))
+
+    order: np.ndarray
+    factor: int
+    size: int
+    offset: int
+
+    @property
+    def inside(self) -> slice:
+        """The part of the result that lies on the detector."""
+        return slice(self.offset, self.offset + len(self.order) // self.factor)
 
 
-def _cut(array: np.ndarray, centre: tuple[int, ...], size: tuple[int, ...]) -> np.ndarray:
-    """Window of ``size`` along the last axes with ``centre`` at ``size // 2``; zeros (False) where there is nothing."""
-    leading = array.shape[: array.ndim - len(size)]
-    result = np.zeros((*leading, *size), dtype=array.dtype)
-    source, target = [], []
-    for middle, length, available in zip(centre, size, array.shape[len(leading) :], strict=True):
-        start = middle - length // 2
-        low, high = max(start, 0), min(start + length, available)
-        if low >= high:
-            raise InputError(f"--crop: the window of {size} around {centre} holds no pixel of the pattern")
-        source.append(slice(low, high))
-        target.append(slice(low - start, high - start))
-    result[(..., *target)] = array[(..., *source)]
-    return result
+def axis_order(count: int, corner: bool, factor: int) -> np.ndarray:
+    """Source indices in the order of the result before cropping, whole blocks only."""
+    order = np.fft.fftshift(np.arange(count)) if corner else np.arange(count)
+    return order[: count // factor * factor]
 
 
-def crop_frames(frames: Frames, centre: tuple[int, ...], size: tuple[int, ...]) -> Frames:
-    """Cut all patterns to ``size`` with ``centre`` at ``size // 2``; pixels beyond the detector become unmeasured."""
-    measured = _cut(frames.measured, centre, size)
-    inside = _cut(np.ones(frames.counts.shape[-len(size) :], dtype=bool), centre, size)
-    frames = Frames(_cut(frames.counts, centre, size), measured, dict(frames.masked))
-    frames.masked["beyond_detector"] = int(np.count_nonzero(~inside)) * (measured.size // inside.size)
-    return frames
+def crop_axis(order: np.ndarray, factor: int, centre: int, size: int | None) -> AxisWindow:
+    """A window of ``size`` with the block ``centre`` at ``size // 2``; None keeps everything."""
+    blocks = len(order) // factor
+    if size is None:
+        return AxisWindow(order, factor, blocks, 0)
+    start = centre - size // 2
+    low, high = max(start, 0), min(start + size, blocks)
+    if low >= high:
+        raise InputError(f"--crop: the window of {size} around {centre} holds no pixel of the pattern")
+    return AxisWindow(order[low * factor : high * factor], factor, size, low - start)
+
+
+def binned_place(order: np.ndarray, factor: int, index: int) -> int:
+    """The block that a source index falls into; the nearest where the index fills no block."""
+    found = np.flatnonzero(order == index)
+    return min(int(found[0]) if found.size else len(order) - 1, len(order) - 1) // factor
+
+
+def per_axis(numbers: tuple[int, ...], rank: int, fill: tuple[int | None, ...], option: str) -> tuple[int | None, ...]:
+    """One number per pattern axis: one stands for both detector axes, two for them, ``fill`` for a volume's first."""
+    shown = ",".join(map(str, numbers))
+    numbers = numbers * 2 if len(numbers) == 1 else numbers
+    if len(numbers) == 2 and rank == 3:
+        numbers = (fill[0], *numbers)
+    if len(numbers) != rank:
+        raise InputError(f"{option} {shown}: patterns have {rank} axes")
+    return numbers
 
 
 def bin_frames(frames: Frames, factors: tuple[int, ...]) -> Frames:

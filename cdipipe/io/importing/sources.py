@@ -1,0 +1,230 @@
+"""Arrays that are read piece by piece: as a format stores them, and as stacks (N, H, W) of patterns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cdipipe.errors import InputError
+from cdipipe.io.importing.frames import Part, as_slice, runs
+
+
+class StoredArray:
+    """An array in a file, of any number of axes.
+
+    Parameters
+    ----------
+    shape, dtype : of the array; nothing is read to know them
+    where : file and name, for messages
+    frames_together : how many entries of the first axis are best read together
+    """
+
+    frames_together = 1
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, where: str):
+        self.shape, self.dtype, self.where = tuple(shape), np.dtype(dtype), where
+
+    def get(self, index: tuple[slice, ...]) -> np.ndarray:
+        """Values of a box: one slice of step 1 for every axis."""
+        raise NotImplementedError
+
+    def written(self, index: tuple[slice, ...]) -> np.ndarray | None:
+        """Which values of a box were ever written; None: all of them."""
+        return None
+
+    def present(self) -> np.ndarray | None:
+        """Bool, one per entry of the first axis: whether anything of it was ever written; None: all of them."""
+        return None
+
+    def all(self) -> np.ndarray:
+        """The whole array."""
+        return self.get(tuple(slice(0, size) for size in self.shape))
+
+
+class HeldArray(StoredArray):
+    """An array in memory."""
+
+    def __init__(self, values: np.ndarray, where: str):
+        super().__init__(values.shape, values.dtype, where)
+        self.values, self.frames_together = values, max(1, self.shape[0] if self.shape else 1)
+
+    def get(self, index: tuple[slice, ...]) -> np.ndarray:
+        return self.values[index]
+
+
+class PatternSource:
+    """A stack of patterns (N, H, W) in the numbers of its file."""
+
+    frames_together = 1
+
+    def __init__(self, shape: tuple[int, int, int], dtype: np.dtype, where: str):
+        self.shape, self.dtype, self.where = shape, np.dtype(dtype), where
+
+    @property
+    def frame_bytes(self) -> int:
+        return max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
+
+    def read(self, part: Part) -> np.ndarray:
+        """Values (n, h, w) of a part, in the file's type."""
+        raise NotImplementedError
+
+    def written(self, part: Part) -> np.ndarray | None:
+        """Bool (n, h, w): which values were ever written; None: all."""
+        return None
+
+    def present(self) -> np.ndarray | None:
+        """Bool (N,): which frames have anything written; None: all."""
+        return None
+
+
+def _hull(numbers: np.ndarray) -> tuple[slice, np.ndarray | None]:
+    """The slice around some indices, and these within it where they are not all of it in order."""
+    if isinstance(found := as_slice(numbers), slice):
+        return found, None
+    low, high = int(numbers.min()), int(numbers.max())
+    return slice(low, high + 1), numbers - low
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which axes of an array count frames (flattened in this order), rows and columns; the others have length 1."""
+
+    frames: tuple[int, ...]
+    row: int
+    column: int
+
+
+class Stacked(PatternSource):
+    """One stored array as a stack."""
+
+    def __init__(self, array: StoredArray, order: Order):
+        self.array, self.order = array, order
+        self.lead = tuple(array.shape[axis] for axis in order.frames)
+        shape = (math.prod(self.lead), array.shape[order.row], array.shape[order.column])
+        super().__init__(shape, array.dtype, array.where)
+        self.frames_together = array.frames_together if order.frames == (0,) else 1
+
+    def _boxes(self, part: Part):
+        """Boxes of the array that make up the frames of a part, in order."""
+        if not self.lead:
+            yield (), len(part.frames)
+            return
+        for run in runs(part.frames):
+            first = np.unravel_index(run, self.lead)
+            changes = np.any([np.diff(axis) != 0 for axis in first[:-1]], axis=0) if len(first) > 1 else ()
+            for piece in np.split(run, np.flatnonzero(changes) + 1):
+                place = np.unravel_index(piece, self.lead)
+                yield (
+                    tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in place),
+                    len(piece),
+                )
+
+    def _collect(self, part: Part, get, dtype) -> np.ndarray:
+        (rows, inner_rows), (columns, inner_columns) = _hull(part.rows), _hull(part.columns)
+        result, at = np.empty(part.shape, dtype), 0
+        for lead, count in self._boxes(part):
+            index = [slice(0, 1)] * len(self.array.shape)
+            for axis, piece in zip(self.order.frames, lead, strict=True):
+                index[axis] = piece
+            index[self.order.row], index[self.order.column] = rows, columns
+            box = get(tuple(index))
+            rest = [a for a in range(box.ndim) if a not in (*self.order.frames, self.order.row, self.order.column)]
+            box = box.transpose(*rest, *self.order.frames, self.order.row, self.order.column)
+            box = box.reshape(count if lead else 1, *box.shape[-2:])
+            box = box if inner_rows is None else box[:, inner_rows]
+            result[at : at + count] = box if inner_columns is None else box[..., inner_columns]
+            at += count
+        return result
+
+    def read(self, part: Part) -> np.ndarray:
+        return self._collect(part, self.array.get, self.dtype)
+
+    def written(self, part: Part) -> np.ndarray | None:
+        if self.array.present() is None:
+            return None
+
+        def get(index: tuple[slice, ...]) -> np.ndarray:
+            found = self.array.written(index)
+            return np.ones([piece.stop - piece.start for piece in index], bool) if found is None else found
+
+        return self._collect(part, get, bool)
+
+    def present(self) -> np.ndarray | None:
+        found = self.array.present()
+        if found is None or not self.order.frames or self.order.frames[0] != 0:
+            return None
+        return np.repeat(found, self.shape[0] // max(len(found), 1))
+
+
+class Joined(PatternSource):
+    """Stacks of several files, one after another."""
+
+    def __init__(self, parts: Sequence[PatternSource]):
+        self.parts = list(parts)
+        self.starts = np.cumsum([0, *(part.shape[0] for part in self.parts)])
+        first = self.parts[0]
+        dtype = np.result_type(*(part.dtype for part in self.parts))
+        super().__init__((int(self.starts[-1]), *first.shape[1:]), dtype, first.where)
+        self.frames_together = max(part.frames_together for part in self.parts)
+
+    def _pieces(self, part: Part):
+        owners = np.searchsorted(self.starts, part.frames, side="right") - 1
+        for places in np.split(np.arange(len(owners)), np.flatnonzero(np.diff(owners)) + 1):
+            owner = int(owners[places[0]])
+            yield places, self.parts[owner], part.of_frames(part.frames[places] - self.starts[owner])
+
+    def read(self, part: Part) -> np.ndarray:
+        result = np.empty(part.shape, self.dtype)
+        for places, owner, piece in self._pieces(part):
+            result[places[0] : places[-1] + 1] = owner.read(piece)
+        return result
+
+    def written(self, part: Part) -> np.ndarray | None:
+        if all(owner.present() is None for owner in self.parts):
+            return None
+        result = np.ones(part.shape, bool)
+        for places, owner, piece in self._pieces(part):
+            if (found := owner.written(piece)) is not None:
+                result[places[0] : places[-1] + 1] = found
+        return result
+
+    def present(self) -> np.ndarray | None:
+        found = [part.present() for part in self.parts]
+        if all(one is None for one in found):
+            return None
+        return np.concatenate(
+            [np.ones(p.shape[0], bool) if one is None else one for p, one in zip(self.parts, found, strict=True)]
+        )
+
+
+class Picked(PatternSource):
+    """Some frames of a stack."""
+
+    def __init__(self, source: PatternSource, numbers: np.ndarray):
+        super().__init__((len(numbers), *source.shape[1:]), source.dtype, source.where)
+        self.source, self.numbers = source, numbers
+        self.frames_together = source.frames_together if isinstance(as_slice(numbers), slice) else 1
+
+    def read(self, part: Part) -> np.ndarray:
+        return self.source.read(part.of_frames(self.numbers[part.frames]))
+
+    def written(self, part: Part) -> np.ndarray | None:
+        return self.source.written(part.of_frames(self.numbers[part.frames]))
+
+    def present(self) -> np.ndarray | None:
+        found = self.source.present()
+        return None if found is None else found[self.numbers]
+
+
+def join(parts: Sequence[PatternSource], names: Sequence[str]) -> PatternSource:
+    """Several stacks as one. Raises InputError where the patterns differ in shape."""
+    for part, name in zip(parts, names, strict=True):
+        if part.shape[1:] != parts[0].shape[1:]:
+            raise InputError(
+                f"{name}: shape {part.shape[1:]} of its patterns does not go with {parts[0].shape[1:]} of {names[0]}; "
+                "several files must hold patterns of one shape"
+            )
+    return parts[0] if len(parts) == 1 else Joined(parts)
