@@ -72,14 +72,12 @@ def _kind(path: Path) -> str | None:
 
 
 def _import(path: str | Path, options: Mapping[str, Any]) -> Measurement:
-    from cdipipe.io.importing.assemble import ImportOptions, import_files
+    from cdipipe.io.importing.assemble import import_files
+    from cdipipe.io.importing.options import ImportOptions
+    from cdipipe.settings import validate
 
-    try:
-        chosen = ImportOptions(**options)
-    except TypeError as error:
-        raise InputError(f"load: {error}; see `cdipipe import --help`") from error
-    measurement, account = import_files([str(path)], chosen)
-    return replace(measurement, provenance={"import": account})
+    measurement, account = import_files([str(path)], validate(ImportOptions, options, "load"))
+    return replace(measurement, provenance={"import": account.record()})
 
 
 def save(path: str | Path, record: Record) -> None:
