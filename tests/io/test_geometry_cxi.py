@@ -97,8 +97,13 @@ def test_micrometres_are_written_in_many_ways(tmp_path, unit):
 
 @pytest.mark.parametrize(
     ("field", "value", "unit"),
-    [("energy", 9.0, "keV"), ("energy", 9000.0, "eV"), ("energy", 9000 * 1.602176634e-19, None)]
-    + [("wavelength", 1.3776022048, "angstrom"), ("wavelength", 1.3776022048e-10, None)],
+    [
+        ("energy", 9.0, "keV"),
+        ("energy", 9000.0, "eV"),
+        ("energy", 9000 * 1.602176634e-19, None),
+        ("wavelength", 1.3776022048, "angstrom"),
+        ("wavelength", 1.3776022048e-10, None),
+    ],
 )
 def test_energies_and_wavelengths_have_units(tmp_path, field, value, unit):
     assert foreign(tmp_path / "a.cxi", **{field: (value, unit)}).energy_ev == pytest.approx(9000, rel=1e-9)
