@@ -1,0 +1,164 @@
+"""Where the middle of a pattern is: its brightest spot where that was measured whole, else its centre of symmetry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from cdipipe.io.importing.symmetry import Symmetry, find_symmetry, improve_symmetry
+
+ENOUGH_PHOTONS = 30
+"""Patterns with fewer counts in the brightest pixel are blurred first."""
+BLUR_PX = 2.0
+SURE, FAIRLY_SURE, NOTICEABLE = 0.7, 0.4, 0.15
+"""Agreements of a pattern with itself turned round that are taken for proof, for a strong and for a weak sign."""
+STRONG, BETTER_BY, BETTER_IN_PATCH_BY = 0.6, 0.25, 0.1
+"""A centre of symmetry overrules a brightest spot that was measured whole only where it is strong and agrees better by
+so much; by less if it lies in an unmeasured patch."""
+BRIGHT_RIM = 0.3
+"""Around a saturated patch or a beam stop there are this share of the brightest counts."""
+DARK_LEVELS, DARK_RIM = (0.03, 0.01, 0.003, 0.001), 0.1
+"""A beam stop that counts as measured has less than one of these shares of the brightest counts, and its rim more."""
+ENOUGH_FOR_DARK, LEAST_DARK_PX = 3, 5
+"""Counts that the share must be of, so that none of them is no chance, and the size of a stop."""
+EIGHT = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True)
+class Middle:
+    """The middle of a two-dimensional pattern.
+
+    Parameters
+    ----------
+    index : row and column
+    how : ``spot`` (brightest), ``symmetry``, ``patch`` (the middle of a bright unmeasured patch)
+    agreement : correlation of the pattern with itself, turned by 180 degrees about the index
+    why : in words
+    unmeasured_px : pixels of the unmeasured patch that the index lies in
+    dark_px : pixels of a beam stop that counts as measured
+    """
+
+    index: tuple[int, int]
+    how: str
+    agreement: float
+    why: str
+    unmeasured_px: int = 0
+    dark_px: int = 0
+
+    @property
+    def confidence(self) -> str:
+        """``sure``, ``fairly sure`` or ``not sure``."""
+        if self.agreement >= SURE:
+            return "sure"
+        return "fairly sure" if self.agreement >= FAIRLY_SURE else "not sure"
+
+
+@dataclass(frozen=True)
+class Spot:
+    """The brightest connected region: its centre of mass, and whether no pixel in or beside it is unmeasured."""
+
+    index: tuple[int, int]
+    whole: bool
+
+
+def brightest_spot(image: np.ndarray, measured: np.ndarray) -> Spot:
+    """The region around the brightest pixel that is above half of it.
+
+    Parameters
+    ----------
+    image : (H, W), counts, the sum over all frames
+    measured : (H, W) bool
+    """
+    seen = np.where(measured, image, 0)
+    level = (
+        seen if np.max(seen, initial=0) >= ENOUGH_PHOTONS else ndimage.gaussian_filter(seen.astype(np.float64), BLUR_PX)
+    )
+    top = np.unravel_index(int(level.argmax()), level.shape)
+    labels, _ = ndimage.label(level >= level[top] / 2, EIGHT)
+    region = labels == labels[top]
+    (box,) = ndimage.find_objects(region.astype(np.uint8))
+    mass = ndimage.center_of_mass(np.where(region, level, 0)[box])
+    index = tuple(round(float(place)) + side.start for place, side in zip(mass, box, strict=True))
+    at_border = any(side.start == 0 or side.stop == size for side, size in zip(box, level.shape, strict=True))
+    wider = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+    beside = ndimage.binary_dilation(region[wider], EIGHT)
+    return Spot(index, not at_border and bool(measured[wider][beside].all()))
+
+
+def bright_rimmed(image: np.ndarray, measured: np.ndarray, patches: np.ndarray, least: float) -> list[np.ndarray]:
+    """Connected patches whose rim has more than this share of the brightest counts, brightest first; none at a border.
+
+    Sampled patterns are smooth: dark regions of their own have rims that are as dark.
+    """
+    labels, _ = ndimage.label(patches, EIGHT)
+    found = []
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        if any(side.start == 0 or side.stop == size for side, size in zip(box, image.shape, strict=True)):
+            continue  # gaps run through
+        wider = tuple(slice(side.start - 1, side.stop + 1) for side in box)
+        patch = labels[wider] == number
+        rim = ndimage.binary_dilation(patch, EIGHT) & ~patch & measured[wider]
+        if rim.any():
+            found.append((float(image[wider][rim].mean()), labels == number))
+    least_counts = least * np.max(image, where=measured, initial=0)
+    return [patch for rim, patch in sorted(found, key=lambda pair: -pair[0]) if rim > least_counts]
+
+
+def dark_patch(image: np.ndarray, measured: np.ndarray) -> np.ndarray | None:
+    """A patch without counts inside the brightest part: a beam stop that counts as measured."""
+    brightest = np.max(image, where=measured, initial=0)
+    near = ndimage.binary_dilation(measured & (image > DARK_RIM * brightest), EIGHT, iterations=2)
+    for share in DARK_LEVELS:
+        if share * brightest < ENOUGH_FOR_DARK:
+            break
+        labels, _ = ndimage.label(measured & (image < share * brightest), EIGHT)
+        touching = np.isin(labels, np.setdiff1d(labels[near], [0]))
+        for patch in bright_rimmed(image, measured, touching, DARK_RIM):
+            if np.count_nonzero(patch) >= LEAST_DARK_PX:
+                return patch
+    return None
+
+
+def find_middle(image: np.ndarray, measured: np.ndarray) -> Middle:
+    """The zero frequency (or the Bragg peak) of a pattern.
+
+    Parameters
+    ----------
+    image : (H, W), counts, the sum over all frames
+    measured : (H, W) bool; hot and saturated pixels do not count as measured
+    """
+    dark = dark_patch(image, measured)
+    seen = measured if dark is None else measured & ~dark
+    spot, best = brightest_spot(image, seen), find_symmetry(image, seen)
+    found = _of_whole_spot(image, seen, spot, best) if spot.whole else _of_cut_spot(image, seen, spot, best)
+    dark_px = 0 if dark is None else int(np.count_nonzero(dark))
+    return replace(found, unmeasured_px=_patch_px(found.index, measured), dark_px=dark_px)
+
+
+def _of_whole_spot(image: np.ndarray, measured: np.ndarray, spot: Spot, best: Symmetry) -> Middle:
+    here = improve_symmetry(image, measured, spot.index, 0)
+    better = best.agreement - here.agreement
+    hidden = not measured[best.index] and best.agreement >= NOTICEABLE and better > BETTER_IN_PATCH_BY
+    if hidden or (best.agreement >= STRONG and better > BETTER_BY):
+        why = f"the pattern is symmetric about it, not about its brightest spot {spot.index}"
+        return Middle(best.index, "symmetry", best.agreement, why)
+    return Middle(spot.index, "spot", here.agreement, "the brightest spot")
+
+
+def _of_cut_spot(image: np.ndarray, measured: np.ndarray, spot: Spot, best: Symmetry) -> Middle:
+    if best.agreement >= NOTICEABLE and best.agreement > best.beside:
+        return Middle(best.index, "symmetry", best.agreement, "by symmetry; the brightest spot was not measured whole")
+    if patches := bright_rimmed(image, measured, ~measured, BRIGHT_RIM):
+        middle = tuple(round(float(place)) for place in ndimage.center_of_mass(patches[0]))
+        return Middle(middle, "patch", best.agreement, "the middle of an unmeasured patch with a bright rim")
+    return Middle(spot.index, "spot", best.agreement, "the brightest spot, which was not measured whole")
+
+
+def _patch_px(index: tuple[int, int], measured: np.ndarray) -> int:
+    """Pixels of the unmeasured patch around an index; 0 where the index is measured."""
+    if measured[index]:
+        return 0
+    labels, _ = ndimage.label(~measured, EIGHT)
+    return int(np.count_nonzero(labels == labels[index]))
