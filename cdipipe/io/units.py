@@ -56,8 +56,7 @@ def unit_size(unit: str, kind: str) -> float | None:
 
 def scaled(value: float, size: float) -> float:
     """value * size, without the last digits that only the multiplication brought (1120 mm is 1.12 m)."""
-    product = value * size
-    return float(f"{product:.15g}")
+    return value if size == 1 else float(f"{value * size:.15g}")
 
 
 def text_of(value: Any) -> str | None:

@@ -46,7 +46,7 @@ def measured(geometry: Geometry) -> Measurement:
     [
         FULL,
         Geometry(),
-        Geometry(exposure_s=1e-3, offset_px=(3.0, 0.0)),
+        Geometry(distance_m=0.12345678901234567, exposure_s=1e-3, offset_px=(3.0, 0.0)),
         replace(FULL, scan=Scan("energy", tuple(9000.0 + np.arange(6)), "eV"), rocking_step_rad=None),
         replace(FULL, sample_circles=(), detector_circles=(), scan=None, rocking_step_rad=-8.7e-5),
     ],
