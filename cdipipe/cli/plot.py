@@ -99,10 +99,9 @@ def _activations(checkpoint: Path, measurement: Path | None):
 
 
 def _diagnostics(files: list[Path], curves: list[Path] | None):
-    from cdipipe.figures import diagnostics_figure
+    from cdipipe.figures.curves import diagnostics_figure, resolution_figure
     from cdipipe.io.cxi import read_reconstruction
     from cdipipe.io.metrics_file import read_curves
-    from cdipipe.study.draw_tables import resolution_figure
 
     known = [read_curves(path) for path in curves or []]
     if len(files) == 1 and len(known) < 2:

@@ -17,6 +17,8 @@ FAINT = "#8a8a8a"
 MOST_PATTERNS = 20
 """Curves of single patterns drawn behind their mean."""
 CURVES = {"prtf": ("PRTF", LINES[0]), "frc": ("FRC with truth", LINES[1]), "fsc": ("FSC with truth", LINES[1])}
+FRC_HALVES = 1 / 7
+"""0.143: the threshold between two independent halves of the data; against a known truth it corresponds to 0.5."""
 SCORE_NAMES = {"r_factor": "R-factor", "poisson_nll": "Poisson NLL", "r_factor_free": "free R-factor"}
 
 
@@ -186,3 +188,29 @@ def show_modes(axes: Axes, weights: np.ndarray) -> None:
     axes.set_xlabel("mode")
     axes.set_ylim(0, 1)
     axes.set_title("weights of the modes of the runs")
+
+
+def resolution_figure(named: list[tuple[str, Mapping[str, np.ndarray]]]) -> Figure:
+    """FRC with the truth and PRTF of several methods, each in one panel, with their thresholds."""
+    kinds = [kind for kind in ("frc", "fsc", "prtf") if any(kind in curves for _, curves in named)]
+    figure, axes = new_figure(1, max(len(kinds), 1), 4.2, 3.0)
+    for axis, kind in zip(axes[0], kinds, strict=False):
+        _show_methods(axis, kind, [(name, curves) for name, curves in named if kind in curves])
+    if not kinds:
+        axes[0, 0].set_axis_off()
+        axes[0, 0].text(0.5, 0.5, "no resolution curves", ha="center", va="center")
+    return figure
+
+
+def _show_methods(axes: Axes, kind: str, named: list[tuple[str, Mapping[str, np.ndarray]]]) -> None:
+    """One curve per method."""
+    for index, (name, curves) in enumerate(named):
+        shown = curves.get(f"{kind}_smooth", curves[kind])
+        axes.plot(curves[f"{kind}_frequency"], shown, color=LINES[index % len(LINES)], label=name)
+    threshold = float(named[-1][1][f"{kind}_threshold"])
+    axes.axhline(threshold, color="#555555", linestyle=":", label=f"{threshold:.3g}")
+    if kind != "prtf":
+        axes.axhline(FRC_HALVES, color="#aaaaaa", linestyle="--", label="0.143 (between halves)")
+    axes.set(xlim=(0, 0.5), ylim=(-0.05, 1.08), xlabel="spatial frequency (1 / object px)")
+    axes.set_title(CURVES[kind][0])
+    axes.legend(frameon=False)

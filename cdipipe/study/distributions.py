@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cdipipe.io.metrics_file import read_curves, read_metrics
+from cdipipe.metrics.registry import good_end
 from cdipipe.metrics.statistics import compare_paired
 from cdipipe.study.config import Config
 
@@ -66,6 +67,16 @@ def _read(folder: Path, metric: str) -> np.ndarray:
     metrics = read_metrics(folder / "metrics.json")
     count = int(metrics.get("patterns", 1))
     return np.full(count, np.nan) if count > 1 else np.array([metrics.get(metric, np.nan)], float)
+
+
+def best_and_worst(distribution: Distribution, count: int) -> tuple[list[int], list[int]]:
+    """Numbers of the patterns that the first method did best and worst, the extremes first."""
+    values = next(iter(distribution.values.values()))
+    good = good_end(distribution.metric)
+    order = np.argsort(values if good == "low" else -values, kind="stable")
+    order = [int(index) for index in order if np.isfinite(values[index])]
+    count = min(count, len(order) // 2)
+    return order[:count], order[::-1][:count]
 
 
 def write_distribution(distribution: Distribution) -> str:

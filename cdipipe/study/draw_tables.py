@@ -1,25 +1,20 @@
-"""Figures over many reconstructions: tables with a paper's values beside, curves over a parameter, galleries."""
+"""Tables with a paper's values beside, and curves over a parameter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import LINES, Picture, new_figure, show_image
-from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
+from cdipipe.figures.canvas import LINES, Picture
 from cdipipe.figures.tables import ranks
-from cdipipe.metrics.image import psnr_db
 from cdipipe.metrics.registry import good_end, heading_of
 from cdipipe.study.tables import Table
 
 STYLES = (("o", "-"), ("s", "--"), ("^", ":"))
 """Marks and lines of the first methods, and of those beyond the number of colours."""
 PRINTED_SHADE = (0.94, 0.94, 0.94, 1.0)
-WIDEST = 9
-"""Objects beside each other in a gallery; of more methods a row takes several lines, without gaps."""
 
 
 def table_figure(table: Table) -> Figure:
@@ -37,7 +32,7 @@ def table_figure(table: Table) -> Figure:
     return figure
 
 
-def _show_table(axes, table: Table) -> None:
+def _show_table(axes: Axes, table: Table) -> None:
     axes.set_axis_off()
     drawn = axes.table(
         cellText=[[_cell(table, i, j) for j in range(len(table.columns))] for i in range(len(table.rows))],
@@ -73,7 +68,7 @@ def _shades(table: Table) -> np.ndarray:
     return shades
 
 
-def show_curves(axes, table: Table) -> None:
+def show_curves(axes: Axes, table: Table) -> None:
     """A line per row over the table's axis, with bars of one standard deviation; printed values as open marks."""
     x = np.array(table.columns, np.float64)
     own = len(table.rows) - table.printed
@@ -91,89 +86,3 @@ def show_curves(axes, table: Table) -> None:
     axes.set_xlabel(table.axis)
     axes.set_ylabel(heading_of(table.metric))
     axes.legend(frameon=False, ncols=2)
-
-
-def gallery_figure(rows, methods: list[str], title: str, phase: bool = False) -> Figure:
-    """Objects side by side, each row on the scale of its truth (or of its first object).
-
-    Parameters
-    ----------
-    rows : list of (label, truth or None, object that sets the scale, its support, {method: object})
-        Arrays (H, W), all objects laid over the truth, or over the first of them.
-    methods : order of the columns
-    """
-    known = any(truth is not None for _, truth, *_ in rows)
-    lines = [line for row in rows for line in _lines(_cells(row, methods, known), row)]
-    figure, axes = new_figure(len(lines), max(len(cells) for cells, *_ in lines), width=1.7, height=1.75)
-    for line, (cells, label, truth, scale, support) in zip(axes, lines, strict=True):
-        box = crop_box(support, 0.1 if truth is not None else 0.5)  # of others than the truth some are larger
-        limit = float(np.abs(scale[box]).max()) or 1.0
-        for axis in line:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-        line[0].set_ylabel(label)
-        for axis, (name, values) in zip(line, cells, strict=False):
-            if values is not None:
-                axis.spines[:].set_visible(True)
-                _show(axis, values[box], limit, phase)
-                axis.set_title(name, fontsize=8)
-    figure.suptitle(title)
-    return figure
-
-
-def _cells(row, methods: list[str], known: bool) -> list[tuple]:
-    """Title and object (or None) of the truth and of every method, in the order of the columns."""
-    _, truth, _, support, objects = row
-    cells = [("truth", truth)] if known else []
-    for method in methods:
-        values, name = objects.get(method), method
-        if truth is not None and values is not None:
-            quality = psnr_db(np.abs(truth[support]), np.abs(values[support])) if support.any() else None
-            name += f"\n{quality:.1f} dB" if quality is not None else ""
-        cells.append((name, values))
-    return cells
-
-
-def _lines(cells: list[tuple], row) -> list[tuple]:
-    """Cells, label, truth, scale and support of each line: one for a row, or as many as hold all that it has."""
-    label, *rest, _ = row
-    if len(cells) <= WIDEST:
-        return [(cells, label, *rest)]
-    cells = [cell for cell in cells if cell[1] is not None]
-    return [(cells[i : i + WIDEST], label if i == 0 else "", *rest) for i in range(0, len(cells), WIDEST)]
-
-
-def _show(axes, values: np.ndarray, limit: float, phase: bool) -> None:
-    if phase:
-        span = phase_limit(values)
-        shown = np.ma.masked_array(np.angle(values), np.abs(values) < PHASE_FLOOR * limit)
-        show_image(axes, shown, colorbar=False, cmap="twilight_shifted", vmin=-span, vmax=span)
-    else:
-        show_image(axes, np.abs(values), colorbar=False, cmap="gray", vmin=0, vmax=limit)
-    axes.set(xticks=[], yticks=[], xlabel="")
-
-
-FRC_HALVES = 1 / 7
-"""0.143: the threshold between two independent halves of the data; against a known truth it corresponds to 0.5."""
-
-
-def resolution_figure(named: list[tuple[str, Mapping[str, np.ndarray]]]) -> Figure:
-    """FRC with the truth and PRTF of several methods, each in one panel, with their thresholds."""
-    kinds = [kind for kind in ("frc", "fsc", "prtf") if any(kind in curves for _, curves in named)]
-    figure, axes = new_figure(1, max(len(kinds), 1), 4.2, 3.0)
-    for axis, kind in zip(axes[0], kinds, strict=False):
-        for index, (name, curves) in enumerate(named):
-            if kind in curves:
-                shown = curves.get(f"{kind}_smooth", curves[kind])
-                axis.plot(curves[f"{kind}_frequency"], shown, color=LINES[index % len(LINES)], label=name)
-                threshold = float(curves[f"{kind}_threshold"])
-        axis.axhline(threshold, color="#555555", linestyle=":", label=f"{threshold:.3g}")
-        if kind != "prtf":
-            axis.axhline(FRC_HALVES, color="#aaaaaa", linestyle="--", label="0.143 (between halves)")
-        axis.set(xlim=(0, 0.5), ylim=(-0.05, 1.08), xlabel="spatial frequency (1 / object px)")
-        axis.set_title({"frc": "FRC with truth", "fsc": "FSC with truth", "prtf": "PRTF"}[kind])
-        axis.legend(frameon=False)
-    if not kinds:
-        axes[0, 0].set_axis_off()
-        axes[0, 0].text(0.5, 0.5, "no resolution curves", ha="center", va="center")
-    return figure

@@ -11,7 +11,8 @@ from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.registry import all_methods
 from cdipipe.simulation.registry import all_scenes
 from cdipipe.study.config import check_config, load_config, load_mapping
-from cdipipe.study.draw_ranking import rank_table, ranking_figure, ranking_lines
+from cdipipe.study.draw_rankings import ranking_figure
+from cdipipe.study.rankings import rank_table, ranking_lines
 from cdipipe.study.tables import Table
 
 FILE = str(Path(__file__).parents[2] / "config/shootout.yaml")

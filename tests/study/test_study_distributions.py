@@ -9,8 +9,7 @@ import yaml
 from cdipipe.errors import InputError
 from cdipipe.metrics.statistics import by_pattern, compare_paired
 from cdipipe.study.config import check_config
-from cdipipe.study.distributions import fill_distribution, write_distribution
-from cdipipe.study.draw_distributions import best_and_worst
+from cdipipe.study.distributions import best_and_worst, fill_distribution, write_distribution
 
 STUDY = {
     "output": "out",

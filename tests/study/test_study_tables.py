@@ -9,7 +9,8 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.study.config import check_config
-from cdipipe.study.draw_tables import gallery_figure
+from cdipipe.study.draw_galleries import gallery_figure
+from cdipipe.study.objects import PatternObjects
 from cdipipe.study.scales import at_scale
 from cdipipe.study.tables import fill_table, write_tsv
 
@@ -105,7 +106,7 @@ def test_a_table_and_a_gallery_cannot_share_a_name():
 
 def test_tables_and_the_report_load_no_torch():
     """Every table is a job of its own, and loading torch would be most of its time."""
-    modules = "cdipipe.study.draw_tables, cdipipe.study.draw_ranking, cdipipe.study.distributions, cdipipe.study.report"
+    modules = "cdipipe.study.drawing, cdipipe.study.draw_tables, cdipipe.study.draw_rankings, cdipipe.study.report"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -124,10 +125,10 @@ def test_a_gallery_of_many_methods_goes_on_in_the_next_line():
     truth = np.zeros((32, 32), complex)
     truth[12:20, 10:22] = 1 + np.arange(12)
     methods = [f"m{i}" for i in range(17)]
-    rows = [
-        ("a", truth, truth, truth != 0, dict.fromkeys(methods[:13], truth)),
-        ("b", truth, truth, truth != 0, {"m16": truth}),
-    ]
+    rows = {
+        "a": PatternObjects(truth, truth != 0, dict.fromkeys(methods[:13], truth)),
+        "b": PatternObjects(truth, truth != 0, {"m16": truth}),
+    }
     for shown, lines, places in ((methods, 3, [9, 5, 2]), (["m3", "m16"], 2, [2, 2])):
         axes = np.array(gallery_figure(rows, shown, "t").axes).reshape(lines, -1)
         assert [sum(bool(axis.images) for axis in line) for line in axes] == places
