@@ -29,7 +29,7 @@ from cdipipe.metrics.evaluate import evaluate
 from cdipipe.optics import fourier
 from cdipipe.phasing.least_squares import conjugate_gradients, energy
 from cdipipe.phasing.problem import Problem
-from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.recipe import StartSupport, recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.phasing.stack import Start
 from cdipipe.simulation.exposure import expose
@@ -96,7 +96,7 @@ def find(known, arguments):
     problems, static, supports = make_problems(known)
     parameters = StaticEstimateParameters(**arguments.estimate, prior="none")
     began = time.process_time()
-    found = estimate_static(problems, Start(), parameters, 1, lambda _r_factor: None)
+    found = estimate_static(problems, Start(), parameters, StartSupport(), 1, lambda: None)
     searched = time.process_time() - began
     for prior in arguments.priors:
         began, better = time.process_time(), found

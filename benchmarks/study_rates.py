@@ -84,7 +84,7 @@ def rate_of_method(study: Config, measurement: str, method: str, changes: dict) 
         began = time.process_time()
         reconstruct(shown, recipe, seed=1)
         seconds = time.process_time() - began
-    from cdipipe.phasing.loop import count_iterations
+    from cdipipe.phasing.plan import count_iterations
 
     units = shown.intensity.size * count_iterations(recipe)
     return {"units": units, "inside_s": seconds, "on": f"{entry['scene']} {list(shown.intensity.shape)}"}

@@ -88,7 +88,7 @@ def corpus_units(entry) -> float:
 
 def recipe_of(study: Config, method: str) -> tuple[str, int, int]:
     """Names of the steps, restarts and iterations of a method as the study runs it."""
-    from cdipipe.phasing.loop import count_iterations
+    from cdipipe.phasing.plan import count_iterations
     from cdipipe.phasing.recipe import recipe_from_mapping
 
     mapping = {"restarts": study.restarts, **study.methods[method]}

@@ -15,8 +15,9 @@ def list_parameters(model, skip=()) -> list[dict]:
     for key, field in model.model_fields.items():
         if key in skip:
             continue
+        inner = [name.removeprefix(f"{key}.") for name in skip if name.startswith(f"{key}.")]
         if isinstance(field.default, BaseModel):
-            rows += [{**row, "name": f"{key}.{row['name']}"} for row in list_parameters(type(field.default))]
+            rows += [{**row, "name": f"{key}.{row['name']}"} for row in list_parameters(type(field.default), inner)]
         else:
             rows.append({"name": key, "default": field.default, "description": field.description or ""})
     return rows

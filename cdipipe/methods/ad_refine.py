@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Step
 
 
 class AdRefineParameters(IterativeParameters):
@@ -51,15 +51,14 @@ def run(state, problem, parameters, recipe, watch):
     return state
 
 
-METHOD = Method(
+METHOD = Step(
     name="ad_refine",
     summary="Gradient refinement of the pixels (Adam): amplitude or Poisson misfit, total variation on request",
     reference="Chan, Nashed, Kandel et al., Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486 (the refinement); "
     "Rudin, Osher, Fatemi, Physica D 60, 259 (1992), doi:10.1016/0167-2789(92)90242-F (total variation)",
     parameters=AdRefineParameters,
     run=run,
-    models_light=True,
-    fits_light=("coherence",),
-    shrinks_support=False,
+    refuses=("shrink_wrap", "stop_below", "average_last"),
+    fits=("coherence.fit",),
     converged_estimate=True,
 )

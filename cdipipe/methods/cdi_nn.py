@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import Method, Parameters
+from cdipipe.phasing.registry import Parameters, Predictor
 
 
 class NetworkParameters(Parameters):
@@ -50,13 +50,11 @@ def predict(parameters: CdiNnParameters, pattern_shape: tuple[int, ...], device)
     return load_predictor("cdi_nn", parameters, device)
 
 
-METHOD = Method(
+METHOD = Predictor(
     name="cdi_nn",
     summary="Convolutional network for 32 x 32 patterns; no iterations, and a start for those that have them",
     reference="Cherukara, Nashed, Harder, Sci. Rep. 8, 16520 (2018), doi:10.1038/s41598-018-34525-1",
     parameters=CdiNnParameters,
     predict=predict,
-    needs=("plane", "alone"),
-    shrinks_support=False,
-    converged_estimate=True,
+    needs=("plane",),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from cdipipe.methods.cdi_nn import NetworkParameters
-from cdipipe.phasing.registry import Method
+from cdipipe.phasing.registry import Predictor
 
 
 class CdiNn3dParameters(NetworkParameters):
@@ -30,14 +30,12 @@ def predict(parameters: CdiNn3dParameters, pattern_shape: tuple[int, ...], devic
     return load_predictor("cdi_nn_3d", parameters, device)
 
 
-METHOD = Method(
+METHOD = Predictor(
     name="cdi_nn_3d",
     summary="Convolutional network for Bragg peaks, resampled to 32^3; no iterations, and a start for those that have",
     reference="Chan et al., Rapid 3D nanoscale coherent imaging via physics-aware deep learning, "
     "Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486",
     parameters=CdiNn3dParameters,
     predict=predict,
-    needs=("volume", "alone"),
-    shrinks_support=False,
-    converged_estimate=True,
+    needs=("volume",),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Update
 
 
 class DmParameters(IterativeParameters):
@@ -39,7 +39,7 @@ def estimate(exit_wave, problem, support, parameters):
     return problem.project_object(relaxed, support)
 
 
-METHOD = Method(
+METHOD = Update(
     name="dm",
     summary="Difference map with step beta",
     reference="Elser, J. Opt. Soc. Am. A 20, 40 (2003), doi:10.1364/JOSAA.20.000040",

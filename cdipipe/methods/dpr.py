@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import Method, Parameters
+from cdipipe.phasing.registry import Parameters, Predictor
 
 
 class DprParameters(Parameters):
@@ -38,7 +38,7 @@ def predict(parameters: DprParameters, pattern_shape: tuple[int, ...], device):
     return predictor
 
 
-METHOD = Method(
+METHOD = Predictor(
     name="dpr",
     summary="Network with weighted partial convolutions for masked patterns of real objects; start of dpr -> gps",
     reference="Lee et al., Deep-learning real-time phase retrieval of imperfect diffraction patterns from X-ray "
@@ -46,7 +46,5 @@ METHOD = Method(
     "doi:10.1007/978-3-030-01252-6_6",
     parameters=DprParameters,
     predict=predict,
-    needs=("plane", "alone", "weights"),
-    shrinks_support=False,
-    converged_estimate=True,
+    needs=("plane", "weights"),
 )

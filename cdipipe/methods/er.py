@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Update
 
 
 def update(exit_wave, problem, support, parameters, iteration):
@@ -12,7 +12,7 @@ def update(exit_wave, problem, support, parameters, iteration):
     return exit_wave, projected, r_factor
 
 
-METHOD = Method(
+METHOD = Update(
     name="er",
     summary="Error reduction: keep what satisfies the object constraint, zero the rest",
     reference="Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from cdipipe.methods import er
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Update
 
 
 class HioParameters(IterativeParameters):
@@ -22,7 +22,7 @@ def update(exit_wave, problem, support, parameters, iteration):
     return exit_wave, projected, r_factor
 
 
-METHOD = Method(
+METHOD = Update(
     name="hio",
     summary="Hybrid input-output with feedback beta",
     reference="Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from cdipipe.methods import er, hio
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Update
 
 
 class HioStaticParameters(IterativeParameters):
@@ -43,7 +43,7 @@ def _plain_hio(parameters):
     return hio.HioParameters.model_construct(beta=parameters.beta, er_every=0)
 
 
-METHOD = Method(
+METHOD = Update(
     name="hio_static",
     summary="HIO beside a known static region, closed by error reduction",
     reference="Manekar et al., LoDIP, arXiv:2402.17745 (HIO-stat); "
@@ -51,6 +51,6 @@ METHOD = Method(
     parameters=HioStaticParameters,
     update=update,
     needs=("static_region",),
-    shrinks_support=False,
+    refuses=("shrink_wrap", "start_support", "use_static_region"),
     converged_estimate=True,
 )

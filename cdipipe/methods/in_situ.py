@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import LIGHT, IterativeParameters, Joint
 
 FRAMES_JOINED = 6
 """An unknown static structure is first estimated from so many frames at most, spread over the movie."""
@@ -41,7 +41,7 @@ class InSituParameters(IterativeParameters):
         return f"{block}, static region {'known' if self.static == 'known' else 'estimated'}"
 
 
-def run_stack(problems, start, parameters, recipe, seed, watch):
+def run(problems, start, parameters, recipe, seed, watch):
     """Project every frame, average the static structure over the frames, put it back, HIO on the rest.
 
     With P_t = P_M u_t the estimate of the static structure is sum_t w_t P_t / sum_t w_t with weights w_t, the photons
@@ -49,14 +49,16 @@ def run_stack(problems, start, parameters, recipe, seed, watch):
     """
     import torch
 
-    from cdipipe.methods.static_estimate.movie import Movie
+    from cdipipe.methods.static_estimate.movie import JointFrames
     from cdipipe.phasing.loop import State
     from cdipipe.phasing.stack import StackResult
 
-    movie = Movie(problems, start, seed, _known_static(problems[0], parameters), parameters.beta)
+    movie = JointFrames(
+        problems, start, seed, recipe.start_support, _known_static(problems[0], parameters), parameters.beta
+    )
     held = False
     if movie.static_region is None and parameters.hops and start.object is None:
-        movie.hold(_estimate_from_frames(problems, start, parameters, seed))
+        movie.hold(_estimate_from_frames(problems, start, parameters, recipe, seed, watch))
         held = True
     # to the watch the movie is one start whose R-factor is that of all frames together
     state = State(movie.waves[:1], movie.supports[:1], torch.full((1, parameters.iterations), torch.nan))
@@ -70,7 +72,7 @@ def run_stack(problems, start, parameters, recipe, seed, watch):
     return StackResult(*movie.result(), state.error_trace[0].numpy())
 
 
-def _estimate_from_frames(problems, start, parameters, seed):
+def _estimate_from_frames(problems, start, parameters, recipe, seed, watch):
     """The static structure that some frames share: they differ in their samples, so a wrong place fits not them all."""
     import numpy as np
 
@@ -85,7 +87,7 @@ def _estimate_from_frames(problems, start, parameters, seed):
     if support is not None and support.ndim > problems[0].ndim:
         support = support[chosen]
     some = [problems[index] for index in chosen]
-    return estimate_static(some, Start(support=support), settings, seed, lambda _r_factor: None).static
+    return estimate_static(some, Start(support=support), settings, recipe.start_support, seed, watch.check).static
 
 
 def _known_static(problem, parameters):
@@ -98,14 +100,14 @@ def _known_static(problem, parameters):
     return problem.static_content
 
 
-METHOD = Method(
+METHOD = Joint(
     name="in_situ",
     summary="In situ CDI: all frames of a movie jointly, with the static region that they share",
     reference="Lo et al., In situ coherent diffractive imaging, Nat. Commun. 9, 1826 (2018), "
     "doi:10.1038/s41467-018-04259-9",
     parameters=InSituParameters,
-    run_stack=run_stack,
+    run=run,
+    refuses=LIGHT,
     needs=("movie", "static_support"),
     uses_static_region=False,
-    shrinks_support=False,
 )

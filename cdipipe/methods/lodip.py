@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdipipe.methods.dip.parameters import PriorFitParameters
-from cdipipe.phasing.registry import Method
+from cdipipe.phasing.registry import LIGHT, Step
 
 
 def run(state, problem, parameters, recipe, watch):
@@ -13,7 +13,7 @@ def run(state, problem, parameters, recipe, watch):
     return fit_prior(state, problem, parameters, recipe, watch)
 
 
-METHOD = Method(
+METHOD = Step(
     name="lodip",
     summary="Untrained U-Net as the prior of a low-dose sample beside a known static region",
     reference="Manekar, Negrini, Pham, Jacobs, Srivastava, Osher, Miao, LoDIP: Low light phase retrieval with deep "
@@ -21,6 +21,6 @@ METHOD = Method(
     parameters=PriorFitParameters,
     run=run,
     needs=("static_region",),
-    shrinks_support=False,
+    refuses=("shrink_wrap", "stop_below", "average_last", "start_support", "use_static_region", *LIGHT),
     converged_estimate=True,
 )

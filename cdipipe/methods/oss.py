@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import LIGHT, IterativeParameters, Step
 from cdipipe.phasing.stages import FILTER_WIDTHS, cut_into_stages, walk
 
 
@@ -85,11 +85,12 @@ def estimate(exit_wave, problem, support, parameters):
     return problem.project_object(projected, support)
 
 
-METHOD = Method(
+METHOD = Step(
     name="oss",
     summary="Oversampling smoothness: hybrid input-output with a smoothed exterior, for noisy patterns",
     reference="Rodriguez, Xu, Chen, Zou & Miao, J. Appl. Cryst. 46, 312 (2013), doi:10.1107/S0021889813002471",
     parameters=OssParameters,
     run=run,
+    refuses=LIGHT,
     estimate=estimate,
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Step
 
 
 class PoissonMlParameters(IterativeParameters):
@@ -82,13 +82,12 @@ def _line_search(problem, wave, change, floor, rounds=4):
     return step
 
 
-METHOD = Method(
+METHOD = Step(
     name="poisson_ml",
     summary="Poisson maximum likelihood by conjugate gradients, a closing refinement",
     reference="Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012), doi:10.1088/1367-2630/14/6/063004",
     parameters=PoissonMlParameters,
     run=run,
-    models_light=True,
-    shrinks_support=False,
+    refuses=("shrink_wrap", "stop_below", "average_last"),
     converged_estimate=True,
 )

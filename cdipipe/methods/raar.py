@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Update
 
 
 class RaarParameters(IterativeParameters):
@@ -22,7 +22,7 @@ def update(exit_wave, problem, support, parameters, iteration):
     return exit_wave, projected, r_factor
 
 
-METHOD = Method(
+METHOD = Update(
     name="raar",
     summary="Relaxed averaged alternating reflections with relaxation beta",
     reference="Luke, Inverse Problems 21, 37 (2005), doi:10.1088/0266-5611/21/1/004",

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 
 from cdipipe import interrupt
-from cdipipe.phasing.registry import get_method
+from cdipipe.phasing.plan import plan_steps
+from cdipipe.phasing.registry import Update
 from cdipipe.phasing.support import shrink_wrap
 from cdipipe.phasing.workers import Stopped
 
@@ -79,39 +80,23 @@ class Watch:
     preview_every: int = 50
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def tell(self, state: State) -> None:
-        """One iteration is done."""
+    def check(self) -> None:
+        """Raise Stopped or KeyboardInterrupt if the work is to end."""
         if self.stop.is_set():
             raise Stopped
         interrupt.check()
+
+    def tick(self) -> None:
+        """One iteration is done of which there is nothing to show."""
+        self.check()
         if self.advance:
             self.advance(1)
+
+    def tell(self, state: State) -> None:
+        """One iteration is done."""
+        self.tick()
         if self.preview and state.done % self.preview_every == 0:
             self.preview(state, state.done)
-
-
-def plan_steps(recipe):
-    """The recipe's steps with the closing error-reduction block split off the last one.
-
-    Returns
-    -------
-    list of (Method, parameters, shrinks) - ``shrinks`` is False in the last step when it is an estimate already,
-    since a support that still moves would undo what the closing block polishes.
-    """
-    steps = list(recipe.steps)
-    name, last = steps[-1]
-    closing = round(recipe.closing_er * getattr(last, "iterations", 0))
-    if closing:
-        steps[-1] = (name, last.model_copy(update={"iterations": last.iterations - closing}))
-        steps.append(("er", get_method("er").parameters(iterations=closing)))
-    steps = [(get_method(n), p) for n, p in steps if getattr(p, "iterations", 1) > 0]
-    last_moving = max((i for i, (m, _) in enumerate(steps) if not m.converged_estimate), default=len(steps) - 1)
-    return [(m, p, m.shrinks_support and i <= last_moving) for i, (m, p) in enumerate(steps)]
-
-
-def count_iterations(recipe) -> int:
-    """Iterations that a recipe plans, for progress bars."""
-    return sum(parameters.planned for _, parameters, _ in plan_steps(recipe))
 
 
 def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tensor, State]:
@@ -122,19 +107,18 @@ def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tenso
     (B, *grid) complex64 estimates (P_S P_M u, or what the last method defines), and the final state
     """
     plan = plan_steps(recipe)
-    for index, (method, parameters, shrinks) in enumerate(plan):
-        state.shrinks = shrinks
-        state.tail = recipe.average_last if index == len(plan) - 1 else 0
-        if method.run:
-            state = method.run(state, problem, parameters, recipe, watch)
+    for step in plan:
+        state.shrinks, state.tail = step.moves_support, step.averaged
+        if isinstance(step.method, Update):
+            _iterate(state, problem, step.method, step.parameters, recipe, watch)
         else:
-            _iterate(state, problem, method, parameters, recipe, watch)
-    method, parameters, _ = plan[-1]
+            state = step.method.run(state, problem, step.parameters, recipe, watch)
+    last = plan[-1]
     if state.tail_count:
         return problem.project_object(state.tail_sum / state.tail_count, state.support), state
-    if method.estimate:
-        return method.estimate(state.exit_wave, problem, state.support, parameters), state
-    if method.run:
+    if last.method.estimate:
+        return last.method.estimate(state.exit_wave, problem, state.support, last.parameters), state
+    if not isinstance(last.method, Update):
         return state.exit_wave, state
     projected, _ = problem.project_modulus(state.exit_wave)
     return problem.project_object(projected, state.support), state

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
 from cdipipe.metrics.fourier import misfits
 from cdipipe.optics.forward import ForwardModel
@@ -20,17 +19,8 @@ def predict_patterns(measurement: Measurement, recipe, device, free_pixels, adva
     ----------
     free_pixels : (*grid) bool or None; withheld from the method like pixels that were not measured
     advance : called with the number of patterns that are done
-
-    Raises
-    ------
-    InputError   the measurement has probe modes or a static region: then the pattern is not the object's alone
     """
     name, parameters = recipe.steps[0]
-    for what in ("probe_modes", "static_region"):
-        if getattr(measurement, what) is not None:
-            raise InputError(
-                f"{name} predicts an object alone in a plane wave; this measurement has a {what}".rstrip("s")
-            )
     predictor = get_method(name).predict(parameters, measurement.pattern_shape, device)
     results: list[Runs] = []
     size = recipe.batch or parameters.batch

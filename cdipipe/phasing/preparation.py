@@ -7,29 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from cdipipe.errors import InputError
+from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.registry import get_method
 from cdipipe.phasing.restarts import derive_seed
 from cdipipe.phasing.stack import Start
-from cdipipe.phasing.workers import Stopped, run_jobs
+from cdipipe.phasing.workers import run_jobs
 from cdipipe.progress import progress
-
-
-def prepares(recipe) -> bool:
-    """Whether the recipe's first step completes the measurement.
-
-    Raises
-    ------
-    InputError   such a step stands elsewhere
-    """
-    first, *others = (get_method(name) for name, _ in recipe.steps)
-    for method in others:
-        if method.prepare is not None:
-            raise InputError(
-                f"{method.name} must be the first step, and once; it completes the measurement for the rest"
-            )
-    return first.prepare is not None
 
 
 def prepare(measurement, recipe, seed, device, start, free_pixels):
@@ -46,18 +30,14 @@ def prepare(measurement, recipe, seed, device, start, free_pixels):
         groups = [[index] for index in groups[0]]
     stop = threading.Event()
     with progress(parameters.planned * len(groups), name) as bar:
+        watch = Watch(bar.update, stop=stop)
 
         def run_group(number):
-            def watch_iteration(_r_factor):
-                if stop.is_set():
-                    raise Stopped
-                bar.update(1)
-
             own = [measurement.pattern(index) for index in groups[number]]
             arguments = (recipe.constraint, recipe.phase_range_rad, device, free_pixels, False)
             problems = [Problem(pattern, *arguments) for pattern in own]
             first = Start(*(_of_group(a, groups[number], measurement) for a in (start.object, start.support)))
-            return method.prepare(problems, first, parameters, derive_seed(seed, number), watch_iteration)
+            return method.prepare(problems, first, parameters, recipe, derive_seed(seed, number), watch)
 
         found = run_jobs(run_group, range(len(groups)), device, stop)
     statics, objects = np.stack([f.static_region for f in found]), np.concatenate([f.objects for f in found])

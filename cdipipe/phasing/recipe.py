@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from cdipipe.errors import InputError
+from cdipipe.phasing.options import check_options, check_order
 from cdipipe.phasing.registry import Method, Parameters, get_method
+from cdipipe.phasing.sequence import expand_sequence
 from cdipipe.settings import validate
 
+HALF_TURN_RAD = (-math.pi / 2, math.pi / 2)
 Constraint = Literal["support", "real_nonneg", "re_nonneg", "quadrant", "phase_range"]
-MAX_STEPS = 10_000
 
 
 class ShrinkWrap(Parameters):
@@ -41,6 +42,12 @@ class ShrinkWrap(Parameters):
     area: tuple[float, float] | None = Field(
         None, description="[first, last] share of the array that the support fills, instead of the threshold"
     )
+
+    @model_validator(mode="after")
+    def _one_rule(self):
+        if self.area is not None and self.threshold != type(self).model_fields["threshold"].default:
+            raise ValueError("threshold: the area decides; give one of them")
+        return self
 
     @field_validator("area")
     @classmethod
@@ -77,6 +84,13 @@ class Coherence(Parameters):
     start: int = Field(40, ge=0, description="iterations before the first fit")
     every: int = Field(20, ge=1, description="iterations between fits")
 
+    @model_validator(mode="after")
+    def _is_fitted(self):
+        for name in ("start", "every"):
+            if not self.fit and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: nothing is fitted; set coherence.fit: true")
+        return self
+
     def width_at_start(self, shape: tuple[int, ...]) -> float | None:
         """The width in pixels to begin with, or None for coherent light."""
         return max(shape) / 2 if self.fit and self.width_px is None else self.width_px
@@ -95,7 +109,7 @@ class Recipe(Parameters):
     steps: tuple[tuple[str, SerializeAsAny[Parameters]], ...]
     constraint: Constraint = Field("support", description="what the object must satisfy inside its support")
     phase_range_rad: tuple[float, float] = Field(
-        (-math.pi / 2, math.pi / 2), description="allowed phases of the constraint 'phase_range'"
+        HALF_TURN_RAD, description="allowed phases of the constraint 'phase_range'"
     )
     use_static_region: bool = Field(
         True, description="take a known static region as known; False: reconstruct it as part of the object"
@@ -130,6 +144,8 @@ class Recipe(Parameters):
     def _consistent(self):
         if self.average_best > self.restarts:
             raise ValueError(f"average_best: {self.average_best} runs cannot be averaged out of {self.restarts}")
+        if self.constraint != "phase_range" and self.phase_range_rad != HALF_TURN_RAD:
+            raise ValueError(f"phase_range_rad: constraint '{self.constraint}' takes none; set constraint: phase_range")
         return self
 
     @property
@@ -155,69 +171,7 @@ class Recipe(Parameters):
         return mapping
 
 
-ALIASES = {"ml": "poisson_ml"}
-"""Short names that a sequence may use besides the methods' own names."""
-
 DEFAULT_CLOSING_ER = 0.2
-
-
-def expand_sequence(text: str, where: str = "sequence") -> list[tuple[str, int]]:
-    """Steps of the field's shorthand, for example ``3*(20*ER+180*HIO)+20*ER``.
-
-    Returns
-    -------
-    list of (method name in lower case, iterations)
-
-    Raises
-    ------
-    InputError   anything but numbers, names, ``*``, ``+`` and balanced parentheses
-    """
-    tokens = re.findall(r"\d+|[A-Za-z_]\w*|[^\s]", text)
-    position = 0
-
-    def complain(expected: str) -> InputError:
-        got = f"'{tokens[position]}'" if position < len(tokens) else "the end"
-        return InputError(f"{where}: expected {expected}, got {got} in '{text}'; write it like 3*(20*ER+180*HIO)+20*ER")
-
-    def take(token: str) -> bool:
-        nonlocal position
-        found = position < len(tokens) and tokens[position] == token
-        position += found
-        return found
-
-    def parse_sum(depth: int) -> list[tuple[str, int]]:
-        steps = parse_term(depth)
-        while take("+"):
-            steps = steps + parse_term(depth)
-        return steps
-
-    def parse_term(depth: int) -> list[tuple[str, int]]:
-        nonlocal position
-        if position >= len(tokens) or not tokens[position].isdigit() or len(tokens[position]) > 9:
-            raise complain("a number of iterations")
-        count = int(tokens[position])
-        position += 1
-        if count < 1 or not take("*"):
-            raise complain("'*' after a positive number")
-        if not take("("):
-            if position >= len(tokens) or not re.fullmatch(r"[A-Za-z_]\w*", tokens[position]):
-                raise complain("a method's name or '('")
-            name = tokens[position].lower()
-            position += 1
-            return [(ALIASES.get(name, name), count)]
-        if depth > 20:
-            raise complain("at most 20 nested parentheses")
-        inner = parse_sum(depth + 1)
-        if not take(")"):
-            raise complain("')'")
-        if count * len(inner) > MAX_STEPS:
-            raise complain(f"at most {MAX_STEPS} steps")
-        return inner * count
-
-    steps = parse_sum(0)
-    if position < len(tokens):
-        raise complain("'+' or the end")
-    return steps
 
 
 def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
@@ -225,7 +179,7 @@ def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
 
     Raises
     ------
-    InputError   names the first wrong key or value and what is allowed
+    InputError   names the first wrong key or value and what is allowed, or what the recipe's methods would ignore
     """
     if not isinstance(mapping, Mapping):
         raise InputError(f"{where}: expected a mapping of parameters; got {type(mapping).__name__}")
@@ -246,12 +200,40 @@ def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
             method = get_method(value, where)
             _refuse_unknown(own, [method], where)
             steps = [(value, validate(method.parameters, own, where))]
-            if not method.converged_estimate:
+            if not method.converged_estimate and method.honours("closing_er"):
                 mapping.setdefault("closing_er", DEFAULT_CLOSING_ER)
         else:
             steps = _steps_from_sequence(value, own, where)
     checked = validate(Recipe, {**mapping, "steps": ()}, where)
-    return checked.model_copy(update={"steps": tuple(steps)})
+    recipe = checked.model_copy(update={"steps": tuple(steps)})
+    check_order(recipe, where)
+    check_options(recipe, where)
+    return recipe
+
+
+def with_default(mapping: Mapping[str, Any], option: str, value: Any, stack: str | None = None) -> dict[str, Any]:
+    """A recipe as plain data with an option that it does not set itself, if one of its methods honours it.
+
+    Parameters
+    ----------
+    stack : of the measurement where that is known
+    """
+    stacks = ("single", "movie") if stack is None else (stack,)
+    try:
+        methods = [get_method(name) for name in _names_of_steps(mapping)]
+    except InputError:  # the recipe's reading says it better
+        return dict(mapping)
+    able = any(method.on(one).honours(option) for method in methods for one in stacks)
+    return {option: value, **mapping} if able else dict(mapping)
+
+
+def _names_of_steps(mapping: Mapping[str, Any]) -> list[str]:
+    """Methods that plain data name; none where they are not what a recipe takes, of which its reading complains."""
+    if isinstance(mapping.get("sequence"), str):
+        return [name for name, _ in expand_sequence(mapping["sequence"])]
+    steps = mapping.get("steps") if isinstance(mapping.get("steps"), list) else [mapping.get("method")]
+    names = [next(iter(step), None) if isinstance(step, Mapping) else step for step in steps]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _refuse_unknown(settings: dict, methods: list[Method], where: str, taken: tuple[str, ...] = ()) -> None:

@@ -14,13 +14,16 @@ from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.ops import backend
 from cdipipe.optics.forward import ForwardModel
-from cdipipe.phasing.loop import Watch, count_iterations
-from cdipipe.phasing.preparation import prepare, prepares
+from cdipipe.phasing.loop import Watch
+from cdipipe.phasing.needs import check_needs
+from cdipipe.phasing.options import check_options, check_order, check_start
+from cdipipe.phasing.plan import count_iterations
+from cdipipe.phasing.preparation import prepare
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import Recipe
-from cdipipe.phasing.registry import get_method
+from cdipipe.phasing.registry import Preparation, get_method
 from cdipipe.phasing.restarts import Runs, batch_size, derive_seed, run_restarts
-from cdipipe.phasing.stack import Start, check_needs, run_joint, score_object, split_recipe
+from cdipipe.phasing.stack import Start, run_joint, score_object, split_recipe
 from cdipipe.phasing.support import check_support
 from cdipipe.phasing.workers import run_jobs
 from cdipipe.progress import progress
@@ -61,8 +64,12 @@ def reconstruct(
     InputError   no photons, nothing measured, a start that does not fit, or a method that needs more than there is
     """
     start = start or Start()
-    completes = prepares(recipe)
     check_needs(measurement, recipe)
+    check_order(recipe)
+    check_options(recipe, stack=measurement.stack)
+    given = start.object is not None, start.support is not None, preview is not None
+    check_start(recipe, measurement.stack, *given)
+    completes = isinstance(get_method(recipe.steps[0][0]), Preparation)
     recipe = _settle_static_region(recipe)
     free_pixels = _choose_free_pixels(measurement, free_fraction, seed)
     _check(measurement, start)

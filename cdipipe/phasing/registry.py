@@ -1,15 +1,25 @@
 """What a method is, and how methods are found.
 
-A method is one file or package in ``cdipipe/methods`` with an attribute ``METHOD``, or an entry point of the group
-``cdipipe.methods``, see ``cdipipe.plugins``: nothing here lists names. Method files import no torch at module level, so
-that a configuration is validated without it.
+A method is one file or package in ``cdipipe/methods`` with an attribute ``METHOD``, or an entry point, see
+``cdipipe.plugins``: nothing here lists names. Method files import no torch at module level, so that a configuration is
+validated without it.
+
+A method is of one kind, by the class of its record:
+
+============= ==========================================================================================
+Update        one iteration after another on a batch of restarts; ``er``, ``hio``
+Step          iterations with a memory of their own, each of which is told to the loop; ``gps``, ``dip``
+Joint         all frames of a movie together; ``in_situ``, ``mf_pie``
+Predictor     many patterns at a time, without iterations; ``cdi_nn``
+Preparation   a first step that completes the measurement for the others; ``static_estimate``
+============= ==========================================================================================
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,57 +48,154 @@ class IterativeParameters(Parameters):
     iterations: int = Field(400, ge=1, description="iterations of this step")
 
 
-@dataclass(frozen=True)
+LIGHT = ("coherence", "background")
+"""Options of light that is known: partly coherent, or with photons that do not come from the object."""
+FITS = ("coherence.fit", "background.fit")
+STARTS = ("restarts", "select", "average_best", "batch")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
-    """One way to get from intensities to an object.
+    """What all kinds of methods tell of themselves.
 
     Parameters
     ----------
     name, summary, reference : str
         As shown by ``cdipipe methods``.
     parameters : subclass of Parameters
-    update : ``(exit_wave, problem, support, parameters, iteration) -> (exit_wave, projected, r_factor)``
-        One iteration on a batch (B, *grid) in FFT order; ``projected`` is P_M of the incoming iterate and ``r_factor``
-        (B,) its misfit. The driver owns everything around it.
-    estimate : ``(exit_wave, problem, support, parameters) -> exit_wave``, optional
-        The object that an iterate stands for; P_S P_M u unless given.
-    run : ``(state, problem, parameters, recipe, report) -> state``, optional
-        A whole step, for methods that are not one update after another (then ``update`` is None).
-    run_stack : ``(problems, start, parameters, recipe, seed, watch) -> StackResult``, optional
-        A whole step on all frames of a movie together, see ``cdipipe.phasing.stack``.
-    predict : ``(parameters, pattern_shape, device) -> predictor``, optional
-        A whole step on many patterns at a time, without iterations: ``predictor(intensity, measured) -> (objects,
-        supports)`` of a batch (B, *grid), float32 photons and bool to complex64 on any scale and bool, all centred. The
-        parameters have ``batch``, the number of patterns that go together. See ``cdipipe.phasing.predict``.
-    prepare : ``(problems, start, parameters, seed, watch_iteration) -> Prepared``, optional
-        A first step that completes the measurement for those that follow, see ``cdipipe.phasing.preparation``.
-    needs : what a measurement must have: ``static_region``, ``static_support``, ``object_support``, ``probe_modes``,
-        ``movie``, ``plane`` or ``volume`` (of each pattern), ``alone`` (the object, in a plane wave); ``weights``: of a
-        network that comes without any
+    needs : names of ``cdipipe.phasing.needs.NEEDS``
+        What a measurement must have.
+    refuses : names of ``cdipipe.phasing.options.OPTIONS``
+        Options of every recipe that its kind honours and this method does not.
+    fits : ``coherence.fit``, ``background.fit``
+        What the method can fit of the light.
     uses_static_region : False for a method that reconstructs the static region as part of the object
-    models_light : whether a step with ``run`` or ``run_stack`` takes partial coherence and background into account;
-        a single update does so by itself
-    fits_light : what a step with ``run`` or ``run_stack`` can fit itself: ``coherence``, ``background``
-    shrinks_support : whether shrink-wrap may run during this step
     converged_estimate : whether the iterate itself is an estimate, so that no closing ER block is wanted
     """
+
+    honoured: ClassVar[tuple[str, ...]] = ()
+    """options of every recipe that methods of this kind honour unless they say otherwise"""
+    always_needs: ClassVar[tuple[str, ...]] = ()
 
     name: str
     summary: str
     reference: str
     parameters: type[Parameters]
-    update: Callable[..., Any] | None = None
-    estimate: Callable[..., Any] | None = None
-    run: Callable[..., Any] | None = None
-    run_stack: Callable[..., Any] | None = None
-    predict: Callable[..., Any] | None = None
-    prepare: Callable[..., Any] | None = None
     needs: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()
+    fits: tuple[str, ...] = ()
     uses_static_region: bool = True
-    models_light: bool = False
-    fits_light: tuple[str, ...] = ()
-    shrinks_support: bool = True
     converged_estimate: bool = False
+
+    @property
+    def all_needs(self) -> tuple[str, ...]:
+        """What a measurement must have for this method, or for any of its kind."""
+        return (*self.needs, *self.always_needs)
+
+    def honours(self, option: str) -> bool:
+        """Whether an option of every recipe has its effect on this method, see ``cdipipe.phasing.options``."""
+        return option in self.fits or (option in self.honoured and option not in self.refuses)
+
+    def on(self, stack: str) -> Method:
+        """The record that tells how the method treats a measurement of this stack."""
+        return self
+
+
+_ITERATIONS = ("constraint", "stop_below", "average_last", "closing_er", "shrink_wrap", "start_support")
+_BEGINNINGS = ("start object", "start support", "preview", "use_static_region")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update(Method):
+    """One iteration after another on a batch of restarts; the loop owns everything around it.
+
+    Parameters
+    ----------
+    update : ``(exit_wave, problem, support, parameters, iteration) -> (exit_wave, projected, r_factor)``
+        One iteration on a batch (B, *grid) in FFT order; ``projected`` is P_M of the incoming iterate and ``r_factor``
+        (B,) its misfit.
+    estimate : ``(exit_wave, problem, support, parameters) -> exit_wave``, optional
+        The object that an iterate stands for; P_S P_M u unless given.
+    """
+
+    honoured = (*_ITERATIONS, *STARTS, *_BEGINNINGS, *LIGHT)
+
+    update: Callable[..., Any]
+    estimate: Callable[..., Any] | None = None
+    fits: tuple[str, ...] = ("coherence.fit",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint(Method):
+    """All frames of a movie together.
+
+    Parameters
+    ----------
+    run : ``(problems, start, parameters, recipe, seed, watch) -> StackResult``
+        The whole step on all frames, see ``cdipipe.phasing.stack``.
+    """
+
+    honoured = ("constraint", "start_support", "start object", "start support", "use_static_region", *LIGHT)
+
+    run: Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Method):
+    """A whole step on a batch of restarts.
+
+    Parameters
+    ----------
+    run : ``(state, problem, parameters, recipe, watch) -> state``
+    estimate : as of Update; the iterate itself unless given
+    on_movies : how the frames of a movie are taken together, where that is another way than one after another
+    """
+
+    honoured = (*_ITERATIONS, *STARTS, *_BEGINNINGS, *LIGHT)
+
+    run: Callable[..., Any]
+    estimate: Callable[..., Any] | None = None
+    on_movies: Joint | None = None
+
+    def on(self, stack: str) -> Method:
+        return self.on_movies if self.on_movies and stack == "movie" else self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor(Method):
+    """Many patterns at a time, without iterations.
+
+    Parameters
+    ----------
+    predict : ``(parameters, pattern_shape, device) -> predictor``
+        ``predictor(intensity, measured) -> (objects, supports)`` of a batch (B, *grid), float32 photons and bool to
+        complex64 on any scale and bool, all centred. The parameters have ``batch``, the number of patterns that go
+        together. See ``cdipipe.phasing.predict``.
+    """
+
+    honoured = ("batch",)
+    always_needs = ("alone",)
+
+    predict: Callable[..., Any]
+    converged_estimate: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation(Method):
+    """A first step that completes the measurement for those that follow.
+
+    Parameters
+    ----------
+    prepare : ``(problems, start, parameters, recipe, seed, watch) -> Prepared``
+        See ``cdipipe.phasing.preparation``.
+    completes : what a measurement has afterwards, names of ``cdipipe.phasing.needs.NEEDS``
+    """
+
+    honoured = ("constraint", "start_support", "start object", "start support")
+
+    prepare: Callable[..., Any]
+    completes: tuple[str, ...] = ()
+    converged_estimate: bool = True
 
 
 METHODS = Registry("method", "cdipipe.methods", Method, in_modules(cdipipe.methods, "METHOD"))

@@ -9,7 +9,8 @@ import torch
 
 from cdipipe.metrics.align import align_to, match_phase
 from cdipipe.optics import fourier
-from cdipipe.phasing.loop import State, Watch, count_iterations, run_recipe
+from cdipipe.phasing.loop import State, Watch, run_recipe
+from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.support import start_support
 from cdipipe.phasing.workers import run_jobs
 

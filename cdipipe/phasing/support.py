@@ -112,3 +112,9 @@ def check_support(support, shape):
     if not support.any() or support.all():
         kind = "empty" if not support.any() else "the whole array"
         raise InputError(f"the support is {kind}; it must leave some of the array outside and some inside")
+
+
+def one_support(support, problem):
+    """A given support (*grid), or of every frame (T, *grid), as one for all frames: (*grid) bool in FFT order."""
+    centred = torch.from_numpy(support).reshape(-1, *problem.shape).any(0)
+    return fourier.to_corner(centred.to(problem.device), problem.ndim)

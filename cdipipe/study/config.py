@@ -129,9 +129,9 @@ def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
 
 def _check_method(config: Config, name: str, where: str) -> None:
     """The recipe must be one, and a checkpoint that is the name of a network of the study of the step's kind."""
-    from cdipipe.phasing.recipe import recipe_from_mapping
+    from cdipipe.phasing.recipe import recipe_from_mapping, with_default
 
-    recipe = recipe_from_mapping({"restarts": config.restarts, **config.methods[name]}, where)
+    recipe = recipe_from_mapping(with_default(config.methods[name], "restarts", config.restarts), where)
     used = config.network_of(name)
     for step, parameters in recipe.steps if used is not None else ():
         _check_step(step, parameters, used, config.networks[used].network, where)

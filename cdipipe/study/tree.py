@@ -125,7 +125,7 @@ class Config(Section):
         entry = self.measurements[measurement]
         if entry.scene is None:
             return []
-        return list(_lacks(entry.gives(), json.dumps(self.methods[method])))
+        return list(_lacks(entry.gives(), json.dumps(self._recipe(measurement, method))))
 
     def simulated(self) -> list[str]:
         """Names of the measurements that have a truth."""
@@ -175,10 +175,17 @@ class Config(Section):
             return entry.located().arguments()
         if command == "runs":
             return as_options(self.average)
-        restarts = self.methods[method].get("restarts", self.restarts)
+        restarts = self._recipe(measurement, method).get("restarts")
         shared = {"seed": self.seed, "restarts": restarts, "device": self.device, "keep_runs": self.keep_runs}
         shared |= {"free_fraction": self.free_fraction or None, "checkpoint": self.checkpoint(method)}
         return as_options(shared)
+
+    def _recipe(self, measurement: str, method: str) -> dict[str, Any]:
+        """A method as it runs on a measurement: with the restarts of the study where it says nothing and takes any."""
+        from cdipipe.phasing.recipe import with_default
+
+        stack = "movie" if self.measurements[measurement].is_movie else None
+        return with_default(self.methods[method], "restarts", self.restarts, stack)
 
     def network_of(self, method: str) -> str | None:
         """Name of the network of this study that a method uses."""
@@ -222,15 +229,7 @@ def _members(entry: Figured) -> list[str]:
 @functools.cache
 def _lacks(given: frozenset[str], recipe: str) -> tuple[str, ...]:
     """What a recipe, as JSON, needs and a measurement does not give."""
+    from cdipipe.phasing.needs import lacking
     from cdipipe.phasing.recipe import recipe_from_mapping
-    from cdipipe.phasing.registry import get_method
 
-    has, missing = set(given), []
-    for name, parameters in recipe_from_mapping(json.loads(recipe)).steps:
-        method = get_method(name)
-        if method.prepare is not None and "static_support" in has:
-            has.add("static_region")
-        if getattr(parameters, "checkpoint", None) is not None:
-            has.add("weights")
-        missing += [need for need in method.needs if need not in has]
-    return tuple(missing)
+    return tuple(need for _, need in lacking(recipe_from_mapping(json.loads(recipe)).steps, given))

@@ -18,7 +18,7 @@ from cdipipe.optics import fourier
 from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
-from cdipipe.phasing.reconstruct import reconstruct
+from cdipipe.phasing.reconstruct import Start, reconstruct
 from cdipipe.simulation.exposure import simulate
 from cdipipe.simulation.registry import get_scene
 
@@ -35,7 +35,7 @@ def movie():
 
 def fit(measurement, seed=0, **changes):
     problems = [Problem(measurement.pattern(i), "support", (-1.6, 1.6)) for i in range(measurement.pattern_count)]
-    return fitting.run_movie(problems, Pid3NetParameters(**{**QUICK, **changes}), seed, Watch())
+    return fitting.run_movie(problems, Start(), Pid3NetParameters(**{**QUICK, **changes}), seed, Watch())
 
 
 def test_particles_are_found_and_the_trace_falls(movie):
@@ -124,7 +124,7 @@ def test_gradient_steps_bring_the_moduli_nearer(movie):
 
 def test_a_diverging_fit_keeps_its_best_weights(movie, caplog, monkeypatch):
     scores = iter([(1.0, 0.5), (float("nan"), 0.5)])
-    monkeypatch.setattr(fitting.MovieFit, "_pass", lambda *_: next(scores))
+    monkeypatch.setattr(fitting.NetworkFit, "_pass", lambda *_: next(scores))
     with caplog.at_level(logging.WARNING):
         result = fit(movie[0])
     assert "pid3net: the fit diverged in pass 2 of 2; the best weights are kept" in caplog.text
@@ -135,7 +135,7 @@ def test_running_out_of_memory_names_what_to_lower(movie, monkeypatch):
     def starve(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
 
-    monkeypatch.setattr(fitting.MovieFit, "run", starve)
+    monkeypatch.setattr(fitting.NetworkFit, "run", starve)
     with pytest.raises(InputError, match=r"out of memory with 4 windows of 5 frames of 32 x 32 pixels; lower windows"):
         fit(movie[0])
 

@@ -4,8 +4,9 @@ import sys
 import pytest
 
 from cdipipe.errors import InputError
-from cdipipe.phasing.loop import plan_steps
-from cdipipe.phasing.recipe import expand_sequence, recipe_from_mapping
+from cdipipe.phasing.plan import plan_steps
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.sequence import expand_sequence
 
 
 def test_the_fields_shorthand():
@@ -40,6 +41,19 @@ def test_a_broken_shorthand_is_named(text):
         ({"method": 3}, r"expected text"),
         ("hio", r"expected a mapping"),
         ({"method": "hio", "phase_range_rad": [1, -1]}, r"phase_range_rad"),
+        (
+            {"method": "hio", "phase_range_rad": [-1, 1]},
+            r"constraint 'support' takes none; set constraint: phase_range",
+        ),
+        ({"method": "hio", "coherence": {"every": 5}}, r"every: nothing is fitted; set coherence.fit: true"),
+        ({"method": "hio", "shrink_wrap": {"area": [0.1, 0.1], "threshold": 0.2}}, r"the area decides"),
+        ({"method": "dip", "average_last": 5}, r"methods.x.average_last: dip does not take it; these do: .*hio"),
+        (
+            {"method": "cdi_nn", "restarts": 2},
+            r"methods.x.restarts: cdi_nn does not take it; these do: ad_refine",
+        ),
+        ({"steps": ["hio", "cdi_nn"]}, r"methods.x: cdi_nn takes nothing from the steps before it"),
+        ({"steps": ["hio", "static_estimate"]}, r"methods.x: static_estimate must be the first step"),
     ],
 )
 def test_a_wrong_recipe_is_named(mapping, message):
@@ -66,11 +80,18 @@ def test_shared_parameters_reach_the_steps_that_know_them():
     assert [getattr(p, "beta", None) for _, p in recipe.steps] == [None, 0.7] * 2
 
 
+def brief(step):
+    return step.method.name, step.parameters.iterations, step.moves_support
+
+
 def test_a_single_method_closes_with_error_reduction():
     plan = plan_steps(recipe_from_mapping({"method": "raar", "iterations": 100}))
-    assert [(m.name, p.iterations, shrinks) for m, p, shrinks in plan] == [("raar", 80, True), ("er", 20, False)]
+    assert [(s.method.name, s.parameters.iterations, s.moves_support) for s in plan] == [
+        ("raar", 80, True),
+        ("er", 20, False),
+    ]
     plan = plan_steps(recipe_from_mapping({"method": "er", "iterations": 100}))
-    assert [(m.name, p.iterations, shrinks) for m, p, shrinks in plan] == [("er", 100, True)]
+    assert [brief(step) for step in plan] == [("er", 100, True)]
 
 
 def test_validation_needs_no_torch():

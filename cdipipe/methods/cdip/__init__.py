@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cdipipe.methods.cdip.dynamic_parameters import MovieParameters
-from cdipipe.phasing.registry import Method, Parameters
+from cdipipe.phasing.registry import FITS, Joint, Parameters, Step
 
 
 class CdipParameters(Parameters):
@@ -109,23 +109,25 @@ def run(state, problem, parameters, recipe, watch):
     return run_course(state, problem, parameters, recipe, watch)
 
 
-def run_stack(problems, start, parameters, recipe, seed, watch):
+def run_movie(problems, start, parameters, recipe, seed, watch):
     """Fit one field in space and time to all frames of a movie; one trace entry per pass over the frames."""
-    from cdipipe.methods.cdip.dynamic import run_movie
+    from cdipipe.methods.cdip import dynamic
 
-    return run_movie(problems, start, parameters, recipe, seed, watch)
+    return dynamic.run_movie(problems, start, parameters, recipe, seed, watch)
 
 
-METHOD = Method(
-    name="cdip",
-    summary="Untrained neural field of three planes, fitted through the forward model (CDIP)",
-    reference="Hu, Yao, Zhang, Villanueva-Perez, Constraint-free coherent diffraction imaging via physics-guided "
+WHAT: dict = {
+    "name": "cdip",
+    "summary": "Untrained neural field of three planes, fitted through the forward model (CDIP)",
+    "reference": "Hu, Yao, Zhang, Villanueva-Perez, Constraint-free coherent diffraction imaging via physics-guided "
     "neural fields; sine layers arXiv:2006.09661; planes doi:10.1109/CVPR52729.2023.00021",
-    parameters=CdipParameters,
+    "parameters": CdipParameters,
+    "fits": FITS,
+    "converged_estimate": True,
+}
+METHOD = Step(
+    **WHAT,
     run=run,
-    run_stack=run_stack,
-    models_light=True,
-    fits_light=("coherence", "background"),
-    shrinks_support=False,
-    converged_estimate=True,
+    refuses=("constraint", "shrink_wrap", "stop_below", "average_last"),
+    on_movies=Joint(**WHAT, run=run_movie, refuses=("constraint", "start_support")),
 )

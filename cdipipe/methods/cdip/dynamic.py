@@ -25,6 +25,7 @@ from cdipipe.methods.cdip.model import BoxModel
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
 from cdipipe.phasing.stack import StackResult
+from cdipipe.phasing.support import one_support
 from cdipipe.phasing.workers import Stopped
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ FILLED = 0.55
 
 
 def run_movie(problems, start, parameters, recipe, seed, watch) -> StackResult:
-    """See ``run_stack`` of ``cdipipe.phasing.registry.Method``; one trace entry per pass over the frames."""
+    """See ``Joint`` of ``cdipipe.phasing.registry``; one trace entry per pass over the frames."""
     box = find_movie_box(problems, start, parameters)
     try:
         fit = MovieFit(problems, box, parameters, seed, recipe.fitted_light)
@@ -71,8 +72,7 @@ def find_movie_box(problems, start, parameters) -> Box:
     """The box of a whole movie: that of a known support or of the probe, or the largest that its frames tell."""
     known = None
     if start.support is not None:
-        centred = torch.from_numpy(np.ascontiguousarray(start.support)).reshape(-1, *problems[0].shape).any(0)
-        known = fourier.to_corner(centred, centred.ndim)
+        known = one_support(start.support, problems[0])
     elif problems[0].object_support is not None:
         known = problems[0].object_support
     if known is not None and parameters.box_px is None:

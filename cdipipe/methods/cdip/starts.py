@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from cdipipe.optics import fourier
-from cdipipe.phasing.loop import State, Watch, count_iterations, run_recipe
+from cdipipe.phasing.loop import State, Watch, run_recipe
+from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.restarts import derive_seed, random_start
 

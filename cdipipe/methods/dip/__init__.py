@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdipipe.methods.dip.parameters import PriorFitParameters
-from cdipipe.phasing.registry import Method
+from cdipipe.phasing.registry import LIGHT, Step
 
 
 def run(state, problem, parameters, recipe, watch):
@@ -13,13 +13,13 @@ def run(state, problem, parameters, recipe, watch):
     return fit_prior(state, problem, parameters, recipe, watch)
 
 
-METHOD = Method(
+METHOD = Step(
     name="dip",
     summary="Untrained U-Net as the prior of the object, no static region",
     reference="Ulyanov, Vedaldi & Lempitsky, Int. J. Comput. Vis. 128, 1867 (2020), doi:10.1007/s11263-020-01303-4",
     parameters=PriorFitParameters,
     run=run,
     uses_static_region=False,
-    shrinks_support=False,
+    refuses=("shrink_wrap", "stop_below", "average_last", *LIGHT),
     converged_estimate=True,
 )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import LIGHT, IterativeParameters, Step
 from cdipipe.phasing.stages import FILTER_WIDTHS, cut_into_stages, walk
 
 SCHEDULES = {
@@ -150,11 +150,12 @@ def _filter(parameters, width, problem):
     return {"low_pass": gaussian_corner(problem.shape, widths, problem.device)}
 
 
-METHOD = Method(
+METHOD = Step(
     name="gps",
     summary="Generalised proximal smoothing: soft modulus constraint, smoothed dual, for noisy and low-dose patterns",
     reference="Pham, Yin, Rana, Osher & Miao, Opt. Express 27, 2792 (2019), doi:10.1364/OE.27.002792",
     parameters=GpsParameters,
     run=run,
+    refuses=LIGHT,
     converged_estimate=True,
 )

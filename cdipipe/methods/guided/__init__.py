@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import Method, Parameters
+from cdipipe.phasing.registry import Parameters, Step
 
 
 class GuidedParameters(Parameters):
@@ -58,13 +58,12 @@ def run(state, problem, parameters, recipe, watch):
     return state
 
 
-METHOD = Method(
+METHOD = Step(
     name="guided",
     summary="Guided population of HIO runs, chosen by Poisson likelihood, closing refinement with total variation",
     reference="Chen, Miao, Wang, Lee, Phys. Rev. B 76, 064113 (2007), doi:10.1103/PhysRevB.76.064113 (guided HIO)",
     parameters=GuidedParameters,
     run=run,
-    models_light=True,
-    shrinks_support=False,
+    refuses=("stop_below", "average_last"),
     converged_estimate=True,
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import LIGHT, IterativeParameters, Joint
 
 
 class MfPieParameters(IterativeParameters):
@@ -27,7 +27,7 @@ class MfPieParameters(IterativeParameters):
     illumination: float = Field(0.01, gt=0, lt=1, description="the object is 1 where D is below this share of its max")
 
 
-def run_stack(problems, start, parameters, recipe, seed, watch):
+def run(problems, start, parameters, recipe, seed, watch):
     """Sweep over the frames; the trace is the R-factor of all frames together."""
     import torch
 
@@ -47,14 +47,15 @@ def run_stack(problems, start, parameters, recipe, seed, watch):
     return StackResult(objects, lit[None].repeat(len(objects), 0), state.error_trace[0].numpy())
 
 
-METHOD = Method(
+METHOD = Joint(
     name="mf_pie",
     summary="Multi-frame PIE with known probe modes and total variation in space and time (mfpie-like)",
     reference="Takayama et al., Commun. Phys. 4, 48 (2021), doi:10.1038/s42005-021-00539-z (the idea); Maiden et al., "
     "Optica 4, 736 (2017), doi:10.1364/OPTICA.4.000736 (the step); Chambolle, J. Math. Imaging Vis. 20, 89 (2004), "
     "doi:10.1023/B:JMIV.0000011325.36760.1e (total variation)",
     parameters=MfPieParameters,
-    run_stack=run_stack,
+    run=run,
     needs=("movie", "probe_modes"),
-    shrinks_support=False,
+    refuses=("constraint", "start_support", *LIGHT),
+    uses_static_region=False,
 )

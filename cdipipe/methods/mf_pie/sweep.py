@@ -7,6 +7,7 @@ import torch
 
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier
+from cdipipe.phasing.support import one_support
 
 
 class Frames:
@@ -23,6 +24,8 @@ class Frames:
         self.probes = problems[0].model.probe_modes
         power = self.probes.abs().square().sum(0)
         self.lit = power > parameters.illumination * power.max()
+        if start.support is not None:
+            self.lit = self.lit & one_support(start.support, problems[0])
         self.step = 1 / ((1 - parameters.alpha) * power + parameters.alpha * power.max())
         shape = (len(problems), *problems[0].shape)
         if start.object is None:

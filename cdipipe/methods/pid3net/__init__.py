@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import LIGHT, IterativeParameters, Joint
 
 
 class Pid3NetParameters(IterativeParameters):
@@ -45,21 +45,22 @@ class Pid3NetParameters(IterativeParameters):
     illumination: float = Field(0.01, gt=0, lt=1, description="the object is 1 where the light is below this share")
 
 
-def run_stack(problems, start, parameters, recipe, seed, watch):
+def run(problems, start, parameters, recipe, seed, watch):
     """Fit the network, then draw all frames; the trace is the R-factor of each pass."""
     from cdipipe.methods.pid3net.fit import run_movie
 
-    return run_movie(problems, parameters, seed, watch)
+    return run_movie(problems, start, parameters, seed, watch)
 
 
-METHOD = Method(
+METHOD = Joint(
     name="pid3net",
     summary="Untrained network of a few frames together, with steps towards the moduli built in (PID3Net)",
     reference="Vu et al., PID3Net: a deep learning approach for single-shot coherent X-ray diffraction imaging of "
     "dynamic phenomena, npj Comput. Mater. 11, 66 (2025), doi:10.1038/s41524-025-01549-y",
     parameters=Pid3NetParameters,
-    run_stack=run_stack,
+    run=run,
     needs=("movie", "probe_modes"),
-    shrinks_support=False,
+    refuses=("constraint", "start_support", "start object", *LIGHT),
+    uses_static_region=False,
     converged_estimate=True,
 )

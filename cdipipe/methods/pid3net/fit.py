@@ -15,6 +15,7 @@ from cdipipe.networks.pid3net.model import FrameNetwork, draw_weights
 from cdipipe.networks.pid3net.refine import Beam, Refinement
 from cdipipe.optics import fourier
 from cdipipe.phasing.stack import StackResult
+from cdipipe.phasing.support import one_support
 from cdipipe.phasing.workers import Stopped
 
 logger = logging.getLogger(__name__)
@@ -25,10 +26,10 @@ FLOOR = 1e-2
 """Photons per pixel added to counts and prediction under logarithm and square root."""
 
 
-def run_movie(problems, parameters, seed, watch) -> StackResult:
-    """See ``run_stack`` of ``cdipipe.phasing.registry.Method``; one trace entry per pass over the movie."""
+def run_movie(problems, start, parameters, seed, watch) -> StackResult:
+    """See ``Joint`` of ``cdipipe.phasing.registry``; one trace entry per pass over the movie."""
     try:
-        fit = MovieFit(problems, parameters, seed)
+        fit = NetworkFit(problems, start, parameters, seed)
         trace = fit.run(watch)
         objects = fit.draw_frames()
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -52,10 +53,10 @@ class Model(nn.Module):
         self.refinement = Refinement(own.refinement, own.refinement_steps, own.refinement_width)
 
 
-class MovieFit:
+class NetworkFit:
     """One movie and the model that draws it; arrays in FFT order but for the network's."""
 
-    def __init__(self, problems, parameters, seed):
+    def __init__(self, problems, start, parameters, seed):
         self.problems, self.own = problems, parameters
         self.random = torch.Generator().manual_seed(seed % 2**63)
         device = problems[0].device
@@ -65,6 +66,8 @@ class MovieFit:
         self.beam = Beam(problems[0].model.probe_modes)
         power = self.beam.probes.abs().square().sum(0)
         self.lit = power > parameters.illumination * power.max()
+        if start.support is not None:
+            self.lit = self.lit & one_support(start.support, problems[0])
         self.window = min(parameters.window, len(problems))
         self.light = float(power[self.lit].mean().sqrt())
         self.brightest = max(float(problem.modulus[problem.measured].max()) for problem in problems)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import Method, Parameters
+from cdipipe.phasing.registry import LIGHT, Parameters, Step
 
 
 class ReferenceLsqParameters(Parameters):
@@ -59,7 +59,7 @@ def run(state, problem, parameters, recipe, watch):
     return state
 
 
-METHOD = Method(
+METHOD = Step(
     name="reference_lsq",
     summary="Linear least squares beside a strong known static region, then a denoiser at the known noise",
     reference="Pham et al., Opt. Express 27, 2792 (2019), doi:10.1364/OE.27.002792 (the baseline it is to beat); "
@@ -67,6 +67,15 @@ METHOD = Method(
     parameters=ReferenceLsqParameters,
     run=run,
     needs=("static_region",),
-    shrinks_support=False,
+    refuses=(
+        "shrink_wrap",
+        "stop_below",
+        "average_last",
+        "closing_er",
+        "start_support",
+        "start object",
+        "use_static_region",
+        *LIGHT,
+    ),
     converged_estimate=True,
 )

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cdipipe.methods.static_estimate.hops import hop_lengths
-from cdipipe.phasing.registry import IterativeParameters, Method
+from cdipipe.phasing.registry import IterativeParameters, Preparation
 
 
 class StaticEstimateParameters(IterativeParameters):
@@ -55,7 +55,7 @@ class StaticEstimateParameters(IterativeParameters):
         return f"static region estimated ({self.iterations} iterations, up to {self.tries} starts of {self.hops} hops)"
 
 
-def prepare(problems, start, parameters, seed, watch_iteration):
+def prepare(problems, start, parameters, recipe, seed, watch):
     """One static structure for all the problems, and the samples beside it; arrays centred."""
     import numpy as np
 
@@ -64,14 +64,14 @@ def prepare(problems, start, parameters, seed, watch_iteration):
     from cdipipe.phasing.stack import Prepared
 
     ndim = problems[0].ndim
-    found = estimate_static(problems, start, parameters, seed, watch_iteration)
+    found = estimate_static(problems, start, parameters, recipe.start_support, seed, watch.tick)
     static, samples = (fourier.to_centre(a, ndim).cpu().numpy() for a in (found.static, found.samples))
     report = {"misfit_ratio": found.ratio, "expected": found.expected, "tries": found.tries}
     report |= {"hops": found.hops, "accepted": found.accepted}
     return Prepared(static.astype(np.complex64), samples.astype(np.complex64), report)
 
 
-METHOD = Method(
+METHOD = Preparation(
     name="static_estimate",
     summary="First step where only the place of the static region is known: estimates its content",
     reference="Manekar et al., LoDIP, arXiv:2402.17745 (unknown static region); "
@@ -79,6 +79,5 @@ METHOD = Method(
     parameters=StaticEstimateParameters,
     prepare=prepare,
     needs=("static_support",),
-    shrinks_support=False,
-    converged_estimate=True,
+    completes=("static_region",),
 )

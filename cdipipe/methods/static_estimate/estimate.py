@@ -14,7 +14,7 @@ import torch
 
 from cdipipe.methods.static_estimate.hops import HOP_ER_ITERATIONS, HOPS, hop_lengths
 from cdipipe.methods.static_estimate.joint import Estimate, refine
-from cdipipe.methods.static_estimate.movie import Movie
+from cdipipe.methods.static_estimate.movie import JointFrames
 from cdipipe.methods.static_estimate.prior import refine_with_prior
 from cdipipe.optics import fourier
 from cdipipe.phasing.restarts import derive_seed
@@ -27,7 +27,7 @@ LARGEST_KICK = 1.5
 """Decades."""
 
 
-def estimate_static(problems, start, parameters, seed: int, watch_iteration) -> Estimate:
+def estimate_static(problems, start, parameters, first_support, seed: int, tick) -> Estimate:
     """The best of several starts, or the first whose misfit is what noise leaves.
 
     Parameters
@@ -35,13 +35,14 @@ def estimate_static(problems, start, parameters, seed: int, watch_iteration) -> 
     problems : list of Problem whose object is sample and static structure together
     start : Start of the driver
     parameters : iterations, er_iterations, beta, tries, hops, tolerance, prior, prior_rounds
-    watch_iteration : called with the R-factor after every HIO iteration
+    first_support : StartSupport, where nothing is known of the samples' support
+    tick : called after every HIO iteration
     """
     best = Estimate(None, None)
     for attempt in range(parameters.tries):
-        movie = Movie(problems, start, derive_seed(seed, attempt), beta=parameters.beta)
+        movie = JointFrames(problems, start, derive_seed(seed, attempt), first_support, beta=parameters.beta)
         generator = torch.Generator().manual_seed(derive_seed(seed, attempt) & (2**63 - 1))
-        found = _search(movie, parameters, watch_iteration, generator)
+        found = _search(movie, parameters, tick, generator)
         found.tries = attempt + 1
         best = min(best, found, key=lambda e: e.ratio)
         if best.accepted:
@@ -55,13 +56,13 @@ def estimate_static(problems, start, parameters, seed: int, watch_iteration) -> 
     return refine_with_prior(problems, best, _split(movie)[1:], parameters.prior, parameters.prior_rounds, seed)
 
 
-def _search(movie, parameters, watch_iteration, generator) -> Estimate:
+def _search(movie, parameters, tick, generator) -> Estimate:
     """One start, then short blocks of HIO from the best so far, refined each, until the misfit is what noise leaves.
 
     Refinement ends in a local minimum that is mostly near the true one; a block leaves it, sooner than a new start
     would come as near. Every other block begins with a part of the frequencies of the turned structure.
     """
-    _run_block(movie, parameters.iterations, parameters.er_iterations, watch_iteration)
+    _run_block(movie, parameters.iterations, parameters.er_iterations, tick)
     best = _accept(_better_of_twins(movie), parameters)
     for hop, length in enumerate(hop_lengths(parameters.hops)):
         if best.accepted and hop >= best.hops + CONFIRMING_HOPS:
@@ -69,7 +70,7 @@ def _search(movie, parameters, watch_iteration, generator) -> Estimate:
         striped = hop % 2 and not best.accepted
         left = _striped(best, movie.static, generator) if striped else _kicked(best, movie, hop, generator)
         movie.waves = left.to(torch.complex64)
-        _run_block(movie, length, HOP_ER_ITERATIONS, watch_iteration)
+        _run_block(movie, length, HOP_ER_ITERATIONS, tick)
         found = _accept(refine(movie.problems, *_split(movie)), parameters)
         found.hops = hop + 1
         best = min(best, found, key=lambda e: e.ratio)
@@ -106,9 +107,10 @@ def _kicked(best: Estimate, movie, hop: int, generator):
     return waves + strength * noise * movie.supports
 
 
-def _run_block(movie, iterations: int, er_iterations: int, watch_iteration) -> None:
+def _run_block(movie, iterations: int, er_iterations: int, tick) -> None:
     for iteration in range(iterations):
-        watch_iteration(movie.iterate(error_reduction=iteration >= iterations - er_iterations))
+        movie.iterate(error_reduction=iteration >= iterations - er_iterations)
+        tick()
 
 
 def _accept(found: Estimate, parameters) -> Estimate:

@@ -7,12 +7,11 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.optics import fourier
-from cdipipe.phasing.recipe import StartSupport
 from cdipipe.phasing.restarts import random_start
 from cdipipe.phasing.support import check_support, start_support
 
 
-class Movie:
+class JointFrames:
     """Iterates of all frames, sample and static structure together.
 
     Parameters
@@ -20,16 +19,18 @@ class Movie:
     problems : list of Problem, one for each frame, whose object is the whole frame
     start : Start of the driver, centred arrays
     seed : int
+    first_support : StartSupport
+        Where the support comes from if neither start nor measurement tells it.
     static_region : (*grid) complex64 in FFT order, optional
         The static structure where it is known.
-    turned : begin with the static structure turned by 180 degrees within its place
 
     Raises
     ------
     InputError   no support, or one without any pixel of the sample
     """
 
-    def __init__(self, problems, start, seed, static_region=None, beta=0.9):
+    def __init__(self, problems, start, seed, first_support, static_region=None, beta=0.9):
+        self.first_support = first_support
         self.problems, self.beta = problems, beta
         self.ndim = problems[0].ndim
         self.static = problems[0].static_support
@@ -37,6 +38,7 @@ class Movie:
         self.supports = torch.stack([self._support(p, start, index) for index, p in enumerate(problems)])
         if start.object is not None:
             self.waves = fourier.to_corner(torch.from_numpy(np.asarray(start.object, np.complex64)), self.ndim)
+            self.waves = self.waves.to(problems[0].device)
             self.waves = self.waves.expand(self.supports.shape).clone()
         else:
             self.waves = torch.stack(
@@ -48,10 +50,10 @@ class Movie:
 
     def _support(self, problem, start, index):
         if start.support is None:
-            support = start_support(problem, StartSupport())
+            support = start_support(problem, self.first_support)
         else:
             given = start.support if start.support.ndim == self.ndim else start.support[index]
-            support = fourier.to_corner(torch.from_numpy(given), self.ndim)
+            support = fourier.to_corner(torch.from_numpy(given).to(problem.device), self.ndim)
         check_support(support, problem.shape)
         if not (support & ~self.static).any():
             raise InputError("in_situ: the support holds no pixel beside the static structure")

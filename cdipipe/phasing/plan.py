@@ -1,0 +1,59 @@
+"""The steps of a recipe as they will run; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cdipipe.phasing.registry import Method, Parameters, get_method
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of a recipe as it will run.
+
+    Parameters
+    ----------
+    moves_support : whether shrink-wrap may change the support meanwhile
+    averaged : how many of its last estimates are averaged; 0 in all steps but the last
+    """
+
+    method: Method
+    parameters: Parameters
+    moves_support: bool
+    averaged: int = 0
+
+
+def plan_steps(recipe) -> list[PlannedStep]:
+    """The recipe's steps with the closing error-reduction block split off the last one.
+
+    The support stands still in last steps that are estimates already, since one that still moves would undo what the
+    closing block polishes.
+    """
+    steps = [(get_method(name), parameters) for name, parameters in _with_closing_block(recipe)]
+    last_moving = max((i for i, (m, _) in enumerate(steps) if not m.converged_estimate), default=len(steps) - 1)
+    return [
+        PlannedStep(
+            method,
+            parameters,
+            method.honours("shrink_wrap") and index <= last_moving,
+            recipe.average_last if index == len(steps) - 1 else 0,
+        )
+        for index, (method, parameters) in enumerate(steps)
+    ]
+
+
+def _with_closing_block(recipe) -> list[tuple[str, Any]]:
+    *steps, (name, last) = recipe.steps
+    closing = round(recipe.closing_er * getattr(last, "iterations", 0))
+    if not closing:
+        return list(recipe.steps)
+    left = last.iterations - closing
+    if left:
+        steps.append((name, last.model_copy(update={"iterations": left})))
+    return [*steps, ("er", get_method("er").parameters(iterations=closing))]
+
+
+def count_iterations(recipe) -> int:
+    """Iterations that a recipe plans, for progress bars."""
+    return sum(step.parameters.planned for step in plan_steps(recipe))
