@@ -39,7 +39,7 @@ SMALL = {
 WORKER = """
 import json, sys, time
 from pathlib import Path
-from cdipipe.cli.corpus import build_one, make_plan
+from cdipipe.simulation.corpora import build_one, make_plan
 from cdipipe.io.corpus.plan import settle_plan
 folder, count, start = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 settings = [f"{k}={v}" for k, v in json.loads(sys.argv[4]).items()]

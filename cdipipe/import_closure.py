@@ -9,7 +9,8 @@ is none. Besides Python files there count
 * records, which no import names: where one of them holds a ``plugins.Registry``, all records of that group, or those
   of them that the work is known to use. Records of other packages bring what they import of their own package.
 
-Of a package that an import only passes through, what it imports at once counts, and not what it would import later.
+Of a package that an import only passes through, and of cdipipe itself, what it imports at once counts, and not what
+it would import later.
 """
 
 from __future__ import annotations
@@ -118,9 +119,9 @@ def _closure(start: str) -> _Closure:
 
 
 def _ours(names: Iterable[str], module: str) -> list[str]:
-    """Those of the names that are in this package or, for records of others, in theirs."""
-    tops = {"cdipipe", module.partition(".")[0]}
-    return [name for name in names if name.partition(".")[0] in tops]
+    """Those of the names that lie in this package or, for records of others, in theirs."""
+    inside = ("cdipipe.", module.partition(".")[0] + ".")
+    return [name for name in names if name.startswith(inside)]
 
 
 def _scripts(source: Source, module: str, file: Path) -> list[str]:

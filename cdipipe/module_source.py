@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+RECIPE_KEYS = ("method", "sequence", "steps", "network", "scene")
 NO_DATA = (".py", ".pyi", ".pyc", ".md", *EXTENSION_SUFFIXES)
 
 
@@ -43,7 +44,7 @@ class Source:
     imports : modules, or what is taken from them
     at_once : those of them that happen as soon as the module is imported
     groups : records that it finds
-    asked : names in calls such as ``get_method("er")``
+    asked : words in calls such as ``get_method("er")`` and in recipes such as ``{"method": "hio"}``
     files : names of files, with ``{}`` for what is filled in
     """
 
@@ -103,7 +104,7 @@ def data_files(top: str) -> tuple[Path, ...]:
 def _worth_a_look(top: str) -> re.Pattern:
     """Text that modules with records or with names of files have, and most others not."""
     endings = "|".join(sorted({".py", *(file.suffix for file in data_files(top))} - {""}))
-    return re.compile(rf"""Registry\(|\bget(_\w+)?\(["']|({endings})["']""")
+    return re.compile(rf"""Registry\(|\bget(_\w+)?\(["']|"({"|".join(RECIPE_KEYS)})": |({endings})["']""")
 
 
 @functools.cache
@@ -121,8 +122,8 @@ def read_source(module: str) -> Source:
     nodes = list(ast.walk(tree))
     calls = [node for node in nodes if isinstance(node, ast.Call)]
     groups = tuple(group for call in calls if (group := _group(call)))
-    asked = tuple(sorted({name for call in calls if (name := _asked(call))}))
-    return Source(imports, at_once, groups, asked, tuple(sorted(set(_files(nodes)))))
+    asked = {word for node in nodes for word in _asked(node)}
+    return Source(imports, at_once, groups, tuple(sorted(asked)), tuple(sorted(set(_files(nodes)))))
 
 
 def _imports(body: list[ast.stmt], at_once: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
@@ -146,7 +147,10 @@ def _names(node: ast.Import | ast.ImportFrom, package: str) -> list[str]:
     if node.level:
         parts = package.split(".")
         base = ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [base])])
-    return [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    inside = [f"{base}.{alias.name}" for alias in node.names]
+    ours = base.partition(".")[0] in ("cdipipe", package.partition(".")[0])
+    only_modules = ours and all(map(file_of, inside))  # then the package itself is passed through only
+    return inside if only_modules else [base, *inside]
 
 
 def _group(call: ast.Call) -> Group | None:
@@ -159,12 +163,19 @@ def _group(call: ast.Call) -> Group | None:
     return Group(name, ast.unparse(inside.args[0]), any(key.arg == "packages_only" for key in inside.keywords))
 
 
-def _asked(call: ast.Call) -> str | None:
-    """The name in ``get_method("er")`` or ``METHODS.get("er")``."""
-    name = _called(call)
-    first = call.args[0] if call.args else None
-    asks = name.startswith("get_") or name == "get"
-    return first.value if asks and isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+def _asked(node: ast.AST) -> list[str]:
+    """Words in ``get_method("er")``, ``METHODS.get("er")``, ``{"method": "hio"}`` and ``{"sequence": "9*ER"}``."""
+    if isinstance(node, ast.Call) and (_called(node) == "get" or _called(node).startswith("get_")):
+        return _words(node.args[:1])
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return _words([value for key, value in pairs if isinstance(key, ast.Constant) and key.value in RECIPE_KEYS])
+    return []
+
+
+def _words(nodes: list[ast.AST]) -> list[str]:
+    constants = [part.value for node in nodes for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    return [word.lower() for text in constants if isinstance(text, str) for word in re.findall(r"[A-Za-z_]\w*", text)]
 
 
 def _called(call: ast.Call) -> str:

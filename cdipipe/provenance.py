@@ -26,27 +26,11 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sources(subpackage: str) -> list[Path]:
-    place = PACKAGE_FOLDER / subpackage
-    if place.is_dir():
-        return sorted(place.rglob("*.py"))
-    module = place if place.suffix == ".py" else place.with_suffix(".py")
-    if not module.is_file():
-        raise ValueError(f"code_digest: cdipipe has no sub-package or module '{subpackage}'")
-    return [module]
-
-
 @functools.cache
-def code_digest(*subpackages: str) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of the package's Python sources.
-
-    Parameters
-    ----------
-    subpackages : names inside the package, such as ``"optics"`` or ``"measurement"``; none means all of it
-    """
-    files = {file for name in subpackages or (".",) for file in _sources(name)}
+def code_digest() -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the package's Python sources."""
     digest = hashlib.sha256()
-    for file in sorted(files):
+    for file in sorted(PACKAGE_FOLDER.rglob("*.py")):
         content = file.read_bytes()
         digest.update(f"{file.relative_to(PACKAGE_FOLDER).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)

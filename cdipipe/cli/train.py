@@ -81,7 +81,7 @@ def _settings_to_resume(found, wanted, pairs: list[str], corpus, output: Path, s
     from cdipipe.training.run_folder import code_of_training
 
     before = found.settings
-    if same_code and found.training["code"] != code_of_training():
+    if same_code and found.training["code"] != code_of_training(found.network.name, corpus.plan.kind):
         raise InputError(f"{output}: was begun by another version of the code")
     if corpus.card["digest"] != found.corpus["digest"]:
         raise InputError(f"{output}: was trained on another corpus than {corpus.folder}; take that one")

@@ -295,6 +295,7 @@ class _Training:
             return
         at, plan = self.at, self.corpus.plan
         state = None if optimiser is None else optimiser.state_dict()
+        code = code_of_training(self.network.name, plan.kind)
         checkpoint = Checkpoint(
             self.network,
             self.settings,
@@ -308,7 +309,7 @@ class _Training:
                 "peak_over_mean": self.usual_peaks,
             },
             self.provenance,
-            {"position": vars(at), "optimiser": state, "rows": self.folder.rows, "code": code_of_training()},
+            {"position": vars(at), "optimiser": state, "rows": self.folder.rows, "code": code},
         )
         self.folder.save(checkpoint, best)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import shutil
@@ -71,11 +72,12 @@ def _text(value: Any) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def code_of_training() -> str:
-    """Digest of the code that decides on the weights."""
-    from cdipipe.provenance import code_digest
+@functools.cache
+def code_of_training(network: str, scene: str) -> str:
+    """Digest of the code that decides on the weights of a network that learns from samples of a scene."""
+    from cdipipe.import_closure import code_digest_of
 
-    return code_digest("training", "networks", "simulation", "optics")
+    return code_digest_of(["cdipipe.training.fit"], {"cdipipe.networks": [network], "cdipipe.scenes": [scene]})
 
 
 def clear(folder: Path) -> None:

@@ -21,8 +21,9 @@ from cdipipe.io.corpus.plan import read_plan
 from cdipipe.io.corpus.read import open_corpus
 
 FIXED_CODE = """import sys
-from cdipipe.cli import corpus, main
-corpus.code_of_samples = lambda: "fixed"
+from cdipipe.cli import main
+from cdipipe.simulation import corpora
+corpora.code_of_samples = lambda kind: "fixed"
 sys.exit(main.run(sys.argv[1:]))"""
 """A command line whose digest of the code stays the same while the code is edited."""
 SET = ("--set", "size=32", "--set", "photons=1e4")
@@ -41,7 +42,7 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module", autouse=True)
 def fixed_code():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cdipipe.cli.corpus.code_of_samples", lambda: "fixed")
+        patch.setattr("cdipipe.simulation.corpora.code_of_samples", lambda kind: "fixed")
         yield
 
 
@@ -192,7 +193,7 @@ def test_rebuild_replaces_and_a_shard_without_it_refuses(corpus, cli):
 
 
 def test_other_code_is_refused_until_rebuild(corpus, cli, monkeypatch):
-    monkeypatch.setattr("cdipipe.cli.corpus.code_of_samples", lambda: "other")
+    monkeypatch.setattr("cdipipe.simulation.corpora.code_of_samples", lambda kind: "other")
     assert "another version of the code" in cli(*arguments(corpus)).complaint
     assert cli(*arguments(corpus, "--rebuild")).code == 0
     assert open_corpus(corpus).card["code"] == "other"
@@ -262,7 +263,7 @@ def test_two_processes_make_the_same(finished, tmp_path, cli):
 
 def test_other_code_that_draws_the_same_leaves_the_digest_of_the_data(finished, tmp_path, cli, monkeypatch):
     """So that who builds a published corpus again sees that it is the same."""
-    monkeypatch.setattr("cdipipe.cli.corpus.code_of_samples", lambda: "other")
+    monkeypatch.setattr("cdipipe.simulation.corpora.code_of_samples", lambda kind: "other")
     assert cli(*arguments(tmp_path / "c")).code == 0
     built, before = (json.loads((folder / "corpus.json").read_text()) for folder in (tmp_path / "c", finished))
     assert built["code"] != before["code"] and built["digest"] == before["digest"]

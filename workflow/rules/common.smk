@@ -3,9 +3,8 @@ import re
 import shlex
 import sys
 
-import cdipipe
 from cdipipe.study import run as study_run
-from cdipipe.provenance import code_digest, file_sha256
+from cdipipe.study.code import code_of_job
 
 OUT = STUDY.output
 if workflow.is_main_process:
@@ -16,7 +15,6 @@ if workflow.is_main_process:
     RUNNING = study_run.hold(OUT)  # until this process ends
 MEASUREMENT = f"{OUT}/{{measurement}}"
 METHOD = f"{OUT}/{{measurement}}/{{method}}"
-REPORT_TEMPLATE = os.path.join(os.path.dirname(cdipipe.__file__), "study", "report.html.j2")
 RESULT = f"{METHOD}/{STUDY.result_name()}"
 LOGS, BENCHMARKS = f"{OUT}/logs/{{measurement}}", f"{OUT}/benchmarks/{{measurement}}"
 
@@ -34,6 +32,11 @@ def any_of(names):
 def options_of(command):
     """The command-line options that the configuration gives to ``command``, as a function of the wildcards."""
     return lambda wildcards: shlex.join(STUDY.options(command, **wildcards))
+
+
+def code_of(command):
+    """Digest of the code that a job of ``command`` depends on, as a function of the wildcards."""
+    return lambda wildcards: code_of_job(STUDY, command, **wildcards)
 
 
 def truth_of(wildcards):

@@ -14,7 +14,7 @@ rule build_shard:
         options=lambda wildcards: shlex.join(STUDY.corpora[wildcards.corpus].options()),
         folder=f"{OUT}/{{corpus}}",
         shard=lambda wildcards: int(wildcards.shard),
-        code=code_digest("simulation", "optics"),
+        code=code_of("shard"),
     shell:
         "cdipipe corpus {params.options} -o {params.folder} --shard {params.shard} --rebuild > {log} 2>&1"
 
@@ -42,6 +42,6 @@ rule finish_corpus:
     params:
         options=lambda wildcards: shlex.join(STUDY.corpora[wildcards.corpus].options()),
         folder=f"{OUT}/{{corpus}}",
-        code=code_digest("io/corpus", "figures/contact"),
+        code=code_of("corpus"),
     shell:
         "cdipipe corpus {params.options} -o {params.folder} --finish > {log} 2>&1"

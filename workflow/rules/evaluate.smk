@@ -16,7 +16,7 @@ rule evaluate_reconstruction:
         runtime=grows(30),
     params:
         truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
-        code=code_digest("metrics", "optics", "io"),
+        code=code_of("evaluate"),
     shell:
         "cdipipe evaluate {input.result} --measurement {input.measurement} {params.truth} --curves {output.curves} "
         "-o {output.metrics} > {log} 2>&1"
@@ -36,6 +36,6 @@ rule collect_metrics:
         mem_mb=grows(1000),
         runtime=grows(10),
     params:
-        code=code_digest("cli/collect", "io/metrics_file"),
+        code=code_of("collect"),
     shell:
         "cdipipe collect {input} -o {output} > {log} 2>&1"

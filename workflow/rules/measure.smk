@@ -14,7 +14,7 @@ rule simulate_measurement:
         runtime=grows(30),
     params:
         options=options_of("simulate"),
-        code=code_digest("simulation", "optics", "io"),
+        code=code_of("simulate"),
     shell:
         "cdipipe simulate {params.options} -o {output.measurement} --truth {output.truth} > {log} 2>&1"
 
@@ -31,7 +31,7 @@ rule fetch_data:
         mem_mb=grows(1000),
         runtime=grows(60),
     params:
-        code=code_digest("io/datasets"),
+        code=code_of("fetch"),
     shell:
         "cdipipe fetch {wildcards.dataset} > {output} 2> {log}"
 
@@ -53,6 +53,6 @@ rule import_measurement:
         runtime=grows(30),
     params:
         options=options_of("import"),
-        code=code_digest("io"),
+        code=code_of("import"),
     shell:
         "cdipipe import {params.options} -o {output} > {log} 2>&1"

@@ -17,7 +17,7 @@ rule reconstruct_object:
         recipe=lambda wildcards: f"{STUDY_FILE}::methods.{wildcards.method}",
         options=options_of("reconstruct"),
         content=lambda wildcards: STUDY.methods[wildcards.method],
-        code=code_digest("methods", "phasing", "networks", "optics", "ops", "io"),
+        code=code_of("reconstruct"),
     shell:
         "cdipipe reconstruct {input.measurement} --recipe {params.recipe} {params.options} -o {output} > {log} 2>&1"
 
@@ -37,6 +37,6 @@ rule average_runs:
         runtime=grows(30),
     params:
         options=options_of("runs"),
-        code=code_digest("metrics", "io"),
+        code=code_of("runs"),
     shell:
         "cdipipe runs {input} {params.options} -o {output} > {log} 2>&1"

@@ -17,7 +17,7 @@ rule plot_pattern:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "io"),
+        code=code_of("plot"),
     shell:
         "cdipipe plot {input} -o {output} > {log} 2>&1"
 
@@ -51,7 +51,7 @@ rule plot_reconstruction:
         runtime=grows(10),
     params:
         truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
-        code=code_digest("figures", "io", "metrics/align"),
+        code=code_of("plot"),
     shell:
         "cdipipe plot {input.result} --measurement {input.measurement} {params.truth} --curves {input.curves} "
         "--diagnostics {output.diagnostics} -o {output.object} > {log} 2>&1"
@@ -71,7 +71,7 @@ rule plot_movie:
         mem_mb=grows(4000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "io"),
+        code=code_of("plot"),
     shell:
         "cdipipe plot {input} -o {output} > {log} 2>&1"
 
@@ -113,7 +113,7 @@ rule compare_methods:
     params:
         truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
         curves=lambda wildcards, input: shlex.join(f"--curves={path}" for path in input.curves),
-        code=code_digest("figures", "io", "metrics/align"),
+        code=code_of("plot"),
     shell:
         "cdipipe plot {input.results} {params.truth} {params.curves} --diagnostics {output.resolution} "
         "-o {output.objects} > {log} 2>&1"
@@ -145,7 +145,7 @@ rule draw_table:
         mem_mb=grows(1000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "study/tables", "io/metrics_file"),
+        code=code_of("table"),
     shell:
         "cdipipe table {input.study} {wildcards.table} --values {output.values} -o {output.figure} > {log} 2>&1"
 
@@ -175,7 +175,7 @@ rule draw_gallery:
         mem_mb=grows(4000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "io", "metrics"),
+        code=code_of("table"),
     shell:
         "cdipipe table {input.study} {wildcards.gallery} -o {output} > {log} 2>&1"
 
@@ -207,7 +207,7 @@ rule draw_distribution:
         mem_mb=grows(4000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "io", "metrics", "study/distributions"),
+        code=code_of("table"),
     shell:
         "cdipipe table {input.study} {wildcards.distribution} --values {output.values} -o {output.figure} > {log} 2>&1"
 
@@ -231,7 +231,7 @@ rule plot_metrics:
         mem_mb=grows(1000),
         runtime=grows(10),
     params:
-        code=code_digest("figures"),
+        code=code_of("plot"),
     shell:
         "cdipipe plot {input} -o {output} > {log} 2>&1"
 
@@ -252,7 +252,7 @@ rule export_object:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        code=code_digest("io", "cli/export"),
+        code=code_of("export"),
     shell:
         "cdipipe export {input} -o {output} > {log} 2>&1"
 
@@ -295,7 +295,6 @@ rule write_report:
         mem_mb=grows(2000),
         runtime=grows(10),
     params:
-        template=file_sha256(REPORT_TEMPLATE),
-        code=code_digest("study/report", "cli/report", "figures/tables", "figures/frames", "io/metrics_file"),
+        code=code_of("report"),
     shell:
         "cdipipe report {input.study} -o {output} > {log} 2>&1"

@@ -20,7 +20,7 @@ rule train_network:
         corpus=lambda wildcards: f"{OUT}/{STUDY.networks[wildcards.network].corpus}",
         folder=f"{OUT}/{{network}}/run",
         device=STUDY.device,
-        code=code_digest("training", "networks", "simulation", "optics"),
+        code=code_of("train"),
     shell:
         "cdipipe train {params.options} --corpus {params.corpus} -o {params.folder} --device {params.device} "
         "--resume --rebuild > {log} 2>&1 && "
@@ -41,7 +41,7 @@ rule plot_trainings:
         mem_mb=grows(1000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "cli/plot"),
+        code=code_of("plot"),
     shell:
         "cdipipe plot {input} -o {output} > {log} 2>&1"
 
@@ -65,7 +65,7 @@ rule plot_training:
         mem_mb=grows(1000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "cli/plot"),
+        code=code_of("plot"),
     shell:
         "cdipipe plot {input} -o {output} > {log} 2>&1"
 
@@ -90,6 +90,6 @@ rule plot_activations:
         mem_mb=grows(4000),
         runtime=grows(10),
     params:
-        code=code_digest("figures", "networks", "cli/plot"),
+        code=code_of("plot"),
     shell:
         "cdipipe plot {input.checkpoint} --measurement {input.measurement} -o {output} > {log} 2>&1"
