@@ -25,6 +25,7 @@ ORDER = (
     "training",
     "phasing",
     "methods",
+    "bragg",
     "figures",
     "study",
     "cli",

@@ -1,0 +1,128 @@
+"""Strain in CXI files.
+
+==========================  ==============================================================================
+``/entry_1/image_1``        the object without ramp and offset, on its own grid; ``support`` is the crystal
+``/entry_1/strain_1``       ``inside bulk vortex phase displacement strain`` on that grid, ``ramp``,
+                            ``numbers``, ``choices`` and ``notes`` (JSON)
+``/entry_1/orthogonal_1``   ``amplitude inside bulk phase displacement strain`` (X, Y, Z), ``voxel_size``,
+                            ``origin``, ``axes`` (rows x, y, z in the lab frame), ``frame``
+==========================  ==============================================================================
+
+Lengths are in metres in the file, as everywhere in CXI, and in nm in memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from cdipipe.bragg.fields import Fields
+from cdipipe.bragg.grid import Orthogonal
+from cdipipe.bragg.strain import Strain
+from cdipipe.errors import InputError
+from cdipipe.io.cxi import layout
+from cdipipe.io.cxi.geometry import read_geometry, write_geometry
+from cdipipe.io.cxi.image import read_image, write_image
+from cdipipe.io.hdf5 import Source, create_file, open_source
+from cdipipe.optics.diffraction import bragg_frame
+
+NM = 1e-9
+OWN, GRID = "/entry_1/strain_1", "/entry_1/orthogonal_1"
+UNITS = {"phase": "rad", "displacement": "m", "strain": "1"}
+
+
+def write_strain(path: str | Path, result: Strain) -> None:
+    """Write displacement and strain, whole or not at all."""
+    with create_file(path) as file:
+        entry = layout.write_header(file, "strain", result.provenance)
+        write_geometry(entry, result.geometry)
+        fields, grid = result.fields, result.orthogonal
+        write_image(entry, fields.object, fields.inside, "volume")
+        own = layout.make_group(entry, "strain_1", "NXdata")
+        _write_fields(own, fields)
+        layout.write_array(own, "vortex", fields.vortex.astype(np.uint8))
+        layout.write_small(own, "ramp", np.asarray(fields.ramp, np.float64))
+        layout.write_json(own, "numbers", result.numbers)
+        layout.write_json(own, "choices", result.choices)
+        layout.write_json(own, "notes", {"notes": list(result.notes)})
+        placed = layout.make_group(entry, "orthogonal_1", "NXdata")
+        layout.write_attributes(placed, signal="strain")
+        _write_fields(placed, grid)
+        layout.write_array(placed, "amplitude", grid.amplitude)
+        layout.write_number(placed, "voxel_size", grid.voxel_nm * NM)
+        layout.write_small(placed, "origin", np.asarray(grid.origin_nm, np.float64) * NM)
+        layout.write_small(placed, "axes", np.asarray(grid.axes, np.float64))
+        layout.write_text(placed, "frame", grid.frame)
+
+
+def _write_fields(group: h5py.Group, fields: Fields | Orthogonal) -> None:
+    for name in ("inside", "bulk"):
+        layout.write_array(group, name, getattr(fields, name).astype(np.uint8))
+    values = {"phase": fields.phase, "displacement": fields.displacement_nm * NM, "strain": fields.strain}
+    for name, array in values.items():
+        stored = layout.write_array(group, name, np.asarray(array, np.float32))
+        layout.write_attributes(stored, units=UNITS[name])
+
+
+def read_strain(path: str | Path) -> Strain:
+    """Read displacement and strain.
+
+    Raises
+    ------
+    InputError   the file is of another kind, or its arrays do not fit each other
+    """
+    with open_source(path) as source:
+        if layout.read_kind(source) != "strain":
+            kind = layout.read_kind(source) or "file of another tool"
+            raise InputError(f"{path}: holds a {kind}; expected what `cdipipe strain` writes")
+        object_, _, _ = read_image(source)
+        geometry = read_geometry(source)
+        own = _read_fields(source, OWN, object_.shape)
+        vortex = _array(source, f"{OWN}/vortex", object_.shape) > 0
+        ramp = _array(source, f"{OWN}/ramp", (3,)).astype(np.float64)
+        fields = Fields(object_, vortex=vortex, ramp=ramp, frame=bragg_frame(geometry, object_.shape), **own)
+        notes = layout.read_json(source, f"{OWN}/notes").get("notes", [])
+        return Strain(
+            fields=fields,
+            orthogonal=_read_grid(source),
+            numbers=_numbers(source),
+            notes=tuple(map(str, notes if isinstance(notes, list) else [])),
+            geometry=geometry,
+            choices=layout.read_json(source, f"{OWN}/choices"),
+            provenance=layout.read_provenance(source),
+        )
+
+
+def _array(source: Source, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    values = source.array(name)
+    if values is None or (shape is not None and values.shape != shape):
+        raise InputError(f"{source.where(name)}: expected an array of shape {shape or '(X, Y, Z)'}")
+    return values
+
+
+def _read_fields(source: Source, group: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    masks = {name: _array(source, f"{group}/{name}", shape) > 0 for name in ("inside", "bulk")}
+    values = {name: _array(source, f"{group}/{name}", shape) for name in ("phase", "strain")}
+    return masks | values | {"displacement_nm": _array(source, f"{group}/displacement", shape) / NM}
+
+
+def _read_grid(source: Source) -> Orthogonal:
+    amplitude = _array(source, f"{GRID}/amplitude")
+    if amplitude.ndim != 3:
+        raise InputError(f"{source.where(GRID)}: expected fields of three axes; got {amplitude.shape}")
+    return Orthogonal(
+        amplitude=amplitude,
+        **_read_fields(source, GRID, amplitude.shape),
+        voxel_nm=float(_array(source, f"{GRID}/voxel_size", ())) / NM,
+        origin_nm=_array(source, f"{GRID}/origin", (3,)) / NM,
+        axes=_array(source, f"{GRID}/axes", (3, 3)),
+        frame=source.text(f"{GRID}/frame") or "",
+    )
+
+
+def _numbers(source: Source) -> dict[str, float]:
+    found = layout.read_json(source, f"{OWN}/numbers")
+    return {str(name): float(value) for name, value in found.items() if isinstance(value, (int, float))}

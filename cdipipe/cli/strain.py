@@ -1,0 +1,93 @@
+"""``cdipipe strain``: from a phased rocking curve to displacement and strain in nanometres."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdipipe.errors import InputError
+
+
+def command(
+    reconstruction: Annotated[Path, typer.Argument(help="volume phased from a rocking curve, .cxi")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="displacement and strain to write, .cxi")],
+    surface: Annotated[float, typer.Option(help="share of the amplitude inside where the crystal ends")] = 0.5,
+    lattice: Annotated[
+        str | None, typer.Option(help="unstrained lattice: Au, Pt, ..., or a cubic parameter in nm")
+    ] = None,
+    hkl: Annotated[str, typer.Option(help="reflection, for --lattice")] = "1,1,1",
+    frame: Annotated[str, typer.Option(help="of the orthogonal grid: crystal (z along Q), sample or lab")] = "crystal",
+    toward: Annotated[
+        str | None, typer.Option(help="lab direction x,y,z near which the crystal frame's x lies; default the beam")
+    ] = None,
+    voxel_nm: Annotated[
+        float | None, typer.Option(help="edge of the orthogonal grid's voxels; default that of a cube of equal volume")
+    ] = None,
+    twin: Annotated[bool, typer.Option("--twin", help="take the conjugated, inverted object")] = False,
+    keep_ramp: Annotated[bool, typer.Option("--keep-ramp", help="leave the mean phase ramp")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the numbers as JSON")] = False,
+) -> None:
+    """Displacement and strain along Q of a phased Bragg peak, on its own grid and on an orthogonal one."""
+    from dataclasses import replace
+
+    from cdipipe.bragg.files import write_strain
+    from cdipipe.bragg.lattice import parse_reference
+    from cdipipe.bragg.strain import Choices, analyse
+    from cdipipe.io.atomic import check_output
+    from cdipipe.io.cxi import read_reconstruction
+    from cdipipe.provenance import collect
+
+    check_output(output)
+    if output.exists() and reconstruction.exists() and output.samefile(reconstruction):
+        raise InputError(f"{output}: the output would replace its input; give it another name")
+    reference = parse_reference(lattice, hkl)
+    choices = Choices(surface, twin, keep_ramp, frame, voxel_nm, _direction(toward), reference)
+    result = analyse(read_reconstruction(reconstruction), choices)
+    write_strain(output, replace(result, provenance=collect([reconstruction])))
+    print(_as_json(result) if as_json else summarise(output, result))
+
+
+def _direction(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        parts = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        parts = ()
+    if len(parts) != 3 or not any(parts):
+        raise InputError(f"--toward {text}: expected a direction such as 0,0,1")
+    return parts
+
+
+def _as_json(result) -> str:
+    import json
+
+    return json.dumps({**result.numbers, "notes": list(result.notes)}, indent=2)
+
+
+def summarise(output: Path, result) -> str:
+    """A few lines on the crystal, and what to be careful about."""
+    n = result.numbers
+
+    def told(name: str, factor: float = 1.0, digits: int = 4) -> str:
+        spread = f" +- {n[f'{name}_std'] * factor:.2g}" if f"{name}_std" in n else ""
+        return f"{n[name] * factor:.{digits}g}{spread}"
+
+    voxels = " x ".join(f"{length:.3g}" for length in result.fields.frame.voxel_nm)
+    angles = ", ".join(f"{angle:.3g}" for angle in result.fields.frame.voxel_angles_deg)
+    lines = [
+        f"{output}: {result.orthogonal.frame} frame, voxels of {result.orthogonal.voxel_nm:.3g} nm "
+        f"(the object's own: {voxels} nm at {angles} degrees)",
+        f"size: {told('diameter_nm')} nm (sphere of equal volume), volume {told('volume_nm3')} nm^3",
+        f"lattice planes: {told('d_spacing_nm', digits=6)} nm apart",
+        f"displacement along Q: range {told('displacement_range_nm')} nm (phase {told('phase_range_rad')} rad)",
+    ]
+    for place in ("bulk", "surface"):
+        if f"rms_strain_{place}" in n:
+            mean, rms = told(f"mean_strain_{place}", 1e4, 3), told(f"rms_strain_{place}", 1e4, 3)
+            lines.append(f"strain in the {place}: mean {mean}, rms {rms} (1e-4)")
+    if "mean_strain_reference" in n:
+        lines.append(f"mean strain against the reference lattice: {told('mean_strain_reference', 1e4, 3)} (1e-4)")
+    return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
