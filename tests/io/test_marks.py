@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.marks import Dummy, choose_marks, to_counts
+from cdipipe.io.marks import Dummy, choose_marks, to_counts
 
 U8, U16, U32, U64, I16, I32, F32, F64 = ["u1", "u2", "u4", "u8", "i2", "i4", "f4", "f8"]
 GAP = (slice(2, 4), slice(None))

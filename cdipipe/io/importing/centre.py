@@ -1,4 +1,4 @@
-"""Where the zero frequency (or the Bragg peak) is."""
+"""Where the zero frequency (or the Bragg peak) of an import is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
-from cdipipe.io.importing.frames import whole_frames
+from cdipipe.io.importing.frames import Part
+from cdipipe.io.importing.hot import of_survey, summed
+from cdipipe.io.importing.middle import Middle, find_middle
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Intake
 
-HOT_NEIGHBOUR_SHARE = 0.02
-HOT_PIXELS_TRIED = 200
+BOX_HALF_PX = 2
+BRIGHT_FRAMES = 8
+"""Of a volume, the frames with most photons and those beside them are looked at for the slice of the peak."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Centre:
     Parameters
     ----------
     index : (y, x) or (z, y, x), in pixels of the detector and frames of the stack, before binning
-    how : what it was found from
+    how : what it was found from, and how sure that is
     sure : False where it is a guess
     note : what the user should look at
     """
@@ -37,48 +39,66 @@ class Centre:
 
 def find(intake: Intake) -> Centre:
     """The centre of the patterns of an import."""
-    if intake.rank == 2:
-        survey = intake.survey
-        return Centre(find_centre(survey.total, survey.saturated > 0), "the brightest pixel")
-    frames = intake.read(whole_frames(intake.source.shape))
-    saturated = frames.saturated
-    return Centre(find_centre(frames.counts * frames.measured, saturated), "the brightest pixel")
+    survey = intake.survey
+    hot = of_survey(survey)
+    often = survey.times >= max(int(survey.times.max()), 1) / 2
+    seen = often & (survey.saturated == 0) & ~hot.always & ~hot.once
+    if not seen.any():
+        seen = often
+    middle = find_middle(summed(survey), seen)
+    how = f"{middle.why}; turned by 180 degrees about it the pattern agrees to {middle.agreement:.2f}: "
+    index = middle.index if intake.rank == 2 else (_slice(intake, middle.index), *middle.index)
+    return Centre(index, how + middle.confidence, middle.confidence != "not sure", _note(middle))
 
 
-def _is_hot(pattern: np.ndarray, index: tuple[int, ...]) -> bool:
-    """A pixel far above all its neighbours is a defect, not the peak of a sampled pattern."""
-    around = tuple(slice(max(i - 1, 0), i + 2) for i in index)
-    neighbours = np.sort(pattern[around], axis=None)[:-1]
-    return neighbours.size == 0 or neighbours[-1] < HOT_NEIGHBOUR_SHARE * pattern[index]
+def _note(middle: Middle) -> str:
+    if middle.dark_px:
+        return (
+            f"{middle.dark_px} pixels without counts lie inside the brightest part, near {middle.index}: a beam stop "
+            "that counts as measured? Give its pixels with --mask"
+        )
+    if middle.unmeasured_px:
+        return f"the middle is unmeasured: {middle.unmeasured_px} pixels around {middle.index}"
+    if middle.confidence == "not sure":
+        return f"not sure where the middle is; {middle.index} is a guess, --centre ROW,COLUMN says otherwise"
+    return ""
 
 
-def _largest_patch_centre(where: np.ndarray) -> tuple[int, ...]:
-    labels, count = ndimage.label(where)
-    largest = 1 + int(np.argmax(ndimage.sum_labels(where, labels, range(1, count + 1))))
-    return tuple(round(float(c)) for c in ndimage.center_of_mass(where, labels, largest))
+def _slice(intake: Intake, place: tuple[int, int]) -> int:
+    """The slice in which a small box around the middle has most counts."""
+    frames = _bright_frames(intake)
+    height, width = intake.source.shape[1:]
+    rows, columns = (
+        np.arange(max(at - BOX_HALF_PX, 0), min(at + BOX_HALF_PX + 1, size))
+        for at, size in zip(place, (height, width), strict=True)
+    )
+    box = intake.read(Part(frames, rows, columns))
+    if box.saturated is not None and box.saturated.any():
+        filled = box.saturated.sum((1, 2))
+        return int(round(float(np.average(frames, weights=filled))))
+    seen = box.measured.sum((1, 2))
+    if not seen.any():
+        return int(intake.survey.frames[intake.survey.profile.argmax()])
+    level = np.where(seen > 0, (box.counts * box.measured).sum((1, 2)) / np.maximum(seen, 1), 0)
+    return int(frames[_middle_of_peak(level)])
 
 
-def find_centre(pattern: np.ndarray, saturated: np.ndarray | None = None) -> tuple[int, ...]:
-    """Index of the zero frequency (or Bragg peak) of one pattern.
+def _bright_frames(intake: Intake) -> np.ndarray:
+    survey, count = intake.survey, intake.source.shape[0]
+    brightest = survey.frames[np.argsort(-survey.profile, kind="stable")[:BRIGHT_FRAMES]]
+    step = max(1, -(-count // max(len(survey.frames), 1)))
+    around = brightest[:, None] + np.arange(-step, step + 1)
+    return np.unique(np.clip(around, 0, count - 1))
 
-    The middle of the largest saturated patch if any pixel is saturated, else the brightest pixel that is not a lone hot
-    one; in patterns too sparse to tell, the maximum after a blur of 2 pixels.
 
-    Parameters
-    ----------
-    pattern : (H, W) or (D, H, W), masked pixels 0
-    saturated : bool, same shape
-    """
-    if saturated is not None and saturated.any():
-        return _largest_patch_centre(saturated)
-    tried = min(HOT_PIXELS_TRIED, pattern.size)
-    brightest = np.argpartition(pattern, -tried, axis=None)[-tried:]
-    brightest = brightest[np.argsort(-pattern.ravel()[brightest], kind="stable")]
-    for flat in brightest:
-        index = tuple(int(i) for i in np.unravel_index(flat, pattern.shape))
-        if pattern[index] <= 0:
-            break
-        if not _is_hot(pattern, index):
-            return index
-    blurred = ndimage.gaussian_filter(pattern, 2.0)
-    return tuple(int(i) for i in np.unravel_index(np.argmax(blurred), pattern.shape))
+def _middle_of_peak(level: np.ndarray) -> int:
+    """Centre of mass of the run of slices above half of the brightest."""
+    top = int(level.argmax())
+    low = high = top
+    while low > 0 and level[low - 1] > level[top] / 2:
+        low -= 1
+    while high < len(level) - 1 and level[high + 1] > level[top] / 2:
+        high += 1
+    if not level[low : high + 1].sum() > 0:
+        return top
+    return round(float(np.average(np.arange(low, high + 1), weights=level[low : high + 1])))

@@ -1,49 +1,79 @@
-"""Which numbers of a file are no photon counts: NaN, infinite, negative, and the marks that detectors write."""
+"""Which numbers of the files are no photon counts, decided once for all frames of an import."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cdipipe.io.importing.frames import Frames, Part
+from cdipipe.errors import InputError
+from cdipipe.io import marks
+from cdipipe.io.importing.frames import Frames, Part, whole_frames
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Intake
 
+FRAMES_SAMPLED = 3
+DUMMY_NAMES = ("dummy", "nodata")
+TOLERANCE_NAMES = ("ddummy",)
+
 
 @dataclass(frozen=True)
 class Marks:
-    """What is no photon count, decided once for a whole stack.
+    """What is no photon count in a whole stack.
 
     Parameters
     ----------
-    keep_negative : negative counts are noise and stay
+    numbers : the marks, dummies and the sign, in terms of the file's own numbers
+    where : the first file, for messages
     """
 
-    keep_negative: bool = False
+    numbers: marks.Marks
+    where: str = ""
 
     def to_frames(self, raw: np.ndarray, part: Part) -> Frames:
-        """Counts in float32, with all that is no photon count masked by its reason and set to 0."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            counts = np.array(raw, dtype=np.float32, order="C")
+        """Counts in float32, with all that is no photon count masked by its reason and set to 0.
+
+        Raises
+        ------
+        InputError   the numbers have a unit that float32 cannot hold
+        """
+        try:
+            reasons = self.numbers.reasons(raw)
+        except InputError as error:
+            raise InputError(f"{self.where}: {error}") from None
+        counts = marks.to_counts(raw, reasons)
         frames = Frames(counts, np.ones(counts.shape, dtype=bool))
-        mask_unphysical(frames, self.keep_negative)
+        for reason, bad in reasons.items():
+            frames.mask(bad, reason)
         return frames
 
 
 def find_marks(intake: Intake) -> Marks:
-    """The marks of a stack."""
-    return Marks(keep_negative=bool(intake.found.hints.get("signed")))
+    """The marks of a stack, from its type, its headers and a few of its frames."""
+    hints = _texts(intake.found.header) | intake.found.hints
+    source = intake.source
+    sample = np.unique(np.linspace(0, source.shape[0] - 1, FRAMES_SAMPLED).round().astype(int))
+    values = (source.read(whole_frames(source.shape, np.array([frame]))) for frame in sample)
+    numbers = marks.choose_marks(np.dtype(source.dtype), values, _dummies(hints), bool(hints.get("signed")))
+    return Marks(numbers, intake.where)
 
 
-def mask_unphysical(frames: Frames, keep_negative: bool = False) -> None:
-    """Mask NaN, infinite and (unless kept) negative counts and set them to 0."""
-    not_finite = ~np.isfinite(frames.counts)
-    frames.mask(not_finite, "not_finite")
-    frames.counts[not_finite] = 0
-    if not keep_negative:
-        negative = frames.counts < 0
-        frames.mask(negative, "negative")
-        frames.counts[negative] = 0
+def _texts(header: dict[str, Any]) -> dict[str, Any]:
+    return {str(name).lower(): value for name, value in header.items()}
+
+
+def _dummies(hints: dict[str, Any]) -> tuple[marks.Dummy, ...]:
+    """The dummy value of an EDF header, with its tolerance."""
+    values = [_number(hints.get(name)) for name in DUMMY_NAMES]
+    tolerance = next((found for name in TOLERANCE_NAMES if (found := _number(hints.get(name))) is not None), 0.0)
+    return tuple(marks.Dummy(value, abs(tolerance)) for value in values if value is not None)
+
+
+def _number(text: Any) -> float | None:
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
