@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,12 +37,22 @@ def _as_list(value: Any) -> list:
 
 def _metavar(annotation: Any) -> str:
     """What is allowed: the words of a Literal, else NUMBER or TEXT."""
-    members = typing.get_args(annotation) or (annotation,)
-    for member in members:
-        if typing.get_origin(member) is Literal:
-            return "|".join(map(str, typing.get_args(member)))
-    kinds = [member.__origin__ if typing.get_origin(member) is Annotated else member for member in members]
+    kinds = list(_kinds(annotation))
+    words = [str(word) for kind in kinds if typing.get_origin(kind) is Literal for word in typing.get_args(kind)]
+    if words:
+        return "|".join([*words, *(["NUMBER"] if float in kinds else [])])
     return "NUMBER" if float in kinds else "TEXT" if str in kinds else "N,N,..."
+
+
+def _kinds(annotation: Any) -> typing.Iterator[Any]:
+    """The types in a union, without what they are annotated with."""
+    if typing.get_origin(annotation) is Annotated:
+        yield from _kinds(annotation.__origin__)
+    elif typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for member in typing.get_args(annotation):
+            yield from _kinds(member)
+    else:
+        yield annotation
 
 
 def _check(output: Path, inputs: list[str]) -> None:

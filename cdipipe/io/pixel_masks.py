@@ -28,6 +28,7 @@ CXI_NO_FAULTS = {
     "background_corrected": 0x4000,
     "inside_support": 0x10000,
 }
+CXI_HARMLESS = sum(CXI_NO_FAULTS.values())
 CXI_DISPUTED = {0x1000: "artifact correction failed (Cheetah)", 0x10000: "masked by the user"}
 """Bits without fault by the description that some writers use for faults."""
 
@@ -76,14 +77,18 @@ def cxi_faults(bits: np.ndarray, prefix: str = "mask_") -> dict[str, np.ndarray]
     -------
     dict of name -> bool array of the shape of ``bits``; reasons without a pixel are left out
     """
-    harmless = sum(CXI_NO_FAULTS.values())
-    return _by_reason(_whole(bits) & ~harmless, CXI_FAULTS, prefix)
+    return _by_reason(_whole(bits) & ~CXI_HARMLESS, CXI_FAULTS, prefix)
+
+
+def is_cxi_fault(bits: np.ndarray) -> np.ndarray:
+    """True where a CXI mask has any bit that is a fault."""
+    return bits if bits.dtype.kind == "b" else (_whole(bits) & ~CXI_HARMLESS) != 0
 
 
 def cxi_disputed(bits: np.ndarray) -> dict[int, int]:
     """Pixels whose only marks are bits that writers use differently (:data:`CXI_DISPUTED`), by bit."""
     whole = _whole(bits)
-    otherwise_good = whole & ~sum(CXI_NO_FAULTS.values()) == 0
+    otherwise_good = whole & ~CXI_HARMLESS == 0
     counts = {bit: int(np.count_nonzero(otherwise_good & (whole & bit != 0))) for bit in CXI_DISPUTED}
     return {bit: count for bit, count in counts.items() if count}
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from cdipipe.io.importing.options import FileName, ImportOptions, file_fields
+from cdipipe.io.importing.options import FileName, ImportOptions
 from cdipipe.settings import validate
 
 AS_WRITTEN = {"type": "string", "pattern": r"^[A-Za-z0-9{*?][A-Za-z0-9_{}.*?-]*$"}
@@ -54,7 +54,7 @@ class ImportEntry(ImportOptions):
 
     def inside(self, folder: Path) -> ImportEntry:
         """The same options with all files in a folder."""
-        changed = {name: str(folder / value) for name in file_fields(ImportOptions) if (value := getattr(self, name))}
+        changed = {name: str(folder / value) for name, value in self.files_by_option().items()}
         return self.model_copy(update=changed | {"files": [str(folder / name) for name in self.files]})
 
     def arguments(self) -> list[str]:

@@ -1,38 +1,13 @@
-import mutations
 import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.centre import find_centre
 from cdipipe.io.importing.frames import Frames
 from cdipipe.io.importing.window import axis_order, bin_frames, binned_place, crop_axis
 
 
 def frames_of(counts):
     return Frames(np.asarray(counts, np.float32), np.ones(np.shape(counts), bool))
-
-
-def test_the_peak_is_found_beside_a_hot_pixel():
-    counts = np.roll(mutations.counts(np.random.default_rng(0), (40, 50)), (4, -7), (0, 1)).astype(float)
-    peak = np.unravel_index(counts.argmax(), counts.shape)
-    counts[3, 3] = 1e6
-    assert find_centre(counts) == peak
-
-
-def test_a_saturated_patch_gives_its_middle():
-    counts = mutations.counts(np.random.default_rng(0), (40, 50))
-    saturated = np.zeros(counts.shape, bool)
-    saturated[10:15, 20:27] = True
-    saturated[30, 30] = True
-    assert find_centre(counts, saturated) == (12, 23)
-
-
-def test_patterns_of_lone_photons_are_blurred_first():
-    counts = np.zeros((64, 64))
-    counts[5, 5] = 3
-    counts[26:40:2, 26:40:2] = 1
-    y, x = find_centre(counts)
-    assert 28 <= y <= 36 and 28 <= x <= 36
 
 
 @pytest.mark.parametrize("size", [7, 8, 30])

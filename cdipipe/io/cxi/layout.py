@@ -14,6 +14,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.hdf5 import Source, read_attribute
+from cdipipe.io.pixel_masks import is_cxi_fault
 from cdipipe.measurement import Stack
 
 CXI_VERSION = 160
@@ -23,8 +24,6 @@ AXES = {"single": "y:x", "shots": "experiment_identifier:y:x", "movie": "time:y:
 
 PIXEL_IS_INVALID = 0x1
 PIXEL_IS_TO_BE_IGNORED = 0x40
-INFORMATION_BITS = 0x800 | 0x2000 | 0x4000
-"""Bits that say something of a good pixel: artefact corrected, peak of the hit finder, background corrected."""
 
 SOURCE_GROUP = "/entry_1/instrument_1/source_1"
 DETECTOR_GROUP = "/entry_1/instrument_1/detector_1"
@@ -40,10 +39,8 @@ def measured_to_bits(measured: np.ndarray, bit: int = PIXEL_IS_INVALID) -> np.nd
 
 
 def bits_to_measured(bits: np.ndarray) -> np.ndarray:
-    """True where a CXI pixel mask marks no fault."""
-    if bits.dtype.kind == "b":
-        return ~bits
-    return (bits.astype(np.int64) & ~INFORMATION_BITS) == 0
+    """True where a CXI pixel mask marks no fault (:mod:`cdipipe.io.pixel_masks`)."""
+    return ~is_cxi_fault(bits)
 
 
 def _plain(value: Any) -> Any:

@@ -9,12 +9,12 @@ import numpy as np
 
 from cdipipe.io.importing.frames import Part
 from cdipipe.io.importing.hot import of_survey, summed
-from cdipipe.io.importing.middle import Middle, find_middle
+from cdipipe.io.importing.middle import Middle, brighter, find_middle
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Intake
 
-BOX_HALF_PX = 2
+BOX_HALF_PX = 3
 BRIGHT_FRAMES = 8
 """Of a volume, the frames with most photons and those beside them are looked at for the slice of the peak."""
 
@@ -39,6 +39,8 @@ class Centre:
 
 def find(intake: Intake) -> Centre:
     """The centre of the patterns of an import."""
+    if intake.options.corner:
+        return Centre((0,) * intake.rank, "the corner, as --corner says")
     survey = intake.survey
     hot = of_survey(survey)
     often = survey.times >= max(int(survey.times.max()), 1) / 2
@@ -47,7 +49,7 @@ def find(intake: Intake) -> Centre:
         seen = often
     middle = find_middle(summed(survey), seen)
     how = f"{middle.why}; turned by 180 degrees about it the pattern agrees to {middle.agreement:.2f}: "
-    index = middle.index if intake.rank == 2 else (_slice(intake, middle.index), *middle.index)
+    index = middle.index if intake.rank == 2 else _in_volume(intake, middle, seen)
     return Centre(index, how + middle.confidence, middle.confidence != "not sure", _note(middle))
 
 
@@ -64,23 +66,27 @@ def _note(middle: Middle) -> str:
     return ""
 
 
-def _slice(intake: Intake, place: tuple[int, int]) -> int:
-    """The slice in which a small box around the middle has most counts."""
+def _in_volume(intake: Intake, middle: Middle, seen: np.ndarray) -> tuple[int, int, int]:
+    """The slice in which a small box around the middle has most counts; the brightest voxel there if it is no noise."""
     frames = _bright_frames(intake)
-    height, width = intake.source.shape[1:]
     rows, columns = (
         np.arange(max(at - BOX_HALF_PX, 0), min(at + BOX_HALF_PX + 1, size))
-        for at, size in zip(place, (height, width), strict=True)
+        for at, size in zip(middle.index, intake.source.shape[1:], strict=True)
     )
     box = intake.read(Part(frames, rows, columns))
     if box.saturated is not None and box.saturated.any():
-        filled = box.saturated.sum((1, 2))
-        return int(round(float(np.average(frames, weights=filled))))
-    seen = box.measured.sum((1, 2))
-    if not seen.any():
-        return int(intake.survey.frames[intake.survey.profile.argmax()])
-    level = np.where(seen > 0, (box.counts * box.measured).sum((1, 2)) / np.maximum(seen, 1), 0)
-    return int(frames[_middle_of_peak(level)])
+        return round(float(np.average(frames, weights=box.saturated.sum((1, 2))))), *middle.index
+    measured = box.measured & seen[np.ix_(rows, columns)]
+    number = measured.sum((1, 2))
+    if not number.any():
+        return int(intake.survey.frames[intake.survey.profile.argmax()]), *middle.index
+    counts = np.where(measured, box.counts, 0)
+    place = _middle_of_peak(counts.sum((1, 2)) / np.maximum(number, 1), frames)
+    inside = (place, middle.index[0] - int(rows[0]), middle.index[1] - int(columns[0]))
+    if middle.how == "spot":
+        top = np.unravel_index(int(counts.argmax()), counts.shape)
+        inside = brighter(counts, inside, tuple(int(at) for at in top))
+    return int(frames[inside[0]]), int(rows[inside[1]]), int(columns[inside[2]])
 
 
 def _bright_frames(intake: Intake) -> np.ndarray:
@@ -91,14 +97,13 @@ def _bright_frames(intake: Intake) -> np.ndarray:
     return np.unique(np.clip(around, 0, count - 1))
 
 
-def _middle_of_peak(level: np.ndarray) -> int:
-    """Centre of mass of the run of slices above half of the brightest."""
-    top = int(level.argmax())
-    low = high = top
-    while low > 0 and level[low - 1] > level[top] / 2:
+def _middle_of_peak(level: np.ndarray, frames: np.ndarray) -> int:
+    """Centre of mass of the run of neighbouring frames above half of the brightest, as an index."""
+    top = low = high = int(level.argmax())
+    joined = (np.diff(frames) == 1) & (np.minimum(level[1:], level[:-1]) > level[top] / 2)
+    while low > 0 and joined[low - 1]:
         low -= 1
-    while high < len(level) - 1 and level[high + 1] > level[top] / 2:
+    while high < len(level) - 1 and joined[high]:
         high += 1
-    if not level[low : high + 1].sum() > 0:
-        return top
-    return round(float(np.average(np.arange(low, high + 1), weights=level[low : high + 1])))
+    run = level[low : high + 1]
+    return low + round(float(np.average(np.arange(len(run)), weights=run))) if run.sum() > 0 else top

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,34 +10,81 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.cxi.layout import bits_to_measured
-from cdipipe.io.importing.files import format_of, split_key
+from cdipipe.io.importing.files import format_of, reading, split_key
 from cdipipe.io.importing.find import find
 from cdipipe.io.importing.formats import read_array
-from cdipipe.io.importing.frames import Frames, Part
+from cdipipe.io.importing.found import ArrayBeside
+from cdipipe.io.importing.frames import Frames, Part, whole_frames
+from cdipipe.io.pixel_masks import CXI_DISPUTED, any_fault, cxi_disputed, cxi_faults, nexus_faults
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Apply, Intake
+    from cdipipe.io.importing.options import ImportOptions
+
+PICTURES = {"msk": "fit2d", "png": "picture"}
+"""Formats that hold masks only, and what nonzero means there: bad (Fit2D), measured (a picture, white on black)."""
+NEXUS_NAME = re.compile(r"pixel_mask(_\d+)?$")
+NEXT_TO_NOTHING = 0.05
+"""A mask that leaves less of the pixels is questioned,"""
+LESS_THAN_HALF, NO_PHOTONS = 0.5, 0.01
+"""and one that leaves less than half of the pixels and next to none of the photons."""
 
 
-def read_mask(name: str | Path, nonzero_is_bad: bool = False) -> np.ndarray:
-    """Which pixels were measured: nonzero in the file, or zero with ``nonzero_is_bad``; CXI files have CXI bits.
+def read_mask(name: str | Path, nonzero_is_bad: bool = False, nonzero_is_good: bool = False) -> np.ndarray:
+    """Which pixels were measured.
+
+    Nonzero in the file; zero in Fit2D's; in CXI files and where the key is called ``pixel_mask`` as the bits say.
 
     Parameters
     ----------
     name : file, or ``FILE::KEY``
+    nonzero_is_bad, nonzero_is_good : decide whatever the format says
     """
+    mask = mask_file(name)
+    return ~any_fault(faults_of(mask, nonzero_is_bad, nonzero_is_good), mask.values.shape)
+
+
+def mask_file(name: str | Path) -> ArrayBeside:
+    """The numbers of a mask file and what they mean: kind ``cxi``, ``nexus``, ``fit2d``, ``picture`` or ``array``."""
     path, key = split_key(name)
-    if format_of(path) != "cxi":
-        values = read_array(name)
-        return (values == 0) if nonzero_is_bad else (values != 0) & ~np.isnan(values)
-    if key is not None:
-        return bits_to_measured(np.nan_to_num(read_array(name)))
-    with ExitStack() as stack:
-        mask = find(path, None, stack).beside.get("mask")
-    if mask is None:
-        raise InputError(f"{path}: holds no mask")
-    return bits_to_measured(mask.values)
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix in PICTURES:
+        return ArrayBeside(_read_picture(path, suffix), str(name), PICTURES[suffix])
+    if format_of(path) == "cxi" and key is None:
+        with ExitStack() as stack:
+            mask = find(path, None, stack).beside.get("mask")
+        if mask is None:
+            raise InputError(f"{path}: holds no mask")
+        return mask
+    kind = "nexus" if key and NEXUS_NAME.search(key) else "cxi" if format_of(path) == "cxi" else "array"
+    return ArrayBeside(read_array(name), str(name), kind)
+
+
+def _read_picture(path: Path, suffix: str) -> np.ndarray:
+    with reading(path):
+        if suffix == "msk":
+            from fabio.fit2dmaskimage import Fit2dMaskImage
+
+            with Fit2dMaskImage().read(str(path)) as image:
+                return np.array(image.data)
+        from PIL import Image
+
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L"))
+
+
+def faults_of(mask: ArrayBeside, nonzero_is_bad: bool = False, nonzero_is_good: bool = False) -> dict[str, np.ndarray]:
+    """Pixels that a mask calls bad, by reason."""
+    values, not_a_number = mask.values, np.isnan(mask.values)
+    if nonzero_is_good or (mask.kind in ("array", "picture") and not nonzero_is_bad):
+        return _if_any("mask", (values == 0) | not_a_number)
+    if nonzero_is_bad or mask.kind in ("fit2d", "unknown"):
+        return _if_any("mask", values != 0)
+    return nexus_faults(values) if mask.kind == "nexus" else cxi_faults(values)
+
+
+def _if_any(reason: str, bad: np.ndarray) -> dict[str, np.ndarray]:
+    return {reason: bad} if bad.any() else {}
 
 
 def from_file(intake: Intake) -> Apply | None:
@@ -44,23 +92,83 @@ def from_file(intake: Intake) -> Apply | None:
     options = intake.options
     if options.mask is None:
         return None
-    measured = intake.fit_mask(read_mask(options.mask, options.mask_bad), "mask")
-    return _apply(measured, "mask")
+    mask = mask_file(options.mask)
+    faults = faults_of(mask, options.mask_bad, options.mask_good)
+    _tell_disputed(intake, mask)
+    fitted = {name: ~intake.fit_mask(~bad, "mask") for name, bad in faults.items()}
+    _question(intake, fitted, f"--mask {options.mask}")
+    return _apply(fitted)
 
 
 def beside(intake: Intake) -> Apply | None:
     """Masks that lie beside the data in their own files."""
     masks = [found.beside.get("mask") for found in intake.parts]
-    if all(mask is None for mask in masks):
+    known = [mask for mask in masks if mask is not None]
+    if not known:
         return None
-    first = next(mask for mask in masks if mask is not None)
-    intake.account.say("masked", f"by {first.name} beside the data")
-    measured = [None if mask is None else bits_to_measured(mask.values) for mask in masks]
-    return _apply(intake.join_masks(measured, first.name), "file_mask")
+    decided = (False, False) if intake.options.mask else (intake.options.mask_bad, intake.options.mask_good)
+    faults = [None if mask is None else faults_of(mask, *decided) for mask in masks]
+    intake.account.say("masked", f"by {known[0].name} beside the data", guess=known[0].kind == "unknown")
+    for mask in known:
+        _tell_disputed(intake, mask)
+    fitted = {}
+    for reason in dict.fromkeys(name for part in faults for name in part or ()):
+        measured = [
+            None if part is None else ~part.get(reason, np.zeros(mask.values.shape, bool))
+            for part, mask in zip(faults, masks, strict=True)
+        ]
+        fitted[reason] = ~intake.join_masks(measured, known[0].name)
+    _question(intake, fitted, f"{intake.where}: the mask {known[0].name}")
+    return _apply(fitted)
 
 
-def _apply(measured: np.ndarray, reason: str) -> Apply:
+def _tell_disputed(intake: Intake, mask: ArrayBeside) -> None:
+    options: ImportOptions = intake.options
+    if mask.kind != "cxi" or options.mask_bad or options.mask_good:
+        return
+    for bit, count in cxi_disputed(mask.values).items():
+        intake.account.note(
+            f"{mask.name}: {count} pixels have bit {bit:#x} only, which is no fault by the CXI description; some "
+            f"programs write it for '{CXI_DISPUTED[bit]}': if so, --mask-bad"
+        )
+
+
+def _question(intake: Intake, faults: dict[str, np.ndarray], what: str) -> None:
+    """Refuse a mask that leaves next to nothing, unless the user has said what it means.
+
+    Raises
+    ------
+    InputError   with what to type
+    """
+    options = intake.options
+    if not faults or options.mask_bad or options.mask_good:
+        return
+    bad = np.zeros(intake.source.shape[1:], bool)
+    for where in faults.values():
+        bad = bad | where
+    left, light = 1 - float(bad.mean()), _share_of_photons(intake, ~bad)
+    if left > NEXT_TO_NOTHING and (left > LESS_THAN_HALF or light > NO_PHOTONS):
+        return
+    said = f"leaves {100 * left:.3g} % of the pixels" if left else f"leaves no pixel, all {bad.size} are masked"
+    raise InputError(
+        f"{what}: {said} and {100 * light:.3g} % of the photons; if nonzero means bad in it type --mask-bad, if "
+        "nonzero means measured --mask-good (either one if it is right as it was read)"
+    )
+
+
+def _share_of_photons(intake: Intake, measured: np.ndarray) -> float:
+    """Share of the photons that pixels left by a mask have, in the middle frame."""
+    shape = intake.source.shape
+    part = whole_frames(shape, np.array([shape[0] // 2]))
+    frames = intake.marks.to_frames(intake.source.read(part), part)
+    counts = frames.counts * frames.measured
+    here = measured if measured.ndim == 2 else measured[part.frames]
+    return float((counts * here).sum() / max(float(counts.sum()), 1e-30))
+
+
+def _apply(faults: dict[str, np.ndarray]) -> Apply:
     def apply(frames: Frames, part: Part) -> None:
-        frames.mask(~part.cut(measured), reason)
+        for reason, bad in faults.items():
+            frames.mask(part.cut(bad), reason)
 
     return apply

@@ -12,6 +12,7 @@ from cdipipe.io.importing.symmetry import Symmetry, find_symmetry, improve_symme
 ENOUGH_PHOTONS = 30
 """Patterns with fewer counts in the brightest pixel are blurred first."""
 BLUR_PX = 2.0
+NOISE_SIGMAS = 3.0
 SURE, FAIRLY_SURE, NOTICEABLE = 0.7, 0.4, 0.15
 """Agreements of a pattern with itself turned round that are taken for proof, for a strong and for a weak sign."""
 STRONG, BETTER_BY, BETTER_IN_PATCH_BY = 0.6, 0.25, 0.1
@@ -57,14 +58,19 @@ class Middle:
 
 @dataclass(frozen=True)
 class Spot:
-    """The brightest connected region: its centre of mass, and whether no pixel in or beside it is unmeasured."""
+    """The brightest pixel, or the middle of the region above half of it; whether all of the region was measured."""
 
     index: tuple[int, int]
     whole: bool
 
 
+def brighter(counts: np.ndarray, middle: tuple[int, ...], top: tuple[int, ...]) -> tuple[int, ...]:
+    """The brightest pixel if it is brighter than the middle by more than Poisson noise, else the middle."""
+    return top if counts[top] - counts[middle] > NOISE_SIGMAS * np.sqrt(counts[top]) else middle
+
+
 def brightest_spot(image: np.ndarray, measured: np.ndarray) -> Spot:
-    """The region around the brightest pixel that is above half of it.
+    """The brightest pixel; where noise may have chosen it, the centre of mass of what is above half of it.
 
     Parameters
     ----------
@@ -80,7 +86,8 @@ def brightest_spot(image: np.ndarray, measured: np.ndarray) -> Spot:
     region = labels == labels[top]
     (box,) = ndimage.find_objects(region.astype(np.uint8))
     mass = ndimage.center_of_mass(np.where(region, level, 0)[box])
-    index = tuple(round(float(place)) + side.start for place, side in zip(mass, box, strict=True))
+    middle = tuple(round(float(place)) + side.start for place, side in zip(mass, box, strict=True))
+    index = brighter(level, middle, tuple(int(place) for place in top))
     at_border = any(side.start == 0 or side.stop == size for side, size in zip(box, level.shape, strict=True))
     wider = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
     beside = ndimage.binary_dilation(region[wider], EIGHT)

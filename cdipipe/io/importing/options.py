@@ -87,6 +87,10 @@ class _File:
     """Marks a field that names a file."""
 
 
+class _FileOrKey(_File):
+    """Marks a field that names a file, or an array in the file of the patterns."""
+
+
 Integers = Annotated[tuple[int, ...], BeforeValidator(_integers)]
 Sizes = Annotated[Integers, AfterValidator(_sizes)]
 Place = Annotated[Integers, AfterValidator(_row_and_column)]
@@ -96,6 +100,18 @@ NotZero = Annotated[float, BeforeValidator(_not_zero)]
 NotNegative = Annotated[float, BeforeValidator(_not_negative)]
 Text = Annotated[str, BeforeValidator(_text)]
 FileName = Annotated[str, AfterValidator(_without_tilde), _File()]
+FILES_OF_NUMBERS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".nxs", ".cxi")
+FileOrKey = Annotated[str, AfterValidator(_without_tilde), _FileOrKey()]
+
+
+def _background(value: Any) -> Any:
+    """``auto``, or a number of at least 0."""
+    if value == "auto":
+        return value
+    try:
+        return _not_negative(value)
+    except ValueError:
+        raise ValueError("expected auto or a number of at least 0") from None
 
 
 class Options(BaseModel):
@@ -125,12 +141,27 @@ class ReadOptions(Options):
 class PhotonOptions(Options):
     """What counts as photons"""
 
-    mask: Annotated[FileName | None, Field(description="FILE[::KEY], nonzero = measured; cxi: CXI bits")] = None
-    mask_bad: Annotated[bool, Field(description="in --mask nonzero = bad")] = False
+    mask: Annotated[
+        FileName | None,
+        Field(description="FILE[::KEY], nonzero = measured; msk: nonzero = bad; CXI and pixel_mask: their bits"),
+    ] = None
+    mask_bad: Annotated[bool, Field(description="in the mask nonzero = bad, whatever its format says")] = False
+    mask_good: Annotated[bool, Field(description="in the mask nonzero = measured, whatever its format says")] = False
+    hot_pixels: Annotated[
+        Literal["keep", "warn", "mask"],
+        Field(description="pixels that stand alone among their neighbours: say nothing, tell of them, mask them"),
+    ] = "warn"
     saturation: Annotated[Positive | None, Field(description="mask counts of at least this")] = None
     dark: Annotated[FileName | None, Field(description="dark frame to subtract, FILE[::KEY]")] = None
     whitefield: Annotated[FileName | None, Field(description="white field to divide by, FILE[::KEY]")] = None
     roi: Annotated[Place, Field(description="row,column of the frames on a larger dark or white field")] = (0, 0)
+    background: Annotated[
+        Annotated[Literal["auto"] | float, BeforeValidator(_background)] | None,
+        Field(description="counts per pixel and frame to subtract, or auto: the level of the darkest tenth"),
+    ] = None
+    monitor: Annotated[
+        FileOrKey | None, Field(description="incident flux of every frame, FILE::KEY or a key of the data's own file")
+    ] = None
     threshold: Annotated[NotNegative | None, Field(description="set counts below this to 0, after the corrections")] = (
         None
     )
@@ -184,7 +215,13 @@ class ImportOptions(WindowOptions, GeometryOptions, PhotonOptions, ReadOptions):
 
     def named_files(self) -> list[str]:
         """Files named by options, each FILE or FILE::KEY."""
-        return [value for name in file_fields(ImportOptions) if (value := getattr(self, name)) is not None]
+        return list(self.files_by_option().values())
+
+    def files_by_option(self) -> dict[str, str]:
+        """The same by the option's name."""
+        given = {name: value for name in file_fields(ImportOptions) if (value := getattr(self, name)) is not None}
+        keys = key_fields(ImportOptions)
+        return {name: value for name, value in given.items() if name not in keys or _has_file(value)}
 
     def chosen(self) -> dict[str, Any]:
         """Options that differ from their defaults, as plain data."""
@@ -203,16 +240,27 @@ def fields_by_group() -> Iterator[tuple[str, str, FieldInfo]]:
 
 def file_fields(model: type[BaseModel]) -> list[str]:
     """Names of the fields that name a file."""
-    return [name for name, field in model.model_fields.items() if _names_a_file(field.annotation, field.metadata)]
+    return [name for name, field in model.model_fields.items() if _is_marked(field.annotation, field.metadata, _File)]
 
 
-def _names_a_file(annotation: Any, metadata: Any = ()) -> bool:
-    if any(isinstance(mark, _File) for mark in metadata):
+def key_fields(model: type[BaseModel]) -> list[str]:
+    """Names of those that may name an array instead."""
+    fields = model.model_fields.items()
+    return [name for name, field in fields if _is_marked(field.annotation, field.metadata, _FileOrKey)]
+
+
+def _has_file(name: str) -> bool:
+    """Whether a FILE::KEY or KEY names a file."""
+    return "::" in name or name.lower().endswith(FILES_OF_NUMBERS)
+
+
+def _is_marked(annotation: Any, metadata: Any, kind: type) -> bool:
+    if any(isinstance(mark, kind) for mark in metadata):
         return True
     if get_origin(annotation) is Annotated:
-        return any(isinstance(mark, _File) for mark in annotation.__metadata__)
+        return any(isinstance(mark, kind) for mark in annotation.__metadata__)
     if get_origin(annotation) in (Union, types.UnionType):
-        return any(_names_a_file(member) for member in get_args(annotation))
+        return any(_is_marked(member, (), kind) for member in get_args(annotation))
     return False
 
 
