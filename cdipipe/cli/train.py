@@ -37,7 +37,8 @@ def command(
     from cdipipe.io.corpus.read import open_corpus
     from cdipipe.ops.device import choose_device
     from cdipipe.provenance import collect
-    from cdipipe.training.fit import fit, make_fabric
+    from cdipipe.training.fit import fit
+    from cdipipe.training.processes import make_fabric
     from cdipipe.training.run_folder import BEST, LAST, clear, find_last
 
     if output.exists() and not output.is_dir():

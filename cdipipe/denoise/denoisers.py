@@ -12,7 +12,7 @@ KINDS = ("none", "tv", "nlm", "block_matching", "learned", "mean")
 FLAT = 1e-12
 
 
-def denoise(image: Tensor, sigma: float, kind: str) -> Tensor:
+def denoise(image: Tensor, sigma: float, kind: str, checkpoint: str | None = None) -> Tensor:
     """An image without most of its white Gaussian noise.
 
     Parameters
@@ -20,22 +20,26 @@ def denoise(image: Tensor, sigma: float, kind: str) -> Tensor:
     image : (H, W) or (D, H, W) real or complex; a volume slice by slice, but for ``tv``
     sigma : standard deviation of the noise, of each of real and imaginary part
     kind : one of KINDS; ``mean``: of ``block_matching`` and ``learned``
+    checkpoint : of a trained denoiser, for ``learned`` and ``mean``; None: the one that comes with the package
 
     Raises
     ------
     ValueError   an unknown kind
+    InputError   the checkpoint is none of a denoiser
     """
     if kind not in KINDS:
         raise ValueError(f"denoiser {kind!r}; known: {', '.join(KINDS)}")
     if kind == "none" or not sigma > 0:
         return image.clone()
     if image.is_complex():
-        return torch.complex(denoise(image.real, sigma, kind), denoise(image.imag, sigma, kind))
+        return torch.complex(*(denoise(part, sigma, kind, checkpoint) for part in (image.real, image.imag)))
     if kind == "mean":
-        return (denoise(image, sigma, "block_matching") + denoise(image, sigma, "learned")) / 2
+        return (denoise(image, sigma, "block_matching") + denoise(image, sigma, "learned", checkpoint)) / 2
     if image.ndim == 3 and kind != "tv":
-        return torch.stack([denoise(part, sigma, kind) for part in image])
-    return {"tv": by_variation, "nlm": by_means, "block_matching": by_blocks, "learned": by_network}[kind](image, sigma)
+        return torch.stack([denoise(part, sigma, kind, checkpoint) for part in image])
+    if kind == "learned":
+        return by_network(image, sigma, checkpoint)
+    return {"tv": by_variation, "nlm": by_means, "block_matching": by_blocks}[kind](image, sigma)
 
 
 def by_variation(image: Tensor, sigma: float) -> Tensor:
@@ -77,14 +81,14 @@ def by_blocks(image: Tensor, sigma: float) -> Tensor:
     return denoise_by_block_matching(image.float(), sigma).to(image.dtype)
 
 
-def by_network(image: Tensor, sigma: float) -> Tensor:
-    """The trained network, mean over the eight turns of the image, see ``cdipipe.networks.denoiser.model``."""
-    from cdipipe.networks.denoiser.model import denoise as denoise_by_network
-    from cdipipe.networks.denoiser.model import load_denoiser
+def by_network(image: Tensor, sigma: float, checkpoint: str | None = None) -> Tensor:
+    """The trained network, mean over the eight turns of the image, see ``cdipipe.networks.denoiser``."""
+    from cdipipe.networks.denoiser.inference import denoise as denoise_by_network
+    from cdipipe.networks.denoiser.inference import load_denoiser
 
     # the network was trained on images whose largest value is 1
     scale = max(_largest(image), sigma, FLAT)
-    network = load_denoiser().to(image.device)
+    network = load_denoiser(checkpoint).to(image.device)
     return (denoise_by_network(network, image.float() / scale, sigma / scale) * scale).to(image.dtype)
 
 

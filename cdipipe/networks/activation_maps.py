@@ -28,6 +28,8 @@ def activations(checkpoint: Checkpoint, measurement: Measurement, index: int = 0
     ------
     InputError   the pattern is smaller than the network's, or has another number of dimensions
     """
+    if checkpoint.network.apply is None:
+        raise InputError(f"activation maps: {checkpoint.network.name} takes no patterns")
     module, found = checkpoint.build(), []
     counts, seen = _fit(measurement.pattern(index), checkpoint, any(map(_is_solid, module.modules())))
     hooks = [

@@ -59,10 +59,10 @@ class Network:
         to be used. The rest says how to train.
     build : ``(network_settings) -> torch.nn.Module``
     prepare : ``(arrays, settings, generator) -> batch``
-        Arrays of a corpus (name -> (B, ...) tensor, on the device) to inputs and labels. ``generator`` is for noise
-        drawn anew; it belongs to this batch alone.
+        Arrays of a corpus (name -> (B, ...) tensor, on the device) to ``inputs`` (B, ...) and labels. ``generator`` is
+        for noise drawn anew; it belongs to this batch alone.
     stages : ``(settings) -> tuple of Stage``
-    apply : ``(module, network_settings, intensity, measured) -> objects``
+    apply : ``(module, network_settings, intensity, measured) -> objects``; None: it does not take patterns
         Inference: (B, *grid) float32 photons and bool, centred, to (B, *grid) complex64 objects on any scale.
     arrays : names of the arrays of a corpus that ``prepare`` reads
     check_corpus : ``(plan, settings) -> None``, raises InputError where the network cannot learn from such a corpus
@@ -77,7 +77,7 @@ class Network:
     build: Callable[[Any], torch.nn.Module]
     prepare: Callable[[Tensors, Any, torch.Generator], Tensors]
     stages: Callable[[Any], tuple[Stage, ...]]
-    apply: Callable[[torch.nn.Module, Any, torch.Tensor, torch.Tensor], torch.Tensor]
+    apply: Callable[[torch.nn.Module, Any, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     arrays: tuple[str, ...] = ("intensity", "object", "measured")
     check_corpus: Callable[[Plan, Any], None] | None = None
     weights: Path | None = None

@@ -41,6 +41,13 @@ class TrainingSettings(BaseModel):
     asam_rho: float = Field(0.0, ge=0, description="radius of adaptive sharpness-aware minimisation; 0: off")
     asam_eta: float = Field(0.01, ge=0, description="added to the modulus of each weight in its scale")
     clip_norm: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: any")
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="moving average of the weights, which is what is validated and kept: share of it that stays at "
+        "each step, such as 0.998; 0: off",
+    )
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto", description="bf16: mixed precision; auto: on GPUs, where the processor itself stays at 32 bits"
     )

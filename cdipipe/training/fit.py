@@ -6,9 +6,9 @@ at any moment goes on from its last checkpoint with the same bits as one that ne
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,47 +23,16 @@ from cdipipe.networks.losses.noise import draw_noise
 from cdipipe.networks.predictor import best_layout, usual_peaks
 from cdipipe.networks.registry import Network, Stage
 from cdipipe.networks.training_settings import TrainingSettings
-from cdipipe.progress import Progress, progress
+from cdipipe.progress import progress
 from cdipipe.training import optimisers
+from cdipipe.training.averaging import MovingAverage
 from cdipipe.training.batches import CorpusBatches, FreshBatches, derived_seed, split_corpus
+from cdipipe.training.processes import Silent
 from cdipipe.training.run_folder import RunFolder, code_of_training
 
 logger = logging.getLogger("cdipipe")
 LOOKED_AT = 512
 """Patterns from which a checkpoint learns what is usual."""
-
-
-def make_fabric(settings: TrainingSettings, device: str = "cpu", devices: int = 1, nodes: int = 1):
-    """Lightning Fabric for these devices; call ``launch()`` on it before :func:`fit`.
-
-    Several processes are started by it, or it joins those that torchrun or SLURM started.
-
-    Raises
-    ------
-    InputError   more GPUs are asked for than there are
-    """
-    from lightning_fabric import Fabric
-
-    available = torch.cuda.device_count()
-    if device == "cuda" and devices > available:
-        raise InputError(f"--devices {devices}: there are {available} GPUs here; each process takes one")
-    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and device == "cuda")
-    several = devices * nodes > 1
-    return Fabric(
-        accelerator="cuda" if device == "cuda" else "cpu",
-        devices=devices,
-        num_nodes=nodes,
-        strategy="ddp" if several else "auto",
-        precision="bf16-mixed" if bf16 else "32-true",
-        plugins=_own_processes() if several and nodes == 1 and os.environ.get("SLURM_NTASKS") == "1" else None,
-    )
-
-
-def _own_processes():
-    """Fabric starts the processes: a SLURM job of one task, as the workflow's are, has several devices all the same."""
-    from lightning_fabric.plugins.environments import LightningEnvironment
-
-    return LightningEnvironment()
 
 
 @dataclass
@@ -142,6 +111,9 @@ class _Training:
         self.folder = RunFolder(Path(folder), list(resume.training["rows"]) if resume else [])
         self.module = resume.build() if resume else build_module(network, settings)
         self.module.to(fabric.device, memory_format=best_layout(self.module))
+        self.average = MovingAverage(self.module, settings.average) if settings.average else None
+        if self.average is not None and resume:
+            self.average.load(resume.training["moving"])
         self.stages = network.stages(settings)
         samples, kept = split_corpus(corpus, settings.validation_share)
         where = (fabric.global_rank, fabric.world_size)
@@ -198,7 +170,7 @@ class _Training:
         return _StageRun(index, stage, stage.epochs or self.settings.epochs, named, wrapped, optimiser)
 
     def _progress(self, total: int, text: str):
-        return progress(total, text) if self.fabric.is_global_zero else _Silent(range(total), total, text)
+        return progress(total, text) if self.fabric.is_global_zero else Silent(range(total), total, text)
 
     def _run_epoch(self, now: _StageRun, epoch: int, bar) -> None:
         began, seconds, rate = time.perf_counter(), self.at.seconds, 0.0
@@ -212,6 +184,8 @@ class _Training:
             loss = self._step(now, batch, f"epoch {epoch + 1}, step {step + 1}")
             self.at.step, self.at.loss_sum = step + 1, self.at.loss_sum + loss
             self.at.steps_done += 1
+            if self.average is not None:
+                self.average.follow(self.at.steps_done)
             self.at.samples_done += len(batch["inputs"]) * self.fabric.world_size
             self.at.seconds = seconds + time.perf_counter() - began
             bar.update(1, note=f"epoch {epoch + 1}, loss {self.at.loss_sum / self.at.step:.4g}")
@@ -224,7 +198,8 @@ class _Training:
         began, at = time.perf_counter(), self.at
         # all processes have the same number of steps, so the mean of their means is that of all samples
         train_loss = float(self.fabric.all_reduce(torch.tensor(at.loss_sum / at.step), reduce_op="mean"))
-        scores = self._validate(now.stage)
+        with self._averaged():
+            scores = self._validate(now.stage)
         loss = scores.get("loss", train_loss)
         best = loss < at.best_loss
         at.best_loss, at.epoch, at.step, at.loss_sum = min(loss, at.best_loss), epoch + 1, 0, 0.0
@@ -290,36 +265,34 @@ class _Training:
         means = self.fabric.all_reduce(values, reduce_op="mean")
         return dict(zip(sums, means.tolist(), strict=True))
 
+    def _averaged(self) -> contextlib.AbstractContextManager:
+        """The average of the weights in place of those in training, where there is one."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
+
     def _save(self, optimiser, best: bool) -> None:
         if not self.fabric.is_global_zero:
             return
         at, plan = self.at, self.corpus.plan
-        state = None if optimiser is None else optimiser.state_dict()
-        code = code_of_training(self.network.name, plan.kind)
-        checkpoint = Checkpoint(
-            self.network,
-            self.settings,
-            self.module.state_dict(),
-            {"kind": plan.kind, "digest": self.corpus.card["digest"], "count": plan.count},
-            {
-                "steps": at.steps_done,
-                "samples": at.samples_done,
-                "seconds": at.seconds,
-                "best_loss": at.best_loss,
-                "peak_over_mean": self.usual_peaks,
-            },
-            self.provenance,
-            {"position": vars(at), "optimiser": state, "rows": self.folder.rows, "code": code},
-        )
-        self.folder.save(checkpoint, best)
-
-
-class _Silent(Progress):
-    """Counts, says nothing: for all processes but the first."""
-
-    def __enter__(self):
-        self.last_line = math.inf
-        return self
+        resume = {
+            "position": vars(at),
+            "optimiser": None if optimiser is None else optimiser.state_dict(),
+            "rows": self.folder.rows,
+            "code": code_of_training(self.network.name, plan.kind),
+        }
+        if self.average is not None:
+            resume["moving"] = {name: p.detach().cpu().clone() for name, p in self.module.named_parameters()}
+        scores = {
+            "steps": at.steps_done,
+            "samples": at.samples_done,
+            "seconds": at.seconds,
+            "best_loss": at.best_loss,
+            "peak_over_mean": self.usual_peaks,
+        }
+        corpus = {"kind": plan.kind, "digest": self.corpus.card["digest"], "count": plan.count}
+        with self._averaged():
+            weights = self.module.state_dict()
+            checkpoint = Checkpoint(self.network, self.settings, weights, corpus, scores, self.provenance, resume)
+            self.folder.save(checkpoint, best)
 
 
 def build_module(network: Network, settings: TrainingSettings) -> torch.nn.Module:

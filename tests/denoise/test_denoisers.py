@@ -6,7 +6,10 @@ import torch
 
 from cdipipe.denoise.block_matching import _haar, denoise_by_block_matching
 from cdipipe.denoise.denoisers import KINDS, denoise
-from cdipipe.networks.denoiser.model import WEIGHTS, load_denoiser
+from cdipipe.errors import InputError
+from cdipipe.networks.denoiser import NETWORK
+from cdipipe.networks.denoiser.inference import load_denoiser
+from cdipipe.networks.registry import get_network
 from cdipipe.simulation.sources.photographs import photograph, resized
 
 CLEANERS = [kind for kind in KINDS if kind != "none"]
@@ -65,8 +68,21 @@ def test_the_haar_transform_is_orthonormal():
 
 
 def test_the_network_is_small_and_homogeneous(image):
-    assert WEIGHTS.stat().st_size < 2**20
+    assert NETWORK.weights.stat().st_size < 2**20
     network = load_denoiser()
     x = noisy(image, 0.1)[:64, :60].float()[None, None]
     level = torch.full((1, 1, 1, 1), 0.1)
     assert torch.allclose(network(3 * x, 3 * level), 3 * network(x, level), rtol=1e-3, atol=1e-3)
+
+
+def test_the_shipped_weights_denoise_as_ever():
+    """Any change of the weights, the file or the network shows in this number."""
+    rng = np.random.default_rng(7)
+    picture = torch.from_numpy(rng.random((20, 24)))
+    assert float(denoise(picture, 0.1, "learned").sum()) == pytest.approx(244.81394, abs=1e-3)
+
+
+def test_a_checkpoint_of_another_network_is_refused(image):
+    file = str(get_network("cdi_nn").weights)
+    with pytest.raises(InputError, match="a checkpoint of 'cdi_nn'; expected one of 'denoiser'"):
+        denoise(image, 0.1, "learned", file)

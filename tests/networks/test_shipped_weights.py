@@ -24,7 +24,7 @@ def test_they_are_small_plain_and_have_a_card(network):
     assert file.stat().st_size <= 6 * 2**20
     found = read_checkpoint(file, network.name)
     found.build()
-    assert found.training == {} and found.corpus["digest"]
+    assert found.training == {} and (found.corpus.get("digest") or found.corpus["sources"])
     card = file.with_suffix(".md").read_text()
     for part in ("Corpus", "Seed", "Samples seen", "Machine", "Scores", "Not for"):
         assert part in card, part

@@ -18,7 +18,8 @@ from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.registry import get_network
 from cdipipe.settings import validate
 from cdipipe.training.batches import FreshBatches
-from cdipipe.training.fit import fit, make_fabric
+from cdipipe.training.fit import fit
+from cdipipe.training.processes import make_fabric
 
 SMALL = {"network": {"widths": [4, 8], "batch_norm": False}, "batch_size": 8, "schedule": "constant"}
 ASKED = [f"--set={key}={json.dumps(value)}" for key, value in SMALL.items()]
@@ -135,6 +136,17 @@ def test_resumed_from_the_middle_of_an_epoch(folder, tmp_path):
     assert (last.training["position"]["epoch"], last.training["position"]["step"]) == (1, 4)
     train(folder, tmp_path / "broken", resume=last, **whole)
     assert same_bits(tmp_path / "broken/last.pt", tmp_path / "whole/last.pt")
+
+
+def test_a_resumed_training_goes_on_with_its_average(folder, tmp_path):
+    asked = {"photons": [1e4, 1e6], "average": 0.9}
+    train(folder, tmp_path / "whole", epochs=3, **asked)
+    train(folder, tmp_path / "broken", epochs=2, **asked)
+    half = read_checkpoint(tmp_path / "broken/last.pt")
+    assert any(not torch.equal(half.weights[name], value) for name, value in half.training["moving"].items())
+    train(folder, tmp_path / "broken", resume=half, epochs=3, **asked)
+    assert same_bits(tmp_path / "broken/last.pt", tmp_path / "whole/last.pt")
+    assert read_checkpoint(tmp_path / "whole/best.pt").training == {}
 
 
 def test_fresh_samples_are_new_in_each_epoch_and_resumable(folder, tmp_path):

@@ -7,7 +7,7 @@ sqrt(photons), whatever the dose: a task for the best denoiser there is.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,12 @@ class ReferenceLsqParameters(Parameters):
         description="at the level of the noise: total variation, non-local means, block matching with collaborative "
         "filtering, a trained network, the mean of the last two, or none",
     )
+    checkpoint: str | None = Field(
+        None,
+        description="file that `cdipipe train denoiser` wrote (also --checkpoint), for learned and mean; not given: "
+        "that of the package",
+    )
+    checkpoint_of: ClassVar[str] = "denoiser"
     noise_factor: float = Field(1.0, gt=0, le=10, description="factor on the level of the noise given to the denoiser")
     plug_and_play: int = Field(
         0,

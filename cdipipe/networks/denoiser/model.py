@@ -6,16 +6,9 @@ only the ratio of contrast to noise matters and one network serves all doses.
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from cdipipe.networks.layers.mirror import pad_mirrored
-
-WEIGHTS = Path(__file__).with_name("weights.pt")
 
 
 class Residual(nn.Module):
@@ -67,29 +60,3 @@ class Denoiser(nn.Module):
         shallow = self.before(self.head(torch.cat([split, level], 1)))
         features = shallow + self.up(self.deep(self.down(shallow)))
         return image - functional.pixel_shuffle(self.tail(self.after(features)), 2)
-
-
-@cache
-def load_denoiser(path: Path = WEIGHTS) -> Denoiser:
-    """The trained network, in evaluation mode on the CPU; see ``weights.md`` for what it was trained on."""
-    stored = torch.load(path, weights_only=True)
-    network = Denoiser(stored["width"], tuple(stored["blocks"]))
-    network.load_state_dict({name: tensor.float() for name, tensor in stored["weights"].items()})
-    return network.eval().requires_grad_(False)
-
-
-def denoise(network: Denoiser, image: Tensor, sigma: float, ensemble: bool = True) -> Tensor:
-    """An image (H, W) of any size without most of its noise; the mean over the eight turns with ``ensemble``."""
-    height, width = image.shape
-    pad = (-height % 4 + 8, -width % 4 + 8)
-    padded = pad_mirrored(image, 8, pad)
-    level = torch.full((1, 1, 1, 1), sigma, dtype=torch.float32)
-    total = torch.zeros_like(padded)
-    turns = [(quarter, flip) for quarter in range(4) for flip in (False, True)] if ensemble else [(0, False)]
-    with torch.no_grad():
-        for quarter, flip in turns:
-            turned = torch.rot90(padded, quarter)
-            turned = turned.flip(0) if flip else turned
-            clean = network(turned[None, None].contiguous(), level)[0, 0]
-            total += torch.rot90(clean.flip(0) if flip else clean, -quarter)
-    return (total / len(turns))[8 : 8 + height, 8 : 8 + width]

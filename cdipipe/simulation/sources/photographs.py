@@ -57,6 +57,25 @@ def photograph(name: str) -> np.ndarray:
         return np.asarray(image.convert("L"))
 
 
+@functools.lru_cache(maxsize=16)
+def read_photograph(name: str) -> np.ndarray:
+    """A picture of the user's own as (H, W) uint8, grey.
+
+    Raises
+    ------
+    InputError   no such file, or no picture
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(Path(name).expanduser()) as image:
+            return np.asarray(image.convert("L"))
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such picture") from None
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read as a picture ({str(error).splitlines()[0][:80]})") from None
+
+
 def resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8 in another size, bilinear, every pixel counted when it shrinks."""
     from PIL import Image
