@@ -174,6 +174,11 @@ class Recipe(Parameters):
 DEFAULT_CLOSING_ER = 0.2
 
 
+def network_taken_by(step: str, parameters: Parameters) -> str | None:
+    """Which network a step can be given a checkpoint of: one of the step's own name unless it says otherwise."""
+    return getattr(parameters, "checkpoint_of", step) if hasattr(parameters, "checkpoint") else None
+
+
 def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
     """Check a recipe given as plain data and return it.
 

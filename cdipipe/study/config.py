@@ -128,7 +128,7 @@ def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
 
 
 def _check_method(config: Config, name: str, where: str) -> None:
-    """The recipe must be one, and a checkpoint that is the name of a network of the study of the step's kind."""
+    """The recipe must be one; a checkpoint that names a network of the study must be of the kind that its step takes."""
     from cdipipe.phasing.recipe import recipe_from_mapping, with_default
 
     recipe = recipe_from_mapping(with_default(config.methods[name], "restarts", config.restarts), where)
@@ -138,12 +138,15 @@ def _check_method(config: Config, name: str, where: str) -> None:
 
 
 def _check_step(step: str, parameters: BaseModel, used: str, kind: str, where: str) -> None:
-    if not hasattr(parameters, "checkpoint"):
+    from cdipipe.phasing.recipe import network_taken_by
+
+    takes = network_taken_by(step, parameters)
+    if takes is None or (parameters.checkpoint is None and takes != kind):
         return
     if parameters.checkpoint != used:
         raise InputError(f"{where}: {step}.checkpoint: a method takes one network of the study; expected '{used}'")
-    if kind != step:
-        raise InputError(f"{where}: {step}.checkpoint: '{used}' is a network {kind}; expected one of {step}")
+    if takes != kind:
+        raise InputError(f"{where}: {step}.checkpoint: '{used}' is a network {kind}; expected one of {takes}")
 
 
 def _check_dataset(name: str, where: str) -> None:
