@@ -5,7 +5,7 @@ is none. Besides Python files there count
 
 * the compiled module, where one of them loads it;
 * scripts that one of them starts (``"worker.py"``), data files that one of them names (``"report.html.j2"``,
-  ``f"{name}.pt"``);
+  ``f"{name}.pt"``) and that lie in its folder or below;
 * records, which no import names: where one of them holds a ``plugins.Registry``, all records of that group, or those
   of them that the work is known to use. Records of other packages bring what they import of their own package.
 
@@ -77,7 +77,7 @@ def files_used(modules: Iterable[str], used: Used | None = None) -> dict[str, Pa
             break
         found |= dict.fromkeys(sorted(records))
     files = {name: file for closure in closures for name, file in closure.modules.items()}
-    return files | {name: file for closure in closures for name, file in _data(closure, used)}
+    return files | {name: file for closure in closures for name, file in _data(closure)}
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class _Closure:
     groups: frozenset[Group]
     asked: frozenset[str]
     named: frozenset[tuple[str, str]]
-    """(top-level package, name of a file)"""
+    """(module, name of a file that it has in it)"""
 
 
 @functools.cache
@@ -114,7 +114,7 @@ def _closure(start: str) -> _Closure:
         modules,
         frozenset(group for source in sources.values() for group in source.groups),
         frozenset(name for source in sources.values() for name in source.asked),
-        frozenset((name.partition(".")[0], file) for name, source in sources.items() for file in source.files),
+        frozenset((name, file) for name, source in sources.items() for file in source.files),
     )
 
 
@@ -136,15 +136,13 @@ def _around(module: str) -> Iterator[str]:
         yield module
 
 
-def _data(closure: _Closure, used: Used) -> Iterator[tuple[str, Path]]:
-    """Data files that modules name; where a name is filled in, those of the records that are used."""
-    records = {name for names in used.values() for name in names}
-    for top, pattern in closure.named:
-        narrowed = "{}" in pattern and bool(used)
-        for file in data_files(top):
-            fits = fnmatch.fnmatchcase(file.name, pattern.replace("{}", "*"))
-            if fits and (not narrowed or file.stem in records):
-                yield f"{top}/{file.name}", file
+def _data(closure: _Closure) -> Iterator[tuple[str, Path]]:
+    """Data files that modules name; where a part of a name is filled in, all that fit."""
+    for module, pattern in closure.named:
+        folder = file_of(module).parent
+        for name, file in data_files(module.partition(".")[0]).items():
+            if folder in file.parents and fnmatch.fnmatchcase(file.name, pattern.replace("{}", "*")):
+                yield name, file
 
 
 def _records(group: Group, used: Used, asked: Iterable[str]) -> list[str]:

@@ -94,16 +94,22 @@ def file_of(module: str) -> Path | None:
 
 
 @functools.cache
-def data_files(top: str) -> tuple[Path, ...]:
-    """Files of a package that are neither code nor text for readers."""
-    files = (file for folder in _folders(top) for file in sorted(folder.rglob("*")))
-    return tuple(file for file in files if file.is_file() and not file.name.endswith(NO_DATA))
+def data_files(top: str) -> dict[str, Path]:
+    """Files of a package that are neither code nor text for readers, as ``package/folder/file``."""
+    found = {
+        f"{top}/{file.relative_to(folder).as_posix()}": file for folder in _folders(top) for file in _below(folder)
+    }
+    return {name: file for name, file in found.items() if not name.endswith(NO_DATA)}
+
+
+def _below(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
 @functools.cache
 def _worth_a_look(top: str) -> re.Pattern:
     """Text that modules with records or with names of files have, and most others not."""
-    endings = "|".join(sorted({".py", *(file.suffix for file in data_files(top))} - {""}))
+    endings = "|".join(sorted({".py", *(file.suffix for file in data_files(top).values())} - {""}))
     return re.compile(rf"""Registry\(|\bget(_\w+)?\(["']|"({"|".join(RECIPE_KEYS)})": |({endings})["']""")
 
 

@@ -67,12 +67,16 @@ def test_imports_now_and_later_files_and_the_compiled_module_count(house):
         "rooms.deep",
         "_native",
     }
-    files = {"house/card.html.j2", "house/one.pt", "house/two.pt"}
+    files = {"house/card.html.j2", "house/weights/one.pt", "house/weights/two.pt"}
     assert found == {"house", *(f"house.{name}" for name in modules), *files}
 
 
-def test_of_files_whose_name_is_filled_in_those_of_used_records_count(house):
-    assert {n for n in files_used(["house.work"], {"some.group": ["two"]}) if n.endswith(".pt")} == {"house/two.pt"}
+def test_files_of_one_name_count_for_the_module_in_whose_folder_they_are(house):
+    for room in ("red", "blue"):
+        (house / room).mkdir()
+        (house / room / "__init__.py").write_text("FILE = 'weights.pt'\n")
+        (house / room / "weights.pt").write_text(room)
+    assert [name for name in files_used(["house.red"]) if name.endswith(".pt")] == ["house/red/weights.pt"]
 
 
 @pytest.mark.parametrize("name", PACKAGE)
@@ -107,9 +111,11 @@ def test_scenes_networks_and_shipped_weights_count_where_they_are_used():
     dpr = set(files_used(["cdipipe.cli.train"], NONE | {"cdipipe.networks": ["dpr"]}))
     assert "cdipipe.networks.dpr" in dpr and "cdipipe.networks.cdi_nn" not in dpr
     network = {"cdipipe.methods": ["cdi_nn"], "cdipipe.networks": ["cdi_nn"]}
-    assert [n for n in files_used([RECONSTRUCT], NONE | network) if n.endswith(".pt")] == ["cdipipe/cdi_nn.pt"]
+    assert [n for n in files_used([RECONSTRUCT], NONE | network) if n.endswith(".pt")] == [
+        "cdipipe/networks/cdi_nn/weights.pt"
+    ]
     denoising = files_used([RECONSTRUCT], NONE | {"cdipipe.methods": ["reference_lsq"]})
-    assert "cdipipe.denoise.denoisers" in denoising and "cdipipe/denoiser.pt" in denoising
+    assert "cdipipe.denoise.denoisers" in denoising and "cdipipe/networks/denoiser/weights.pt" in denoising
 
 
 def test_the_compiled_module_counts_where_kernels_are_loaded():
@@ -120,8 +126,7 @@ def test_the_compiled_module_counts_where_kernels_are_loaded():
 
 def test_every_data_file_of_the_package_counts_somewhere():
     commands = [f"cdipipe.cli.{path.stem}" for path in Path(cdipipe.__file__).parent.glob("cli/[a-z]*.py")]
-    data = {f"cdipipe/{file.name}" for file in module_source.data_files("cdipipe")}
-    assert data - set(files_used(commands)) == set()
+    assert set(module_source.data_files("cdipipe")) - set(files_used(commands)) == set()
 
 
 def test_a_plug_in_of_another_package_brings_its_own_imports(tmp_path, monkeypatch):

@@ -78,20 +78,12 @@ def _recipe(method, recipe, settings, restarts):
 
 
 def _with_checkpoint(recipe, checkpoint: Path):
-    """The recipe with this file for every step that takes such a network."""
-    from cdipipe.phasing.recipe import network_taken_by
-
-    takers = {index: network_taken_by(name, p) for index, (name, p) in enumerate(recipe.steps)}
-    kinds = set(takers.values()) - {None}
-    if not kinds:
+    """The recipe with this file for every step that is a network."""
+    if not any(hasattr(parameters, "checkpoint") for _, parameters in recipe.steps):
         raise InputError(f"--checkpoint: {recipe.name} has no weights to load")
-    if len(kinds) > 1:  # the file says which of them it is for
-        from cdipipe.networks.checkpoint import read_checkpoint
-
-        kinds = {read_checkpoint(checkpoint).network.name}
     steps = tuple(
-        (name, p.model_copy(update={"checkpoint": str(checkpoint)}) if takers[index] in kinds else p)
-        for index, (name, p) in enumerate(recipe.steps)
+        (name, p.model_copy(update={"checkpoint": str(checkpoint)}) if hasattr(p, "checkpoint") else p)
+        for name, p in recipe.steps
     )
     return recipe.model_copy(update={"steps": steps})
 

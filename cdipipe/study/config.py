@@ -128,7 +128,7 @@ def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
 
 
 def _check_method(config: Config, name: str, where: str) -> None:
-    """The recipe must be one; a checkpoint that names a network of the study must be of the kind that its step takes."""
+    """The recipe must be one; a network of the study that a step names must be of the kind that it takes."""
     from cdipipe.phasing.recipe import recipe_from_mapping, with_default
 
     recipe = recipe_from_mapping(with_default(config.methods[name], "restarts", config.restarts), where)

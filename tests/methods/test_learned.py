@@ -179,13 +179,3 @@ def test_the_option_checkpoint(cli, checkpoints, tmp_path):
     assert "hio has no weights" in cli(*base, "-m", "hio", "--checkpoint", checkpoints / "cdi_nn.pt").complaint
     wrong = cli(*base, "-m", "cdi_nn", "--checkpoint", checkpoints / "cdi_nn_3d.pt")
     assert "a checkpoint of 'cdi_nn_3d'; expected one of 'cdi_nn'" in wrong.complaint
-
-
-def test_a_checkpoint_goes_to_the_steps_of_its_kind(checkpoints, tmp_path):
-    """reference_lsq takes a denoiser, so the other step is meant."""
-    (tmp_path / "both.yaml").write_text("steps: [{cdi_nn: {}}, {reference_lsq: {}}]")
-    from cdipipe.cli.reconstruct import _with_checkpoint, load_recipe
-
-    recipe = recipe_from_mapping(load_recipe(str(tmp_path / "both.yaml")))
-    given = _with_checkpoint(recipe, checkpoints / "cdi_nn.pt").steps
-    assert [parameters.checkpoint for _, parameters in given] == [str(checkpoints / "cdi_nn.pt"), None]

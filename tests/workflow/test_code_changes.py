@@ -94,7 +94,7 @@ ALL = {"alone er", "beside er", "beside lsq"}
 EVALUATIONS = {f"evaluate_reconstruction {pair}" for pair in ALL}
 EDITS = {
     "denoise": ("denoise/denoisers.py", b"FLAT = 1e-12", b"FLAT = 2e-12", {"reconstruct_object beside lsq"}),
-    "weights": ("networks/weights/denoiser.pt", b"", b"\0", {"reconstruct_object beside lsq"}),
+    "weights": ("networks/denoiser/weights.pt", b"", b"\0", {"reconstruct_object beside lsq"}),
     "metrics": ("metrics/statistics.py", b"", b"\nSPREAD = 3\n", EVALUATIONS),
     "scene": ("simulation/scenes/polygons.py", b"", b"\nMORE = 1\n", {"simulate_measurement alone"}),
     "method": ("methods/reference_lsq/__init__.py", b"", b"\nMORE = 1\n", {"reconstruct_object beside lsq"}),
