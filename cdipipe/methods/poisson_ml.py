@@ -24,6 +24,8 @@ class PoissonMlParameters(IterativeParameters):
 
 def run(state, problem, parameters, recipe, watch):
     """Lower the Poisson negative log-likelihood inside the support; one trace entry per step."""
+    from cdipipe.optics.misfits import r_factor
+
     u = problem.project_object(state.exit_wave, state.support)
     wave = problem.wavefront(u)
     gradient = direction = None
@@ -36,17 +38,18 @@ def run(state, problem, parameters, recipe, watch):
         if recipe.constraint != "support":
             direction = None  # a projected step breaks conjugacy: start afresh
         u, wave = moved, problem.wavefront(moved)
-        modulus = problem.detect(wave).sqrt_()
-        misfit = ((modulus - problem.modulus).abs() * problem.measured).flatten(1).sum(1, dtype=gradient.real.dtype)
-        state.record(misfit / problem.modulus_sum)
+        predicted = problem.detect(wave)
+        state.record(r_factor(predicted, problem.modulus, problem.measured, problem.modulus_sum))
         watch.tell(state)
     state.exit_wave = u
     return state
 
 
 def _gradient(problem, u, wave, support, floor):
-    counts = problem.intensity.clamp(min=0) + floor
-    weight = problem.spread((1 - counts / (problem.detect(wave) + floor)) * problem.measured)
+    from cdipipe.optics.misfits import poisson_slope
+
+    counts = problem.intensity.clamp(min=0)
+    weight = problem.spread(poisson_slope(problem.detect(wave), counts, floor) * problem.measured)
     if wave.ndim > weight.ndim:
         weight = weight.unsqueeze(1)
     return problem.backpropagate(weight * wave) * support

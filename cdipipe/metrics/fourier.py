@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 LEAST_PREDICTED_PHOTONS = 1e-12
-"""Floor of the prediction inside the logarithm, where it vanishes and a photon was seen."""
+"""Floor of the prediction inside the logarithm, where it vanishes and a photon was counted."""
 
 
 def intensity_scale(predicted: np.ndarray, intensity: np.ndarray, pixels: np.ndarray) -> float | None:

@@ -7,14 +7,13 @@ import math
 import torch
 
 from cdipipe.optics.coherence import apply_coherence, degree_of_coherence
+from cdipipe.optics.misfits import FLOOR, poisson_cost
 
 CANDIDATES = 5
 """Widths that one round of the search compares."""
 REACHES = (2.0, 1.4, 1.15)
 """Each round spans the width so far divided and multiplied by this."""
 NARROWEST_PX = 1.0
-LEAST_PHOTONS = 1e-2
-"""Photons per pixel added to counts and model: keeps the logarithm finite."""
 
 
 def fit_width(coherent, width_px, modulus, measured, background, ndim):
@@ -63,7 +62,5 @@ def _misfit(coherent, width_px, counts, measured, background, ndim):
     seen = apply_coherence(coherent, half_mu, ndim).clamp_(min=0)
     photons = ((counts - background) * measured).sum(axes, keepdim=True).clamp(min=1e-20)
     scale = photons / (seen * measured).sum(axes, keepdim=True).clamp(min=1e-20)
-    expected = (scale * seen).add_(background + LEAST_PHOTONS)
-    # beside the counts' own entropy, so that large terms cancel before they are summed
-    deviance = expected - counts - counts * (expected / (counts + LEAST_PHOTONS)).log_()
-    return deviance.mul_(measured).sum(axes, dtype=torch.float64)
+    cost = poisson_cost((scale * seen).add_(background + FLOOR), counts)
+    return cost.mul_(measured).sum(axes, dtype=torch.float64)

@@ -1,37 +1,151 @@
-"""Misfits of a batch to the counts, and total variation, with their gradients.
+"""How far predicted photons are from counts: the Poisson likelihood and squared differences of moduli.
 
-Every misfit is about half the deviance, so that a weight beside it means the same for all: near the truth
+Every misfit is about half the deviance, half a unit per pixel at the truth, so that a weight beside it means the same
+for all of them: near the truth
 
     sum (J - I + I ln(I / J))  ~  2 sum (sqrt(J) - sqrt(I))^2.
 
-Gradients are G = dL/dRe u + i dL/dIm u = 2 dL/du*; with the prediction J = |F u|^2 that is 2 F^-1 [dL/dJ F u].
+The functions per pixel are differentiable; ``MISFITS`` come with their derivatives by the prediction. With J = |F u|^2
+the gradient G = dL/dRe u + i dL/dIm u = 2 dL/du* is then 2 F^-1 [dL/dJ F u].
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
+from torch import Tensor
 
-POISSON_FLOOR = 1e-2
-"""Photons per pixel added to counts and model: keeps the logarithm finite."""
+FLOOR = 1e-2
+"""Photons per pixel added to counts and prediction, so that logarithm and square root have a slope everywhere."""
+LEAST_PREDICTED_PHOTONS = 1e-12
+"""Floor of a scaled prediction inside the logarithm, where it vanishes and a photon was counted."""
+DARKEST = -1 + 1e-7
+"""Keeps the logarithm finite where a very bright pixel is predicted dark."""
 
 
-def poisson_misfit(predicted, problem):
-    """Negative log-likelihood, (B,), 0 for a perfect fit; and dL/dJ, (B, *grid)."""
-    counts = problem.intensity.clamp(min=0) + POISSON_FLOOR
-    expected = predicted + POISSON_FLOOR
+def trusted_counts(intensity: Tensor, pixels: Tensor) -> Tensor:
+    """Counts of at least 0, and 0 where ``pixels`` is False: a saturated pixel may hold anything."""
+    return torch.where(pixels, intensity.clamp(min=0), 0.0)
+
+
+def poisson_deviance(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor:
+    """J - I + I ln(I / J) per pixel, half the deviance of Poisson counts; 0 for a perfect fit.
+
+    Formed from the difference of both, so that bright pixels lose no digits.
+
+    Parameters
+    ----------
+    predicted, counts : real, photons, >= 0
+    floor : photons per pixel added to both
+    """
+    excess, raised = predicted - counts, counts + floor
+    return excess - raised * (excess / raised).clamp(min=DARKEST).log1p()
+
+
+def poisson_terms(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> tuple[Tensor, Tensor]:
+    """J - I + I ln(I / J) and its derivative 1 - I / J per pixel, in one pass; as :func:`poisson_deviance` but for
+    the rounding of bright pixels."""
+    counts, expected = counts + floor, predicted + floor
     ratio = counts / expected
-    deviance = expected - counts + counts * ratio.log()
-    return _total(deviance * problem.measured), (1 - ratio) * problem.measured
+    return expected - counts + counts * ratio.log(), 1 - ratio
 
 
-def amplitude_misfit(predicted, problem):
-    """2 sum (sqrt(J) - b)^2, (B,); and dL/dJ, (B, *grid)."""
+def poisson_cost(raised: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor:
+    """J - I - I ln(J / I) per pixel of predictions to which the floor was added already; under the logarithm to I, too.
+
+    For comparing predictions of the same counts: large terms cancel before they are summed, and memory is saved.
+    """
+    return raised - counts - counts * (raised / (counts + floor)).log_()
+
+
+def poisson_slope(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor:
+    """Derivative of :func:`poisson_deviance` by the prediction, 1 - I / J."""
+    return 1 - (counts + floor) / (predicted + floor)
+
+
+def amplitude_deviance(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor:
+    """2 (sqrt J - sqrt I)^2 per pixel: slope and curvature at the truth are those of the Poisson deviance."""
+    return 2 * ((predicted + floor).sqrt() - (counts + floor).sqrt()).square()
+
+
+def amplitude_distance(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor:
+    """|sqrt J - sqrt I| per pixel."""
+    return ((predicted + floor).sqrt() - (counts + floor).sqrt()).abs()
+
+
+PER_PIXEL = {"poisson": poisson_deviance, "amplitude_mse": amplitude_deviance, "amplitude_mae": amplitude_distance}
+
+
+def misfit(predicted: Tensor, intensity: Tensor, pixels: Tensor, kind: str) -> Tensor:
+    """Sum of a misfit over some pixels of each pattern of a batch; differentiable.
+
+    Parameters
+    ----------
+    predicted : (B, *grid) photons
+    intensity : (*grid) or (B, *grid) counts
+    pixels : bool, shape of ``intensity``
+    kind : of ``PER_PIXEL``
+
+    Returns
+    -------
+    (B,)
+    """
+    per_pixel = PER_PIXEL[kind](predicted, trusted_counts(intensity, pixels))
+    return (per_pixel * pixels).flatten(1).sum(1)
+
+
+def scaled_poisson_nll(predictions: Iterable[Tensor], intensity: Tensor, pixels: Tensor) -> Tensor:
+    """Mean of J - I + I ln(I / J) over some pixels, with J scaled to the photons there, as ``evaluate`` has it.
+
+    Parameters
+    ----------
+    predictions : of (*grid) photons on any scale, one after another
+    intensity, pixels : (*grid) counts, and bool
+
+    Returns
+    -------
+    (predictions,) float64
+    """
+    counts = intensity.clamp(min=0) * pixels
+    total, number = counts.sum(dtype=torch.float64), pixels.sum()
+    entropy = (counts * counts.clamp(min=1e-20).log()).sum(dtype=torch.float64)
+    found = []
+    for predicted in predictions:
+        predicted = predicted * pixels
+        scale = total / predicted.sum(dtype=torch.float64).clamp(min=1e-20)
+        logarithm = (predicted * scale).clamp(min=LEAST_PREDICTED_PHOTONS).log().to(torch.float32)
+        found.append((entropy - (counts * logarithm).sum(dtype=torch.float64)) / number)
+    return torch.stack(found)
+
+
+def r_factor(predicted: Tensor, modulus: Tensor, pixels: Tensor, modulus_sum: float | Tensor) -> Tensor:
+    """sum |sqrt J - b| / sum b over some pixels of each pattern of a batch, (B,).
+
+    Parameters
+    ----------
+    predicted : (B, *grid) photons
+    modulus : (*grid) b, square root of the counts
+    pixels : (*grid) bool
+    modulus_sum : sum of b over them
+    """
+    return ((predicted.sqrt() - modulus).abs() * pixels).flatten(1).sum(1) / modulus_sum
+
+
+def poisson_misfit(predicted: Tensor, problem) -> tuple[Tensor, Tensor]:
+    """Sum of J - I + I ln(I / J), (B,) float64; and dL/dJ, (B, *grid)."""
+    deviance, slope = poisson_terms(predicted, trusted_counts(problem.intensity, problem.measured))
+    return _total(deviance * problem.measured), slope * problem.measured
+
+
+def amplitude_misfit(predicted: Tensor, problem) -> tuple[Tensor, Tensor]:
+    """2 sum (sqrt(J) - b)^2, (B,) float64, without a floor; and dL/dJ, (B, *grid)."""
     modulus = predicted.sqrt()
     excess = (modulus - problem.modulus) * problem.measured
     return 2 * _total(excess.square()), 2 * excess / modulus.clamp(min=1e-6)
 
 
-def shape_misfit(predicted, problem):
+def shape_misfit(predicted: Tensor, problem) -> tuple[Tensor, Tensor]:
     """2 sum (s sqrt(J) - b)^2 with s = max b / max sqrt(J): the scale is free; (B,), and dL/dJ, (B, *grid).
 
     The sum of squares between amplitudes that are each divided by their maximum (3D-CDI-NN), in photons again.
@@ -50,25 +164,8 @@ def shape_misfit(predicted, problem):
 
 
 MISFITS = {"poisson": poisson_misfit, "amplitude": amplitude_misfit, "max_amplitude": shape_misfit}
+"""Misfits of a batch (B, *grid) to a problem's counts, with their derivatives, by the names of ``ad_refine``."""
 
 
-def total_variation(exit_wave, ndim, smoothing):
-    """Isotropic total variation sum sqrt(sum_axes |D u|^2 + d^2) of a complex batch, periodic; (B,), and its gradient.
-
-    Parameters
-    ----------
-    exit_wave : (B, *grid) complex
-    smoothing : d, (B, 1, ...) real: differences well below count by their square
-    """
-    axes = range(-ndim, 0)
-    differences = [exit_wave.roll(-1, axis) - exit_wave for axis in axes]
-    length = sum((d.abs().square() for d in differences), smoothing.square()).sqrt_()
-    gradient = torch.zeros_like(exit_wave)
-    for axis, difference in zip(axes, differences, strict=True):
-        difference /= length
-        gradient += difference.roll(1, axis) - difference
-    return _total(length), gradient
-
-
-def _total(values):
+def _total(values: Tensor) -> Tensor:
     return values.flatten(1).sum(1, dtype=torch.float64)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from cdipipe.optics import fourier
-from cdipipe.optics.misfits import MISFITS, total_variation
+from cdipipe.optics.misfits import MISFITS, r_factor
+from cdipipe.optics.total_variation import periodic_variation
 from cdipipe.phasing.best import Best
 
 MOMENTS = (0.9, 0.99)
@@ -77,10 +78,10 @@ def descend(problem, exit_wave, support, parameters, tell=None, fit_every=0):
     adam, best = _Adam.like(wave), Best(len(wave), wave.device)
     rule = _SupportRule(parameters, len(wave), problem)
     for iteration in range(parameters.iterations):
-        loss, gradient, r_factor = _loss(problem, wave, parameters, TV_SMOOTHING * rms)
+        loss, gradient, error = _loss(problem, wave, parameters, TV_SMOOTHING * rms)
         best.offer(loss, wave, support)
         if tell:
-            tell(r_factor)
+            tell(error)
         support, changed = rule.update(iteration, loss, wave, support)
         if changed is not None:
             best.forget(changed)  # losses inside another support do not compare
@@ -108,12 +109,12 @@ def _loss(problem, wave, parameters, smoothing):
     weight = problem.spread(weight)
     modes = weight if weight.ndim == wavefront.ndim else weight.unsqueeze(1)
     gradient = problem.backpropagate(wavefront.mul_(modes)).mul_(2)
-    r_factor = ((predicted.sqrt() - problem.modulus).abs() * problem.measured).flatten(1).sum(1) / problem.modulus_sum
+    error = r_factor(predicted, problem.modulus, problem.measured, problem.modulus_sum)
     if parameters.tv_weight:
-        variation, slope = total_variation(wave, problem.ndim, smoothing)
+        variation, slope = periodic_variation(wave, problem.ndim, smoothing)
         loss = loss + parameters.tv_weight * variation
         gradient.add_(slope, alpha=parameters.tv_weight)
-    return loss, gradient, r_factor
+    return loss, gradient, error
 
 
 class _SupportRule:

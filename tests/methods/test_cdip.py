@@ -10,7 +10,6 @@ from objects import make_object
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
 from cdipipe.methods.cdip.box import Box, centred_box, find_box, object_extents
-from cdipipe.methods.cdip.misfit import misfit, total_variation
 from cdipipe.methods.cdip.model import BoxModel
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
@@ -172,22 +171,6 @@ def test_a_blurred_pattern_keeps_its_photons():
     predicted = blurred.intensity(block)
     assert predicted.sum() == pytest.approx(float(sharp.intensity(block).sum()) + 0.5 * 64**2, rel=1e-3)
     assert (predicted - 0.5).std() < sharp.intensity(block).std()
-
-
-def test_misfits_agree_near_the_truth_and_vanish_there():
-    problem = problem_of(polygon(photons=1e7)[0])
-    counts = problem.intensity
-    near = (counts + 0.1 * counts.sqrt())[None]
-    values = [float(misfit(near, problem, loss, counts > 100)) for loss in ("poisson", "amplitude_mse")]
-    assert values[0] == pytest.approx(values[1], rel=0.02)
-    for loss in ("poisson", "amplitude_mse", "amplitude_mae"):
-        assert float(misfit(counts[None], problem, loss, problem.measured)) == pytest.approx(0, abs=1e-2)
-
-
-def test_total_variation_of_a_square_is_its_outline():
-    square = torch.zeros(1, 12, 12, dtype=torch.complex64)
-    square[:, 3:9, 3:9] = 5j
-    assert float(total_variation(square, 5.0)) == pytest.approx(5 * 24, rel=0.05)
 
 
 @pytest.mark.parametrize("phase_rad", [1.0, 5.5])

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
-from cdipipe.methods.mf_pie.sweep import _adjoint, _gradient, denoise
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
@@ -35,23 +33,6 @@ def test_frames_resemble_the_truth_where_the_light_is(name, more, least):
     assert trace.min() < trace[0]
     power = (np.abs(measurement.probe_modes) ** 2).sum(0)
     assert np.all(result.object[:, power < 0.005 * power.max()] == 1)
-
-
-def test_the_gradient_has_its_adjoint():
-    generator = torch.Generator().manual_seed(0)
-    movie = torch.view_as_complex(torch.randn((4, 5, 6, 2), generator=generator))
-    dual = torch.view_as_complex(torch.randn((3, 4, 5, 6, 2), generator=generator))
-    dual[0, -1] = 0
-    left, right = (_gradient(movie).conj() * dual).sum(), (movie.conj() * _adjoint(dual)).sum()
-    torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-4)
-
-
-def test_total_variation_flattens_noise_and_keeps_a_constant():
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.view_as_complex(torch.randn((6, 16, 16, 2), generator=generator)) * 0.1
-    smooth = denoise(1 + noise, 0.1, 0.1, 50)
-    assert float((smooth - 1).abs().square().mean()) < 0.2 * float(noise.abs().square().mean())
-    assert torch.allclose(denoise(torch.ones_like(noise), 0.1, 0.1, 5), torch.ones_like(noise))
 
 
 def test_a_movie_without_probe_modes_is_refused():

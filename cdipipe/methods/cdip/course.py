@@ -10,8 +10,10 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.methods.cdip import fit as fitting
 from cdipipe.methods.cdip.box import find_box
-from cdipipe.methods.cdip.misfit import misfit, total_variation
+from cdipipe.methods.cdip.model import SMOOTHING
 from cdipipe.methods.cdip.starts import choose_starts, grow, main_pieces
+from cdipipe.optics.misfits import misfit
+from cdipipe.optics.total_variation import total_variation
 
 SHRINK_SIGMA_PX, SHRINK_THRESHOLD = 1.5, 0.1
 CULLINGS = (0.3, 0.5, 0.7)
@@ -134,10 +136,10 @@ def _choose(fit, problem, parameters, count):
     with torch.no_grad():
         predicted = fit.model.intensity(boxed)
         if problem.free is not None:
-            score = misfit(predicted, problem, "poisson", problem.free)
+            score = misfit(predicted, problem.intensity, problem.free, "poisson")
         else:
-            score = misfit(predicted, problem, "poisson", problem.measured)
-            score = score + parameters.tv * total_variation(boxed, fit.model.modulus)
+            score = misfit(predicted, problem.intensity, problem.measured, "poisson")
+            score = score + parameters.tv * total_variation(boxed, SMOOTHING * fit.model.modulus)
     score = torch.nan_to_num(score, nan=math.inf)
     chosen = []
     for index in range(count):

@@ -20,10 +20,11 @@ from cdipipe.methods.cdip.box import Box, box_around, find_box
 from cdipipe.methods.cdip.course import tv_weight
 from cdipipe.methods.cdip.dynamic_optimiser import TimedAdam
 from cdipipe.methods.cdip.dynamic_render import Movie
-from cdipipe.methods.cdip.misfit import misfit, total_variation
-from cdipipe.methods.cdip.model import BoxModel
+from cdipipe.methods.cdip.model import SMOOTHING, BoxModel
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
+from cdipipe.optics.misfits import misfit
+from cdipipe.optics.total_variation import length, total_variation
 from cdipipe.phasing.stack import StackResult
 from cdipipe.phasing.support import one_support
 from cdipipe.phasing.workers import Stopped
@@ -201,14 +202,13 @@ class MovieFit:
         """Mean misfit per pixel and R-factor of one pass."""
         score = difference = modulus = pixels = 0.0
         for frames in self._batches():
-            data = SimpleNamespace(intensity=self._stack("intensity", frames))
-            measured = self._stack("measured", frames)
+            counts, measured = self._stack("intensity", frames), self._stack("measured", frames)
             objects = self.movie.objects(self.times[frames])
             predicted = self.model.intensity(objects)
-            misfits = misfit(predicted, data, loss, measured).sum()
+            misfits = misfit(predicted, counts, measured, loss).sum()
             optimiser.descend(misfits + self._variation(objects, frames), self._seen_times(frames))
             with torch.no_grad():
-                known = data.intensity.clamp(min=0).sqrt() * measured
+                known = counts.clamp(min=0).sqrt() * measured
                 difference += float((predicted.sqrt() * measured - known).abs().sum())
                 score += float(misfits)
             modulus, pixels = modulus + float(known.sum()), pixels + int(measured.sum())
@@ -226,15 +226,13 @@ class MovieFit:
     def _variation(self, objects, frames):
         """Total variation in space and, where asked for, between each frame and the next."""
         refractive, tv_time = float(self.movie.refractive), self.parameters.movie.tv_time
-        scale = self.light if self.movie.refractive else 1.0
+        scale, smoothing = self.light if self.movie.refractive else 1.0, SMOOTHING * self.movie.modulus
         total = objects.new_zeros((), dtype=torch.float32)
         if self.tv:
-            total = self.tv * scale * total_variation(objects - refractive, self.movie.modulus).sum()
+            total = self.tv * scale * total_variation(objects - refractive, smoothing).sum()
         if tv_time:
             change = self.movie.objects(self.times[self._following(frames)]) - objects
-            smooth = (1e-2 * self.movie.modulus) ** 2
-            change = (torch.view_as_real(change).square().sum(-1) + smooth).sqrt().sum()
-            total = total + tv_time * scale * change
+            total = total + tv_time * scale * length([change], smoothing).sum()
         return total
 
     def render_frames(self) -> np.ndarray:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 
 from cdipipe.errors import InputError
-from cdipipe.methods.cdip.misfit import misfit, total_variation
-from cdipipe.methods.cdip.model import BoxModel
+from cdipipe.methods.cdip.model import SMOOTHING, BoxModel
 from cdipipe.networks.fields.planes import PlaneField
 from cdipipe.optics import fourier
+from cdipipe.optics.misfits import misfit, r_factor
+from cdipipe.optics.total_variation import total_variation
 
 logger = logging.getLogger(__name__)
 
@@ -112,14 +113,13 @@ class Fit:
         self._set_rates(progress)
         objects = self.objects(sides)
         predicted = self.model.intensity(objects)
-        misfits = misfit(predicted, self.problem, loss, self.problem.measured)
-        total = misfits + tv * total_variation(objects, self.model.modulus) if tv else misfits
+        misfits = misfit(predicted, self.problem.intensity, self.problem.measured, loss)
+        total = misfits + tv * total_variation(objects, SMOOTHING * self.model.modulus) if tv else misfits
         if self.features is not None:
             total = total + self.parameters.perceptual * self._perceptual_error(predicted)
         self._descend(total)
         self._last = objects.detach(), predicted.detach(), misfits.detach()
-        difference = (self._last[1].sqrt() - self.problem.modulus).abs() * self.problem.measured
-        return difference.flatten(1).sum(1) / self.problem.modulus_sum
+        return r_factor(self._last[1], self.problem.modulus, self.problem.measured, self.problem.modulus_sum)
 
     def _perceptual_error(self, predicted):
         """Distance of the logarithms of both patterns, both on the scale 0 to 1, times the number of pixels."""
@@ -136,8 +136,8 @@ class Fit:
         objects, predicted, score = self._last
         pixels = self.problem.measured if self.problem.free is None else self.problem.free
         if self.problem.free is not None:
-            score = misfit(predicted, self.problem, loss, pixels)
-        dark = misfit(torch.zeros_like(predicted[:1]), self.problem, loss, pixels)
+            score = misfit(predicted, self.problem.intensity, pixels, loss)
+        dark = misfit(torch.zeros_like(predicted[:1]), self.problem.intensity, pixels, loss)
         if self.best is None:
             nothing = torch.full_like(score, math.inf)
             self.best = Best(self._in_box(objects).clone(), nothing, torch.zeros_like(self.origin))

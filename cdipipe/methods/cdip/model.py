@@ -18,6 +18,8 @@ from cdipipe.optics import coherence, fourier
 
 SOFTPLUS_AT_START = 1.4
 """1 / softplus(0): a field that has not learned anything yet gives the expected modulus."""
+SMOOTHING = 1e-2
+"""Share of an object's modulus below which a step between pixels counts as none: keeps the slope of TV finite."""
 LEAST_BACKGROUND = 1e-3
 """A background that is fitted begins at this share of the mean count."""
 REFRACTIVE_SHIFT = 5.0

@@ -13,11 +13,14 @@ from cdipipe.methods.dip.scale import estimate_scale
 from cdipipe.methods.dip.stopping import StopAtMisfit, StopAtVariance, StopNever
 from cdipipe.networks.layers.unet import make_unet
 from cdipipe.optics import fourier
+from cdipipe.optics.total_variation import total_variation
 
 logger = logging.getLogger(__name__)
 PIXEL_NOISE = 0.5**0.5
 """Noise of an object pixel beside a strong static region, square root of photons."""
 
+SMOOTHING = 0.1
+"""Step between pixels that counts as none in total variation, square root of photons."""
 LEAST_SIDE = 2
 """Pixels along each axis on the coarsest level: of a single one there is no mean and spread to normalise by."""
 
@@ -133,7 +136,7 @@ class NetworkStart:
         gradient = gradient * self.inside
         loss = (output.real * gradient.real + output.imag * gradient.imag).sum()
         if self.parameters.tv:
-            loss = loss + self.parameters.tv * total_variation(output)
+            loss = loss + self.parameters.tv * total_variation(output[None], SMOOTHING, "repeat").sum()
         loss.backward()
         self.optimiser.step()
 
@@ -168,15 +171,6 @@ def make_input(problem, shape, parameters, generator):
         antialias=problem.ndim == 2,
     )
     return (resized - resized.mean()) / resized.std().clamp(min=1e-6)
-
-
-def total_variation(object_):
-    """Sum of the moduli of the gradient of a complex object; a step of 0.1 counts as smooth."""
-    squares = torch.zeros_like(object_.real)
-    for axis in range(object_.ndim):
-        step = object_.diff(dim=axis, append=object_.narrow(axis, object_.shape[axis] - 1, 1))
-        squares = squares + step.real.square() + step.imag.square()
-    return (squares + 0.01).sqrt().sum()
 
 
 def bounding_box(support):

@@ -10,6 +10,7 @@ from cdipipe.methods import er, hio
 from cdipipe.methods.guided.align import align_batch, centre_batch
 from cdipipe.methods.guided.crop import regrid
 from cdipipe.optics import fourier
+from cdipipe.optics.misfits import scaled_poisson_nll
 from cdipipe.phasing.descend import loose_support
 from cdipipe.phasing.loop import SHRINK_EVERY
 from cdipipe.phasing.restarts import CPU_BATCH_BYTES
@@ -17,7 +18,6 @@ from cdipipe.phasing.support import shrink_wrap
 
 CLOSING_SHARE = 0.2
 """Share of every block's iterations that are error reduction, at its end."""
-LEAST_PREDICTED = 1e-12
 
 
 @dataclass
@@ -122,13 +122,5 @@ def _chunk(problem, count: int) -> int:
 
 def score(problem, waves):
     """Poisson negative log-likelihood per measured pixel of a batch, as ``evaluate`` defines it; (B,) float64."""
-    found = []
-    counts = problem.intensity.clamp(min=0) * problem.measured
-    total, pixels = counts.sum(dtype=torch.float64), problem.measured.sum()
-    entropy = (counts * counts.clamp(min=1e-20).log()).sum(dtype=torch.float64)
-    for wave in waves:
-        predicted = problem.predict_intensity(wave[None])[0] * problem.measured
-        scale = total / predicted.sum(dtype=torch.float64).clamp(min=1e-20)
-        logarithm = (predicted * scale).clamp(min=LEAST_PREDICTED).log().to(torch.float32)
-        found.append((entropy - (counts * logarithm).sum(dtype=torch.float64)) / pixels)
-    return torch.stack(found)
+    predictions = (problem.predict_intensity(wave[None])[0] for wave in waves)
+    return scaled_poisson_nll(predictions, problem.intensity, problem.measured)

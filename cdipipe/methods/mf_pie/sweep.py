@@ -1,4 +1,4 @@
-"""One sweep of multi-frame PIE over a movie, and total variation in space and time; arrays in FFT order."""
+"""One sweep of multi-frame PIE over a movie; arrays in FFT order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier
+from cdipipe.optics.total_variation import denoise_movie
 from cdipipe.phasing.support import one_support
 
 
@@ -41,7 +42,7 @@ class Frames:
             for other in range(max(index - own.neighbours, 0), min(index + own.neighbours + 1, len(self.problems))):
                 error = self._update(index, self.problems[other], own.neighbour_weight ** abs(other - index))
                 misfit += error if other == index else 0.0
-        self.objects = denoise(self.objects, own.tv_space, own.tv_time, own.tv_iterations)
+        self.objects = denoise_movie(self.objects, own.tv_space, own.tv_time, own.tv_iterations)
         self.objects = torch.where(self.lit, self.objects, torch.ones_like(self.objects))
         return misfit / sum(problem.modulus_sum for problem in self.problems)
 
@@ -55,34 +56,3 @@ class Frames:
         change = (self.probes.conj() * (waves - self.probes * object_)).sum(0)
         object_ += weight * self.step * change
         return float(error)
-
-
-def denoise(movie, weight_space, weight_time, iterations):
-    """argmin_v 1/2 |v - u|^2 + weight_space TV_space(v) + weight_time TV_time(v) by projected gradient on the dual.
-
-    Parameters
-    ----------
-    movie : (T, H, W) complex; periodic in space, ends in time
-    """
-    if not weight_space and not weight_time:
-        return movie
-    dual = torch.zeros((3, *movie.shape), dtype=movie.dtype, device=movie.device)
-    for _ in range(iterations):
-        dual += _gradient(movie - _adjoint(dual)) / 12  # 12 bounds the square of the gradient's norm
-        length = dual[1:].abs().square().sum(0).sqrt_()
-        dual[1:] *= (weight_space / length.clamp(min=max(weight_space, 1e-20))).clamp(max=1)
-        dual[0] *= (weight_time / dual[0].abs().clamp(min=max(weight_time, 1e-20))).clamp(max=1)
-    return movie - _adjoint(dual)
-
-
-def _gradient(movie):
-    forward = torch.zeros_like(movie)
-    forward[:-1] = movie[1:] - movie[:-1]
-    return torch.stack([forward, *(movie.roll(-1, axis) - movie for axis in (1, 2))])
-
-
-def _adjoint(dual):
-    time = torch.zeros_like(dual[0])
-    time[:-1] -= dual[0, :-1]
-    time[1:] += dual[0, :-1]
-    return time + sum(dual[axis].roll(1, axis) - dual[axis] for axis in (1, 2))

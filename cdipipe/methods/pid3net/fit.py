@@ -14,6 +14,8 @@ from cdipipe.errors import InputError
 from cdipipe.networks.pid3net.model import FrameNetwork, draw_weights
 from cdipipe.networks.pid3net.refine import Beam, Refinement
 from cdipipe.optics import fourier
+from cdipipe.optics.misfits import amplitude_deviance, poisson_terms
+from cdipipe.optics.total_variation import anisotropic_variation
 from cdipipe.phasing.stack import StackResult
 from cdipipe.phasing.support import one_support
 from cdipipe.phasing.workers import Stopped
@@ -22,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 LAST_RATE = 0.2
 DIVERGED = 10.0
-FLOOR = 1e-2
-"""Photons per pixel added to counts and prediction under logarithm and square root."""
 
 
 def run_movie(problems, start, parameters, seed, watch) -> StackResult:
@@ -140,15 +140,12 @@ class NetworkFit:
     def _misfit(self, photons, data):
         """Sum over pixels, in units of the photon noise: about half a unit per pixel at the truth."""
         if self.own.loss == "poisson":
-            counts, expected = data.counts + FLOOR, photons + FLOOR
-            return ((expected - counts + counts * (counts / expected).log()) * data.measured).sum()
-        seen = data.measured & (data.counts > 0)
-        return (2 * ((photons + FLOOR).sqrt() - (data.counts + FLOOR).sqrt()).square() * seen).sum()
+            return (poisson_terms(photons, data.counts)[0] * data.measured).sum()
+        return (amplitude_deviance(photons, data.counts) * (data.measured & (data.counts > 0))).sum()
 
     def _variation(self, objects):
-        """Anisotropic total variation in both axes and time; the seam of the array is in the dark."""
-        parts = torch.view_as_real(fourier.to_centre(objects))
-        return sum(parts.diff(dim=axis).abs().sum() for axis in (1, 2, 3))
+        """Anisotropic total variation in time and both axes; the seam of the array is in the dark."""
+        return anisotropic_variation(fourier.to_centre(objects), (1, 2, 3))
 
     @torch.no_grad()
     def draw_frames(self) -> np.ndarray:
