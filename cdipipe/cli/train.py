@@ -1,4 +1,4 @@
-"""``cdipipe train``: a corpus in, a network's weights out."""
+"""``cdipipe train``: a corpus or pairs of one's own in, a network's weights out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from cdipipe.errors import InputError
 
 
 def command(
-    network: Annotated[str, typer.Argument(help="cdi_nn, cdi_nn_3d or dpr")],
+    network: Annotated[str, typer.Argument(help="see `cdipipe networks`")],
     output: Annotated[Path, typer.Option("-o", "--output", help="folder of the training")],
-    corpus: Annotated[Path, typer.Option(help="folder that `cdipipe corpus` made")],
+    corpus: Annotated[Path | None, typer.Option(help="folder that `cdipipe corpus` made")] = None,
+    pairs: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="samples of your own instead: patterns and objects, FILE[::KEY] each; npy h5 cxi"),
+    ] = None,
+    mask: Annotated[str | None, typer.Option(help="of --pairs: FILE[::KEY], nonzero = measured")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, repeated; a wrong key lists what there is")
+        list[str] | None, typer.Option("--set", help="key=value, repeated; see `cdipipe networks NAME`")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the training in the folder, if there is one")
@@ -28,13 +33,12 @@ def command(
     devices: Annotated[int, typer.Option(min=1, help="processes, one GPU each, on every node")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="machines; started by SLURM or torchrun")] = 1,
 ) -> None:
-    """Train a network on a corpus; best.pt in the folder is for `cdipipe reconstruct --checkpoint`."""
+    """Train a network on a corpus or on pairs of your own; best.pt is for `cdipipe reconstruct --checkpoint`."""
     from cdipipe.networks.registry import get_network
 
     chosen = get_network(network)
     wanted = _settings(chosen, settings or [])
 
-    from cdipipe.io.corpus.read import open_corpus
     from cdipipe.ops.device import choose_device
     from cdipipe.provenance import collect
     from cdipipe.training.fit import fit
@@ -43,7 +47,7 @@ def command(
 
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is no folder; a training leaves several files")
-    samples = open_corpus(corpus)
+    samples = _open_samples(corpus, pairs, mask)
     if chosen.check_corpus is not None:
         chosen.check_corpus(samples.plan, wanted)
     try:
@@ -66,6 +70,23 @@ def command(
         print(f"{output / BEST}: {network}, best loss {best:.5g}")
 
 
+def _open_samples(corpus: Path | None, pairs: tuple[str, str] | None, mask: str | None):
+    """What is learned from.
+
+    Raises
+    ------
+    InputError   neither a corpus nor pairs, or both
+    """
+    from cdipipe.io.corpus.pairs import open_pairs
+    from cdipipe.io.corpus.read import open_corpus
+
+    if (corpus is None) == (pairs is None):
+        raise InputError("train: give --corpus FOLDER or --pairs INTENSITY OBJECT, one of them")
+    if pairs is None and mask is not None:
+        raise InputError("--mask: belongs to --pairs; a corpus knows its masks")
+    return open_corpus(corpus) if pairs is None else open_pairs(*pairs, mask)
+
+
 def _settings(network, pairs: list[str]):
     from cdipipe.settings import parse_settings, validate
 
@@ -82,10 +103,10 @@ def _settings_to_resume(found, wanted, pairs: list[str], corpus, output: Path, s
     from cdipipe.training.run_folder import code_of_training
 
     before = found.settings
-    if same_code and found.training["code"] != code_of_training(found.network.name, corpus.plan.kind):
+    if same_code and found.training["code"] != code_of_training(found.network.name, corpus.scene):
         raise InputError(f"{output}: was begun by another version of the code")
     if corpus.card["digest"] != found.corpus["digest"]:
-        raise InputError(f"{output}: was trained on another corpus than {corpus.folder}; take that one")
+        raise InputError(f"{output}: was trained on other samples than {corpus.folder}; take those")
     if not pairs:
         return before
     theirs, ours = before.model_dump(), wanted.model_dump()

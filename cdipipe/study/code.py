@@ -31,7 +31,7 @@ def records_of_job(
     if network:
         used["cdipipe.networks"] = [study.networks[network].network]
     if command == "train":
-        corpus = study.networks[network].corpus
+        corpus = study.networks[network].corpus or ""
     if corpus:
         used["cdipipe.scenes"] = [study.corpora[corpus].scene]
     if command == "simulate":

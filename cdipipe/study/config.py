@@ -119,6 +119,10 @@ def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
 
     network = get_network(entry.network, f"{where}.network")
     settings = validate(network.settings, entry.set, f"{where}.set")
+    if entry.pairs is not None:
+        if settings.samples == "fresh":
+            raise InputError(f"{where}.set.samples: fresh samples are drawn of a corpus's scene; pairs have none")
+        return
     if entry.corpus not in config.corpora:
         raise unknown_name("corpus", entry.corpus, config.corpora, f"{where}.corpus")
     corpus = config.corpora[entry.corpus]

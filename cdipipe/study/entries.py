@@ -136,19 +136,42 @@ class CorpusEntry(GridEntry):
         return [self.scene, *as_options(numbers), *set_options(self.set)]
 
 
+class PairsEntry(Section):
+    """Samples of one's own: patterns and the objects behind them, FILE or FILE::KEY; see ``cdipipe train --pairs``."""
+
+    intensity: str
+    object: str
+    mask: str | None = None
+
+    def files(self) -> list[str]:
+        """Files without ::KEY."""
+        return [name.partition("::")[0] for name in (self.intensity, self.object, self.mask) if name]
+
+    def options(self) -> list[str]:
+        """Command-line options of ``cdipipe train``."""
+        return ["--pairs", self.intensity, self.object, *as_options({"mask": self.mask})]
+
+
 class NetworkEntry(GridEntry):
-    """One named network, trained on a corpus of the study; the options of ``cdipipe train``.
+    """One named network, trained on a corpus of the study or on pairs; the options of ``cdipipe train``.
 
     A method uses it by its name: ``{method: cdi_nn, checkpoint: NAME}``.
     """
 
     network: str
-    corpus: Name
+    corpus: Name | None = None
+    pairs: PairsEntry | None = None
     set: dict[str, Any] = {}
     devices: Size = 1
 
+    @model_validator(mode="after")
+    def _one_source(self) -> NetworkEntry:
+        if (self.corpus is None) == (self.pairs is None):
+            raise ValueError("needs exactly one of 'corpus' (of the study) and 'pairs' (files of your own)")
+        return self
+
     def options(self) -> list[str]:
-        """Command-line options of ``cdipipe train``; corpus and folder not included."""
+        """Command-line options of ``cdipipe train``; samples and folder not included."""
         return [self.network, *as_options({"devices": self.devices}), *set_options(self.set)]
 
 

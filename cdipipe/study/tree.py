@@ -203,9 +203,17 @@ class Config(Section):
 
     def built(self) -> list[str]:
         """Names of the corpora that a trained network learns from, and of those that are for no network at all."""
-        wanted = {self.networks[name].corpus for name in self.trained()}
+        wanted = {self.networks[name].corpus for name in self.trained()} - {None}
         idle = {entry.corpus for entry in self.networks.values()} - wanted
         return [name for name in self.corpora if name not in idle]
+
+    def samples_of(self, network: str) -> tuple[list[str], list[str]]:
+        """What a network learns from: files that must be there, and command-line options of ``cdipipe train``."""
+        entry = self.networks[network]
+        if entry.pairs is not None:
+            return entry.pairs.files(), entry.pairs.options()
+        folder = f"{self.output}/{entry.corpus}"
+        return [f"{folder}/corpus.json"], ["--corpus", folder]
 
     def seen_by(self, network: str) -> str | None:
         """The first measurement that a method with this network of the study takes."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from cdipipe.errors import InputError
 from cdipipe.io.corpus.read import Corpus
 from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.training.data import CorpusDataset
@@ -77,6 +78,8 @@ class FreshBatches:
         from cdipipe.settings import merge, validate
         from cdipipe.simulation.registry import get_scene
 
+        if corpus.scene is None:
+            raise InputError(f"{corpus.folder}: samples 'fresh' are drawn of a scene; pairs of your own have none")
         plan, self.settings = corpus.plan, settings
         self.scene = get_scene(plan.kind)
         turns = max([len(values) for values in settings.vary.values()], default=1)

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from cdipipe.errors import InputError
+from cdipipe.io.corpus.pairs import Pairs
 from cdipipe.io.corpus.read import Corpus, open_corpus
 
 DEFAULT_ARRAYS = ("intensity", "object", "support", "measured")
@@ -26,7 +27,7 @@ class CorpusDataset(IterableDataset):
 
     Parameters
     ----------
-    corpus : folder or Corpus
+    corpus : folder, Corpus or Pairs
     batch_size : samples per batch; the last one of an epoch, rank and worker may be smaller
     arrays : names of the arrays to read
     seed : of the order
@@ -42,7 +43,7 @@ class CorpusDataset(IterableDataset):
 
     def __init__(
         self,
-        corpus: str | Path | Corpus,
+        corpus: str | Path | Corpus | Pairs,
         batch_size: int = 64,
         arrays: Sequence[str] = DEFAULT_ARRAYS,
         seed: int = 0,
@@ -53,7 +54,7 @@ class CorpusDataset(IterableDataset):
         samples: range | None = None,
     ):
         super().__init__()
-        self.corpus = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
+        self.corpus = open_corpus(corpus) if isinstance(corpus, (str, Path)) else corpus
         if min(batch_size, window_chunks, world_size) < 1 or not 0 <= rank < world_size:
             raise InputError(
                 f"corpus loader: batch {batch_size}, window {window_chunks}, world size {world_size} must be at least "

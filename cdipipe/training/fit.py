@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from cdipipe.errors import InputError
+from cdipipe.io.corpus.pairs import Pairs
 from cdipipe.io.corpus.read import Corpus
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
 from cdipipe.networks.losses.noise import draw_noise
@@ -55,7 +56,7 @@ class Position:
 def fit(
     network: Network,
     settings: TrainingSettings,
-    corpus: Corpus,
+    corpus: Corpus | Pairs,
     folder: Path,
     fabric,
     resume: Checkpoint | None = None,
@@ -65,6 +66,7 @@ def fit(
 
     Parameters
     ----------
+    corpus : what is learned from
     folder : of the training, see ``RunFolder``
     fabric : from :func:`make_fabric`, launched
     resume : the last checkpoint of a training with the same settings
@@ -277,7 +279,7 @@ class _Training:
             "position": vars(at),
             "optimiser": None if optimiser is None else optimiser.state_dict(),
             "rows": self.folder.rows,
-            "code": code_of_training(self.network.name, plan.kind),
+            "code": code_of_training(self.network.name, self.corpus.scene),
         }
         if self.average is not None:
             resume["moving"] = {name: p.detach().cpu().clone() for name, p in self.module.named_parameters()}

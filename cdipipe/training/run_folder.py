@@ -73,11 +73,13 @@ def _text(value: Any) -> str:
 
 
 @functools.cache
-def code_of_training(network: str, scene: str) -> str:
-    """Digest of the code that decides on the weights of a network that learns from samples of a scene."""
+def code_of_training(network: str, scene: str | None) -> str:
+    """Digest of the code that decides on the weights of a network that learns from samples of a scene, or of none."""
     from cdipipe.import_closure import code_digest_of
 
-    return code_digest_of(["cdipipe.training.fit"], {"cdipipe.networks": [network], "cdipipe.scenes": [scene]})
+    return code_digest_of(
+        ["cdipipe.training.fit"], {"cdipipe.networks": [network], "cdipipe.scenes": [scene] if scene else []}
+    )
 
 
 def clear(folder: Path) -> None:

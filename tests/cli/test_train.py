@@ -1,6 +1,11 @@
 """``cdipipe train`` as a user calls it: what it says when something does not fit."""
 
+import numpy as np
 import pytest
+
+from cdipipe.networks.checkpoint import read_checkpoint
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def test_a_training_and_its_continuation(train, tmp_path):
     assert more.code == 0 and (tmp_path / "run/curve.tsv").read_text().count("\n") == 4
     other = train(tmp_path / "run", "--resume", "--set", "learning_rate=0.5")
     assert "was begun with learning_rate: 0.001; got 0.5; --resume may change epochs only" in other.complaint
-    assert "trained on another corpus" in train(tmp_path / "run", "--resume", corpus="2").complaint
+    assert "trained on other samples" in train(tmp_path / "run", "--resume", corpus="2").complaint
 
 
 def test_unknown_names_and_values(train, tmp_path):
@@ -64,3 +69,47 @@ def test_rebuild_replaces_what_does_not_fit(train, tmp_path):
     (tmp_path / "run" / "last.pt").write_bytes(before[:1000])
     assert train(tmp_path / "run", *rebuild).code == 0
     assert (tmp_path / "run" / "curve.tsv").read_text().count("\n") == 2
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Patterns and objects of 16 polygons as files of one's own."""
+    scene = get_scene("polygons")
+    measurement, truth = simulate(scene, scene.parameters(size=32, count=16, photons=1e5), seed=1)
+    folder = tmp_path_factory.mktemp("own")
+    np.save(folder / "intensity.npy", measurement.intensity)
+    np.save(folder / "object.npy", truth.object)
+    return folder
+
+
+def test_pairs_of_ones_own_train_a_network_that_reconstructs(cli, own, tmp_path):
+    files = (own / "intensity.npy", own / "object.npy")
+    small = ("--device", "cpu", "--set", "network.widths=[4]", "--set", "batch_size=4", "--set", "epochs=2")
+    base = ("train", "cdi_nn", "--pairs", *files, "-o", tmp_path / "run", "--set", "photons=[1e4, 1e5]", *small)
+    assert cli(*base).code == 0
+    found = read_checkpoint(tmp_path / "run/best.pt", "cdi_nn")
+    assert found.corpus["kind"] == "pairs" and found.corpus["count"] == 16
+    rows = (tmp_path / "run/curve.tsv").read_text().splitlines()
+    assert len(rows) == 3 and "validation_loss" in rows[0]
+    assert cli(*base, "--resume", "--set", "epochs=3").code == 0
+    assert cli("import", files[0], "--stack", "shots", "--no-centre", "-o", tmp_path / "M.cxi").code == 0
+    best = ("--checkpoint", tmp_path / "run/best.pt")
+    assert cli("reconstruct", tmp_path / "M.cxi", "-m", "cdi_nn", *best, "-o", tmp_path / "R.cxi").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("cdi_nn",), "give --corpus FOLDER or --pairs INTENSITY OBJECT, one of them"),
+        (("cdi_nn", "--corpus", "x", "--pairs", "i", "o"), "one of them"),
+        (("cdi_nn", "--corpus", "x", "--mask", "m"), "--mask: belongs to --pairs"),
+        (("cdi_nn", "--pairs", "intensity.npy", "none.npy"), "none.npy: No such file"),
+        (("cdi_nn_3d", "--pairs", "intensity.npy", "object.npy"), "planes of size 32"),
+        (("dpr", "--pairs", "intensity.npy", "object.npy", "--set", "network.size=32"), "have phases over"),
+        (("cdi_nn", "--pairs", "intensity.npy", "object.npy", "--set", "samples=fresh"), "are drawn of a scene"),
+    ],
+    ids=str,
+)
+def test_pairs_that_cannot_be_learned_from(cli, own, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(own)
+    assert said in cli("train", *arguments, "-o", tmp_path / "run", "--device", "cpu").complaint

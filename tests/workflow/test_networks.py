@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import yaml
 from test_workflow import snakemake
@@ -9,8 +10,11 @@ from test_workflow import snakemake
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_reconstruction
 from cdipipe.networks.checkpoint import read_checkpoint
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
 from cdipipe.study.config import check_config
 
+PAIRS = {"intensity": "i.npy", "object": "o.npy"}
 SMALL = {"network": {"widths": [4]}, "batch_size": 8, "epochs": 1}
 STUDY = {
     "output": "out",
@@ -40,6 +44,21 @@ def test_a_study_trains_and_reconstructs_with_what_it_trained(tmp_path):
     assert "train_network" in text and "reconstruct_object" in text and "build_shard" not in text
 
 
+def test_a_study_trains_on_pairs_of_ones_own(tmp_path):
+    scene = get_scene("polygons")
+    measurement, truth = simulate(scene, scene.parameters(size=32, count=16), seed=1)
+    (tmp_path / "own data").mkdir()
+    np.save(tmp_path / "own data/i.npy", measurement.intensity)
+    np.save(tmp_path / "own data/o.npy", truth.object)
+    pairs = {"intensity": "own data/i.npy", "object": "own data/o.npy"}
+    networks = {"learned": {"network": "cdi_nn", "pairs": pairs, "set": SMALL}}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({**STUDY, "corpora": {}, "networks": networks}, sort_keys=False))
+    code, text = snakemake(tmp_path, path, "out/one/alone/R.cxi")
+    assert code == 0, text
+    assert read_checkpoint(tmp_path / "out/learned/best.pt").corpus["kind"] == "pairs"
+
+
 def test_corpora_of_networks_that_nobody_uses_are_not_built():
     more = {"idle": STUDY["corpora"]["samples"], "own": STUDY["corpora"]["samples"]}
     networks = STUDY["networks"] | {"spare": STUDY["networks"]["learned"] | {"corpus": "idle"}}
@@ -57,6 +76,11 @@ def test_corpora_of_networks_that_nobody_uses_are_not_built():
         (
             {"networks": {"learned": {"network": "cdi_nn", "corpus": "samples", "set": {"epoch": 1}}}},
             r"networks\.learned\.set\.epoch: unknown key",
+        ),
+        ({"networks": {"learned": {"network": "cdi_nn"}}}, "exactly one of 'corpus' .of the study. and 'pairs'"),
+        (
+            {"networks": {"learned": {"network": "cdi_nn", "pairs": PAIRS, "set": {"samples": "fresh"}}}},
+            r"networks\.learned\.set\.samples: fresh samples are drawn of a corpus's scene",
         ),
         ({"methods": {"m": {"method": "cdi_nn_3d", "checkpoint": "learned"}}}, "is a network cdi_nn; expected one of"),
     ],

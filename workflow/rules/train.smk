@@ -1,8 +1,8 @@
-# Networks: each trained on a corpus of the study. A training that is stopped goes on where it was: what that needs is in a
-# folder of its own, since outputs of a job that failed are removed.
+# Networks: each trained on a corpus of the study or on pairs of files. A training that is stopped goes on where it was:
+# what that needs is in a folder of its own, since outputs of a job that failed are removed.
 rule train_network:
     input:
-        lambda wildcards: f"{OUT}/{STUDY.networks[wildcards.network].corpus}/corpus.json",
+        lambda wildcards: STUDY.samples_of(wildcards.network)[0],
     output:
         checkpoint=f"{OUT}/{{network}}/best.pt",
         curve=f"{OUT}/{{network}}/curve.tsv",
@@ -17,12 +17,12 @@ rule train_network:
         gpu=lambda wildcards: STUDY.networks[wildcards.network].devices * (STUDY.device == "cuda"),
     params:
         options=lambda wildcards: shlex.join(STUDY.networks[wildcards.network].options()),
-        corpus=lambda wildcards: f"{OUT}/{STUDY.networks[wildcards.network].corpus}",
+        samples=lambda wildcards: shlex.join(STUDY.samples_of(wildcards.network)[1]),
         folder=f"{OUT}/{{network}}/run",
         device=STUDY.device,
         code=code_of("train"),
     shell:
-        "cdipipe train {params.options} --corpus {params.corpus} -o {params.folder} --device {params.device} "
+        "cdipipe train {params.options} {params.samples} -o {params.folder} --device {params.device} "
         "--resume --rebuild > {log} 2>&1 && "
         "cp {params.folder}/best.pt {output.checkpoint} && cp {params.folder}/curve.tsv {output.curve}"
 

@@ -31,6 +31,11 @@ class Corpus:
     plan: Plan
     card: dict[str, Any]
 
+    @property
+    def scene(self) -> str:
+        """Of which fresh samples can be drawn."""
+        return self.plan.kind
+
     @cached_property
     def chunks(self) -> list[tuple[int, int]]:
         """(shard, chunk) of every chunk, in the order of the samples."""

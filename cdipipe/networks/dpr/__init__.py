@@ -46,13 +46,12 @@ def check_corpus(plan, settings: DprSettings) -> None:
         )
     if phase := parameters.get("phase_range_rad"):
         raise InputError(f"dpr: the objects of the corpus have phases over {phase:.3g} rad; expected phase_range_rad=0")
-    if plan.kind == "pseudo_objects":
-        extent = parameters.get("object_size") or min(64, size // 4)
-        if extent > network.box_px:
-            raise InputError(
-                f"dpr: objects of up to {extent} pixels do not fit into the box of {network.box_px} = size / "
-                "2^downsamplings"
-            )
+    extent = parameters.get("object_size") or (min(64, size // 4) if plan.kind == "pseudo_objects" else 0)
+    if extent > network.box_px:
+        raise InputError(
+            f"dpr: objects of up to {extent} pixels do not fit into the box of {network.box_px} = size / "
+            "2^downsamplings"
+        )
 
 
 NETWORK = Network(
