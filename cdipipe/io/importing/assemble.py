@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.counts import check_usable
-from cdipipe.io.importing import background, centre, detector, geometry, hot, masks, monitor, window
+from cdipipe.io.counts import check_range, check_usable
+from cdipipe.io.importing import background, centre, detector, geometry, hot, masks, monitor, photons, window
 from cdipipe.io.importing.account import Account
 from cdipipe.io.importing.arrange import arrange, choose_frames, choose_stack
 from cdipipe.io.importing.files import expand_all
@@ -42,7 +42,13 @@ BEFORE_SURVEY: tuple[Step, ...] = (
 )
 MUCH_BEYOND = 0.1
 """Share of the result beyond the detector that is worth a note."""
-AFTER_SURVEY: tuple[Step, ...] = (hot.prepare, background.prepare, monitor.prepare, detector.threshold)
+AFTER_SURVEY: tuple[Step, ...] = (
+    photons.tell_plateau,
+    hot.prepare,
+    background.prepare,
+    monitor.prepare,
+    detector.threshold,
+)
 """Steps in the order in which they are done; those after the survey may use it."""
 
 
@@ -214,6 +220,7 @@ def _collect(intake: Intake, kept: Window, part: Part) -> Frames:
             piece = intake.read(part.of_frames(block))
             _book(frames, piece)
             binned = piece if kept.factors == (1, 1, 1) else window.bin_frames(piece, kept.factors)
+            check_range(binned.counts, f"{intake.where}: after the corrections and --bin")
             here = slice(at, at + len(binned.counts))
             frames.counts[here][place], frames.measured[here][place] = binned.counts, binned.measured
             at = here.stop
