@@ -63,7 +63,7 @@ def make_patterns(photons: float, size: int, sample: int, draws: int, area: floa
     if not beside:
         built = replace(built, static_region=None, static_support=None)
     for draw in range(draws):
-        (shot,) = expose([built], parameters, [np.random.default_rng([12, sample, draw])], [np.random.default_rng(0)])
+        shot = expose(built, parameters, np.random.default_rng([12, sample, draw]), np.random.default_rng(0))
         known = {name: getattr(shot.sample, name) for name in ("static_region", "static_support", "object_support")}
         yield (
             Measurement(shot.intensity, shot.measured, geometry=built.geometry, **known),

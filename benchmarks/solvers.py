@@ -182,7 +182,7 @@ def gold_summary(r_factors, repeatability, seconds) -> dict:
 
 def r_factor(measurement, image) -> float:
     """R-factor of an object, scaled as ``evaluate`` does."""
-    from cdipipe.simulation.light import diffract
+    from cdipipe.simulation.exposure import diffract
 
     predicted = diffract(image, image.ndim)
     predicted *= measurement.intensity.sum() / predicted.sum()

@@ -53,7 +53,7 @@ def make_pattern(scene: str, arguments, photons: float, sample: int, draw: int):
     found = get_scene(scene)
     parameters = found.parameters(size=arguments.size, sample_photons_per_pixel=photons, frames=arguments.frames)
     built = found.build(parameters, np.random.default_rng([11, sample]))
-    (shot,) = expose([built], parameters, [np.random.default_rng([12, sample, draw])], [np.random.default_rng(0)])
+    shot = expose(built, parameters, np.random.default_rng([12, sample, draw]), np.random.default_rng(0))
     stack = shot.sample.stack
     known = {name: getattr(shot.sample, name) for name in ("static_region", "static_support", "object_support")}
     return (

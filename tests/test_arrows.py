@@ -15,6 +15,7 @@ import cdipipe
 
 ROOT = Path(cdipipe.__file__).parent
 ORDER = (
+    "beamlines",
     "ops",
     "optics",
     "io",

@@ -57,6 +57,20 @@ ELSEWHERE = {
 """Commands that other tests run, with the line of .ci/run that does it."""
 FIGURE = re.compile(r"^ {4}\S.*(?:\n {4,}\S.*|\n(?=\n {4}\S))*", re.MULTILINE)
 
+ROCKING_SCAN = """#F example.spec
+#O0 Delta  Theta  Chi  Phi  Gamma  camdist  Energy
+
+#S 54  ascan  Theta 0.1 0.3  4 0.5
+#P0 32.174 0.2 90 -5 12.6346 500 9
+#N 2
+#L Theta  Detector
+0.1 10
+0.15 11
+0.2 12
+0.25 13
+0.3 14
+"""
+
 
 def command_blocks(page: Path) -> list[list[str]]:
     """Lines of every indented block of commands, fenced blocks left out."""
@@ -78,6 +92,8 @@ def material(tmp_path_factory) -> Path:
     row, column = np.mgrid[-32:32, -32:32]
     np.save(folder / "counts.npy", rng.poisson(1e4 * np.sinc(row / 8) ** 2 * np.sinc(column / 6) ** 2))
     np.save(folder / "mask.npy", np.ones((64, 64), bool))
+    np.save(folder / "rocking.npy", rng.poisson(20 * np.ones((5, 32, 32))))
+    (folder / "example.spec").write_text(ROCKING_SCAN)
     small = [f"--truth={folder}/T.cxi", "--set=size=64", "--set=photons=1e6"]
     assert run(["simulate", "polygons", "-o", f"{folder}/M.cxi", *small]) == 0
     assert run(["simulate", "polygons", "-o", f"{folder}/ring.cxi", *small, "--set=beamstop_px=2"]) == 0

@@ -41,7 +41,7 @@ def _metavar(annotation: Any) -> str:
     words = [str(word) for kind in kinds if typing.get_origin(kind) is Literal for word in typing.get_args(kind)]
     if words:
         return "|".join([*words, *(["NUMBER"] if float in kinds else [])])
-    return "NUMBER" if float in kinds else "TEXT" if str in kinds else "N,N,..."
+    return "NUMBER" if float in kinds or int in kinds else "TEXT" if str in kinds else "N,N,..."
 
 
 def _kinds(annotation: Any) -> typing.Iterator[Any]:
@@ -118,4 +118,11 @@ def summarise(output: Path, measurement: Any, account: Any) -> str:
     ]
     if "friedel_filled" in facts:
         lines.append(f"filled by I(q) = I(-q): {facts['friedel_filled']} pixels")
+    centre, middle = tuple(facts["centre"]), tuple(size // 2 for size in measurement.pattern_shape)
+    if facts["centred"]:
+        lines.append(f"centre: index {centre} of the pattern is now at {middle}")
+    elif (
+        measurement.measured[(..., *middle)].all() and max(abs(a - b) for a, b in zip(centre, middle, strict=True)) > 1
+    ):
+        lines.append(f"note: the brightest pixel is at {centre}, not at {middle}; --crop SIZE centres it")
     return "\n".join([*lines, *account.told()])

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 
 from cdipipe.errors import InputError
+from cdipipe.io.importing.plausible import doubt
 
 
 def _integers(value: Any) -> Any:
@@ -91,11 +92,59 @@ class _FileOrKey(_File):
     """Marks a field that names a file, or an array in the file of the patterns."""
 
 
+def _numbers(value: Any) -> tuple[float, ...]:
+    """``1.5,2`` or a list as numbers."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
+    return tuple(_number(part) for part in parts)
+
+
+def _pixels(value: Any) -> tuple[float, ...]:
+    numbers = tuple(_positive(number) for number in _numbers(value))
+    if len(numbers) not in (1, 2):
+        raise ValueError("expected one number, or two: from row to row,column to column")
+    return numbers
+
+
+def _two(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    if len(numbers) != 2:
+        raise ValueError("expected row,column")
+    return numbers
+
+
+def _angles(value: Any) -> tuple[str, ...]:
+    """``theta=0.2,delta=32``, a mapping or a list of such pairs, as pairs."""
+    if isinstance(value, dict):
+        value = [f"{name}={angle}" for name, angle in value.items()]
+    pairs = value.split(",") if isinstance(value, str) else list(value)
+    try:
+        named = [(name.strip(), _number(angle)) for name, _, angle in (str(pair).partition("=") for pair in pairs)]
+    except ValueError:
+        named = []
+    if not named or not all(name for name, _ in named):
+        raise ValueError("expected circles and degrees such as theta=0.2,delta=32")
+    return tuple(f"{name}={angle}" for name, angle in named)
+
+
+def _believed(name: str) -> AfterValidator:
+    """Refuses a number that can hardly be meant."""
+
+    def check(value: Any) -> Any:
+        for number in value if isinstance(value, tuple) else () if value is None else (value,):
+            if (why := doubt(name, number)) is not None:
+                raise ValueError(why)
+        return value
+
+    return AfterValidator(check)
+
+
 Integers = Annotated[tuple[int, ...], BeforeValidator(_integers)]
 Sizes = Annotated[Integers, AfterValidator(_sizes)]
 Place = Annotated[Integers, AfterValidator(_row_and_column)]
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[float, BeforeValidator(_positive)]
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers), AfterValidator(_two)]
+Pixels = Annotated[tuple[float, ...], BeforeValidator(_pixels)]
+Angles = Annotated[tuple[str, ...], BeforeValidator(_angles)]
 NotZero = Annotated[float, BeforeValidator(_not_zero)]
 NotNegative = Annotated[float, BeforeValidator(_not_negative)]
 Text = Annotated[str, BeforeValidator(_text)]
@@ -170,17 +219,47 @@ class PhotonOptions(Options):
 class GeometryOptions(Options):
     """Where the detector stood"""
 
-    energy_ev: Annotated[Positive | None, Field(description="photon energy in eV")] = None
-    distance_m: Annotated[Positive | None, Field(description="sample to detector in m")] = None
-    pixel_m: Annotated[Positive | None, Field(description="detector pixel in m, before --bin")] = None
-    rocking_step_rad: Annotated[NotZero | None, Field(description="rocking angle per slice of a volume, in rad")] = None
+    energy_ev: Annotated[Positive | None, _believed("energy_ev"), Field(description="photon energy in eV")] = None
+    distance_m: Annotated[Positive | None, _believed("distance_m"), Field(description="sample to detector in m")] = None
+    pixel_m: Annotated[
+        Pixels | None,
+        _believed("pixel_m"),
+        Field(description="detector pixel in m, before --bin: 55e-6, or from row to row,column to column"),
+    ] = None
+    beam_centre_px: Annotated[
+        Numbers | None,
+        Field(description="row,column of the direct beam on the whole detector, its circles at zero"),
+    ] = None
+    rocking_step_rad: Annotated[
+        NotZero | None,
+        _believed("rocking_step_rad"),
+        Field(description="rocking angle per slice of a volume, in rad"),
+    ] = None
+    beamline: Annotated[
+        str | None, Field(description="whose axes and motor names: a name of `cdipipe beamlines`, or a YAML file")
+    ] = None
+    scan_file: Annotated[
+        FileName | None, Field(description="SPEC, FIO or HDF5 file with the motor positions; needs --beamline")
+    ] = None
+    scan: Annotated[int | None, Field(ge=0, description="number of the scan in --scan-file")] = None
+    angles: Annotated[
+        Angles | None, Field(description="angles of circles in degrees, over those of the file: theta=0.2,delta=32")
+    ] = None
+    scan_motor: Annotated[str | None, Field(description="circle that was scanned, where no file says so")] = None
 
     @property
-    def given_geometry(self) -> dict[str, float]:
+    def given_angles(self) -> dict[str, float]:
+        """Degrees by the name of a circle or motor."""
+        return {name: float(angle) for name, _, angle in (pair.partition("=") for pair in self.angles or ())}
+
+    @property
+    def given_geometry(self) -> dict[str, Any]:
         """Fields of :class:`cdipipe.geometry.Geometry` that were given."""
-        names = {"energy_ev": "energy_ev", "distance_m": "distance_m", "pixel_m": "pixel_y_m"}
-        names |= {"rocking_step_rad": "rocking_step_rad"}
-        return {field: value for name, field in names.items() if (value := getattr(self, name)) is not None}
+        names = ("energy_ev", "distance_m", "beam_centre_px", "rocking_step_rad")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.pixel_m is not None:
+            given |= {"pixel_y_m": self.pixel_m[0], "pixel_x_m": self.pixel_m[-1]}
+        return given
 
 
 class WindowOptions(Options):
