@@ -1,7 +1,7 @@
 """Corpora: how fast samples are made and read back, on one core and on two, and how much memory a builder takes.
 
     python benchmarks/corpora.py             all of it, some minutes
-    python benchmarks/corpora.py --only build read
+    python benchmarks/corpora.py build read
 
 build    samples per second, files included, of one process and of two side by side (after a warm-up chunk each)
 read     samples and MB per second through the loader, against the rate at which CDI NN trains on a core
@@ -12,16 +12,17 @@ Results go to benchmarks/results/corpora.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+from common import run_all
+
+COUNT, REPEATS = 8192, 3
 CDI_NN_SAMPLES_PER_SECOND = 180
 """CDI NN at full width on one core, forward and backward."""
 POLYGONS = {"size": 32, "photons": 1e5}
@@ -61,22 +62,22 @@ print(code, sum(usage))
 """
 
 
-def build(count: int, repetitions: int) -> dict:
-    """One and two processes in turn; each process makes ``count`` samples.
+def build() -> dict:
+    """One and two processes in turn.
 
     Wall clock says what a user gets on this machine as it was; samples per second of processor time do not depend on
     who else was running, and their ratio shows what two builders cost each other.
     """
     wall: dict[int, list[float]] = {1: [], 2: []}
     cpu: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(repetitions):
+    for _ in range(REPEATS):
         for processes in wall:
-            rate, core_rate = _rates(processes, count)
+            rate, core_rate = _rates(processes, COUNT)
             wall[processes].append(rate)
             cpu[processes].append(core_rate)
             print(processes, f"processes: {rate:.0f} samples/s, {core_rate:.0f} per processor second", flush=True)
     return {
-        "samples": count,
+        "samples": COUNT,
         "settings": POLYGONS,
         "load_average": round(os.getloadavg()[0], 2),
         "samples_per_second": _rounded(wall),
@@ -107,7 +108,7 @@ def _rates(processes: int, count: int) -> tuple[float, float]:
         return samples / seconds, samples / sum(cpu for _, _, cpu in spans)
 
 
-def read(count: int, repetitions: int) -> dict:
+def read() -> dict:
     """Epochs through the loader in this process, without a network."""
     import torch
 
@@ -118,9 +119,9 @@ def read(count: int, repetitions: int) -> dict:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         options = [f"--set={key}={value}" for key, value in POLYGONS.items()]
-        assert run(["corpus", "polygons", "-o", f"{folder}/c", f"--count={count}", *options]) == 0
+        assert run(["corpus", "polygons", "-o", f"{folder}/c", f"--count={COUNT}", *options]) == 0
         dataset = CorpusDataset(f"{folder}/c", batch_size=64, arrays=("intensity", "object"))
-        for epoch in range(repetitions):
+        for epoch in range(REPEATS):
             dataset.set_epoch(epoch)
             began, samples, size = time.perf_counter(), 0, 0
             for batch in dataset:
@@ -132,7 +133,7 @@ def read(count: int, repetitions: int) -> dict:
             )
             print("read:", rows[-1], flush=True)
     best = max(row["samples_per_second"] for row in rows)
-    return {"samples": count, "epochs": rows, "times_training_rate": round(best / CDI_NN_SAMPLES_PER_SECOND, 1)}
+    return {"samples": COUNT, "epochs": rows, "times_training_rate": round(best / CDI_NN_SAMPLES_PER_SECOND, 1)}
 
 
 def memory() -> dict:
@@ -160,26 +161,5 @@ def memory() -> dict:
     return found
 
 
-def main() -> None:
-    import record
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=("build", "read", "memory"), default=["build", "read", "memory"])
-    parser.add_argument("--count", type=int, default=8192)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("-o", "--output", type=Path)
-    options = parser.parse_args()
-    path = options.output or record.RESULTS / "corpora.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    result = {key: kept[key] for key in ("build", "read", "memory") if key in kept}
-    if "build" in options.only:
-        result["build"] = build(options.count, options.repetitions)
-    if "read" in options.only:
-        result["read"] = read(options.count, options.repetitions)
-    if "memory" in options.only:
-        result["memory"] = memory()
-    print(record.write("corpora", result, Path(path)))
-
-
 if __name__ == "__main__":
-    main()
+    run_all(__doc__, "corpora", {part.__name__: part for part in (build, read, memory)})

@@ -1,6 +1,6 @@
 """Gold crystals per hour: clipping, both minimisations by LAMMPS, voxels; and what a second core adds.
 
-    python benchmarks/crystals.py [--count 12] [--block-nm 8] [--first-etol 1e-10] [-o FILE]
+    python benchmarks/crystals.py gold [--count 12] [-o FILE]
 
 Everything runs with OMP_NUM_THREADS=1: LAMMPS is serial, and crystals share nothing. One process makes ``count``
 crystals of seeds 0 to count - 1 after a first one that is not counted (start-up is given by itself); then two processes
@@ -11,7 +11,6 @@ Results go to benchmarks/results/crystals.json.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
@@ -21,12 +20,13 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-import record
+from common import Part, run_one
 
 from cdipipe.simulation.crystals import relaxation
 from cdipipe.simulation.scenes.crystal import CrystalParameters, build
 
 WARM_UP_SEED = 10**6
+PARAMETERS = {"block_nm": 8.0, "first_etol": 1e-10}
 
 
 def make_crystals(parameters: dict, seeds: list[int]) -> list[dict]:
@@ -80,8 +80,8 @@ def time_two(parameters: dict, seeds: list[int]) -> float:
         return time.perf_counter() - began
 
 
-def measure(parameters: dict, count: int) -> dict:
-    seeds = list(range(count))
+def measure(count: int) -> dict:
+    parameters, seeds = PARAMETERS, list(range(count))
     load = os.getloadavg()[0]
     began = time.perf_counter()
     relaxation.shared_process()
@@ -110,17 +110,5 @@ def measure(parameters: dict, count: int) -> dict:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=12)
-    parser.add_argument("--block-nm", type=float, default=8.0)
-    parser.add_argument("--first-etol", type=float, default=1e-10)
-    parser.add_argument("-o", "--output", type=Path)
-    given = parser.parse_args()
-    result = measure({"block_nm": given.block_nm, "first_etol": given.first_etol}, given.count)
-    print({key: value for key, value in result.items() if key != "crystals"})
-    record.write("crystals", result, given.output)
-
-
 if __name__ == "__main__":
-    main()
+    run_one(__doc__, {"gold": Part(measure, "crystals", 12)})

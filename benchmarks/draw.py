@@ -6,14 +6,13 @@ python benchmarks/draw.py [-o FOLDER]
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
-import record
+import common
 from matplotlib.figure import Figure
 
 from cdipipe.figures.canvas import DOTS_PER_INCH, LINES
@@ -69,11 +68,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=IMAGES)
     folder = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
-    for benchmark, name, draw in (("growth", "growth", growth_figure), ("dynamic", "dynamic_prtf", prtf_figure)):
-        path = record.RESULTS / f"{benchmark}.json"
-        if path.exists():
-            draw(json.loads(path.read_text())).savefig(folder / f"{name}.png", dpi=DOTS_PER_INCH)
-            print(folder / f"{name}.png")
+    movies = common.read("movies_prtf") or common.read("dynamic")
+    for name, figure in (("growth", growth_figure(common.read("growth"))), ("dynamic_prtf", prtf_figure(movies))):
+        figure.savefig(folder / f"{name}.png", dpi=DOTS_PER_INCH)
+        print(folder / f"{name}.png")
 
 
 if __name__ == "__main__":

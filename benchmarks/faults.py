@@ -11,18 +11,18 @@ import json
 import sys
 from pathlib import Path
 
-import record
+import common
 
 
 def main() -> None:
     files = sorted(Path(sys.argv[1]).glob("*.json"))
     if not files:
         raise SystemExit(f"{sys.argv[1]}: no results; make faults writes them")
-    kept = json.loads((record.RESULTS / "faults.json").read_text(encoding="utf-8"))
+    kept = json.loads((common.RESULTS / "faults.json").read_text(encoding="utf-8"))
     found = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
-    commit = record.machine()["commit"]
+    commit = common.machine()["commit"]
     whole = {name: part for name, part in kept.items() if name not in ("benchmark", "machine")}
-    print(record.write("faults", whole | {name: part | {"at_commit": commit} for name, part in found.items()}))
+    print(common.write("faults", whole | {name: part | {"at_commit": commit} for name, part in found.items()}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Block sampling of plane-factorised features against torch, forward plus backward.
 
-    python benchmarks/fields.py [-o FILE] [--seconds 2]
+    python benchmarks/fields.py [alone] [in_time] [-o FILE]
 
 block           cdipipe.ops.hexplane.sample_block: each plane sampled once, broadcast and fused in compiled code
 broadcast       F.grid_sample once on each plane's own grid, then broadcast and fuse in torch (channels first)
@@ -19,22 +19,15 @@ Results go to benchmarks/results/fields.json.
 
 from __future__ import annotations
 
-import argparse
-import os
-import time
-from collections.abc import Callable
-from pathlib import Path
-
-import record
 import torch
 import torch.nn.functional as F
-from kernels import milliseconds, ratio
+from common import alternate, milliseconds, ratio, ratio_of_fastest, run_all
 
 from cdipipe.ops import backend
 from cdipipe.ops.hexplane import FUSIONS, STATIC_FUSIONS, sample_block
 from cdipipe.ops.hexplane.reference import PAIRS, PLANE_AXES
 
-SIZES, TIMES, TIME_CELLS, CHANNELS = (64, 64, 8), 4, 16, 16
+SIZES, TIMES, TIME_CELLS, CHANNELS, SECONDS = (64, 64, 8), 4, 16, 16, 2.0
 
 
 def fuse(samples: list[torch.Tensor], fusion: str, channel_axis: int) -> torch.Tensor:
@@ -117,21 +110,9 @@ class Case:
                 torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
-def alternate(variants: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Call the variants in turn for about ``seconds`` and return the time of each timed call."""
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds or len(times["block"]) < 12:
-        for name, call in variants.items():
-            for turn in range(6):
-                before = time.perf_counter()
-                call()
-                if turn >= 2:
-                    times[name].append(time.perf_counter() - before)
-    return times
+def measure(case: Case) -> dict:
+    """Milliseconds of every variant, forward and backward, and how many times as long the others take."""
 
-
-def measure(case: Case, seconds: float) -> dict:
     def both(name, planes, grad):
         return lambda: torch.autograd.grad(getattr(case, name)(), planes, grad)
 
@@ -141,35 +122,28 @@ def measure(case: Case, seconds: float) -> dict:
         "broadcast_last": both("broadcast_last", case.first, case.grad_last),
         "every_voxel": both("every_voxel", case.first, case.grad_first),
     }
-    times = alternate(variants, seconds)
+    times = alternate(variants, SECONDS, turns=6, warm=2)
     row = milliseconds(times)
     others = [name for name in variants if name != "block"]
     row["ratio"] = {name: ratio(times, name, "block") for name in others}
-    row["ratio_of_fastest"] = {name: round(min(times[name]) / min(times["block"]), 3) for name in others}
+    row["ratio_of_fastest"] = {name: ratio_of_fastest(times, name, "block") for name in others}
     row["bytes"] = case.bytes_moved()
     row["gb_per_s"] = round(row["bytes"] / row["block_ms"] / 1e6, 2)
     return row
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--seconds", type=float, default=2.0, help="time for one row (default 2)")
-    arguments = parser.parse_args()
-    if backend.native is None:
-        parser.error("cdipipe._native is not built")
-    result: dict = {"load_before": os.getloadavg(), "sizes": SIZES, "times": TIMES, "channels": CHANNELS}
-    for timed in (False, True):
-        for fusion in FUSIONS if timed else STATIC_FUSIONS:
-            case = Case(timed, fusion)
-            case.check()
-            row = measure(case, arguments.seconds)
-            name = f"{'x'.join(map(str, SIZES))}{f' x {TIMES} times' if timed else ''}, {fusion}"
-            result[name] = row
-            print(f"{name:>36} {row}", flush=True)
-    result["load_after"] = os.getloadavg()
-    print(record.write("fields", result, arguments.output))
+def blocks(timed: bool) -> dict:
+    """A row for every fusion."""
+    rows = {}
+    for fusion in FUSIONS if timed else STATIC_FUSIONS:
+        case = Case(timed, fusion)
+        case.check()
+        rows[fusion] = measure(case)
+        print(f"{fusion:>20} {rows[fusion]}", flush=True)
+    return {"sizes": SIZES, "times": TIMES if timed else 1, "channels": CHANNELS, **rows}
 
 
 if __name__ == "__main__":
-    main()
+    if backend.native is None:
+        raise SystemExit("cdipipe._native is not built")
+    run_all(__doc__, "fields", {"alone": lambda: blocks(False), "in_time": lambda: blocks(True)})

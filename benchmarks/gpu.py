@@ -8,13 +8,11 @@ CUDA graph. Results go to benchmarks/results/gpu.json with the device's name. Ex
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from pathlib import Path
 
-import record
 import torch
+from common import parser_of, write
 from kernels import HIO, Problem
 
 from cdipipe.ops import backend
@@ -112,10 +110,9 @@ def speed(device: torch.device, restarts: int, iterations: int, size: int) -> di
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     for name, value in (("restarts", 100), ("iterations", 1000), ("size", 512)):
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     if not torch.cuda.is_available() or not backend.has_native("cuda"):
         why = backend.describe().get("cuda_message") or f"torch {torch.__version__} sees no CUDA device"
@@ -137,7 +134,7 @@ def main() -> int:
         "seconds": seconds,
         "best_seconds": min(seconds.values()),
     }
-    print(record.write("gpu", result, arguments.output))
+    print(write("gpu", result, arguments.output))
     return 0 if result["parity_holds"] else 1
 
 

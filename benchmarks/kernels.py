@@ -16,16 +16,11 @@ Results go to benchmarks/results/kernels.json.
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
-import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
 
-import record
 import torch
+from common import alternate, milliseconds, ratio, ratio_of_fastest, run_all
 
 from cdipipe.ops import backend
 from cdipipe.ops.projection import project_modulus_, update_object_
@@ -40,6 +35,8 @@ SHAPES = {
     "64^3": ((1, 64, 64, 64), 3),
     "128^3": ((1, 128, 128, 128), 3),
 }
+SECONDS = 2.0
+"""For one row."""
 LARGE = {"32 x 512^2": ((32, 512, 512), 2), "8 x 1024^2": ((8, 1024, 1024), 2), "256^3": ((1, 256, 256, 256), 3)}
 
 
@@ -71,45 +68,22 @@ class Problem:
         torch.fft.ifftn(torch.fft.fftn(self.exit_wave, dim=axes, norm="backward"), dim=axes, norm="forward")
 
 
-def alternate(variants: dict[str, Callable[[], None]], seconds: float) -> dict[str, list[float]]:
-    """Call the variants in turn for about ``seconds`` and return the time of each call."""
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for call in variants.values():
-        call()
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds or len(times[next(iter(times))]) < 5:
-        for name, call in variants.items():
-            before = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - before)
-    return times
-
-
-def milliseconds(times: dict[str, list[float]]) -> dict[str, float]:
-    return {f"{name}_ms": round(statistics.median(values) * 1e3, 4) for name, values in times.items()}
-
-
-def ratio(times: dict[str, list[float]], over: str, under: str) -> float:
-    """Median of the ratios of neighbouring calls: slow drifts of the machine cancel."""
-    return round(statistics.median(a / b for a, b in zip(times[over], times[under], strict=True)), 3)
-
-
-def iteration(seconds: float) -> dict:
+def iteration() -> dict:
     before, results = backend.native.simd_level(), {}
     for level in reversed(backend.native.simd_levels()):
         backend.native.set_simd_level(level)
         for name, (shape, ndim) in SHAPES.items():
             problem = Problem(shape, ndim)
-            times = alternate({"two_ffts": problem.transform, "hio": problem.iterate}, seconds)
+            times = alternate({"two_ffts": problem.transform, "hio": problem.iterate}, SECONDS)
             row = milliseconds(times) | {"ratio": ratio(times, "hio", "two_ffts")}
-            row["ratio_of_fastest"] = round(min(times["hio"]) / min(times["two_ffts"]), 3)
+            row["ratio_of_fastest"] = ratio_of_fastest(times, "hio", "two_ffts")
             results.setdefault(name, {})[level] = row
             print(f"{name:>10} {level:>8} {row}", flush=True)
     backend.native.set_simd_level(before)
     return results
 
 
-def chunks(seconds: float, restarts: int = 32, iterations: int = 5) -> dict:
+def chunks(restarts: int = 32, iterations: int = 5) -> dict:
     problem, alone = Problem((restarts, 512, 512), 2), Problem((1, 512, 512), 2)
 
     def run_in_chunks(size: int) -> None:
@@ -122,54 +96,38 @@ def chunks(seconds: float, restarts: int = 32, iterations: int = 5) -> dict:
             alone.iterate()
 
     variants = {"alone": run_alone} | {f"chunks_of_{k}": lambda k=k: run_in_chunks(k) for k in (1, 2, 4, 8, 16, 32)}
-    times = alternate(variants, 7 * seconds)
+    times = alternate(variants, 7 * SECONDS)
     each = {name: round(value / (restarts * iterations), 4) for name, value in milliseconds(times).items()}
     ratios = {name: ratio(times, name, "alone") for name in variants}
     print("  per restart and iteration", each, ratios, flush=True)
     return {"per_restart_iteration": each, "ratio_to_alone": ratios}
 
 
-def normalisation(seconds: float) -> dict:
+def normalisation() -> dict:
     results = {}
     for name, (shape, ndim) in SHAPES.items():
         problem = Problem(shape, ndim)
-        times = alternate({"ortho": problem.transform, "unscaled": problem.transform_unscaled}, seconds)
+        times = alternate({"ortho": problem.transform, "unscaled": problem.transform_unscaled}, SECONDS)
         results[name] = milliseconds(times) | {"ratio": ratio(times, "ortho", "unscaled")}
         print(f"{name:>10} {results[name]}", flush=True)
     return results
 
 
-def page_faults(seconds: float) -> dict:
+def page_faults() -> dict:
     results: dict = {"THP_MEM_ALLOC_ENABLE": os.environ.get("THP_MEM_ALLOC_ENABLE", "0")}
     for name, (shape, ndim) in LARGE.items():
         problem = Problem(shape, ndim)
         problem.iterate()
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        times = alternate({"hio": problem.iterate}, seconds)
+        times = alternate({"hio": problem.iterate}, SECONDS)
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
         results[name] = milliseconds(times) | {"faults": faults // (len(times["hio"]) + 1)}
         print(f"{name:>10} {results[name]}", flush=True)
     return results
 
 
-def main() -> None:
-    parts = {f.__name__: f for f in (iteration, chunks, normalisation, page_faults)}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help=f"any of {', '.join(parts)}; default: all")
-    parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--seconds", type=float, default=2.0, help="time for one row (default 2)")
-    arguments = parser.parse_args()
-    unknown = set(arguments.parts) - set(parts)
-    if unknown or backend.native is None:
-        parser.error(f"unknown part {sorted(unknown)}" if unknown else "cdipipe._native is not built")
-    result: dict = {"load_before": os.getloadavg()}
-    with torch.inference_mode():
-        for name in arguments.parts or parts:
-            print(name, flush=True)
-            result[name] = parts[name](arguments.seconds)
-    result["load_after"] = os.getloadavg()
-    print(record.write("kernels", result, arguments.output))
-
-
 if __name__ == "__main__":
-    main()
+    if backend.native is None:
+        raise SystemExit("cdipipe._native is not built")
+    with torch.inference_mode():
+        run_all(__doc__, "kernels", {part.__name__: part for part in (iteration, chunks, normalisation, page_faults)})

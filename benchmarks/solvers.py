@@ -10,31 +10,24 @@ Results go to benchmarks/results/solvers_NAME.json. cohere comes with the extra 
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 from pathlib import Path
 
 import numpy as np
-import record
+from common import SEQUENCE, Part, run_one
 
-from cdipipe.measurement import Measurement
+import cdipipe as cdi
+from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.metrics.align import align_to
-from cdipipe.phasing.recipe import recipe_from_mapping
-from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.settings import validate
-from cdipipe.simulation.exposure import simulate
-from cdipipe.simulation.registry import get_scene
 
-SEQUENCE = "3*(20*ER+180*HIO)+20*ER"
 SHRINK = {"every": 20, "sigma_px": 1.0, "threshold": 0.2}
 TUNED = {"every": 5, "sigma_px": 1.0, "threshold": 0.1}  # nearest to our defaults that cohere offers
 
 
 def polygon(seed, **settings):
     """Measurement and truth of one polygon."""
-    scene = get_scene("polygons")
-    return simulate(scene, validate(scene.parameters, settings, "polygons"), seed)
+    return cdi.simulate("polygons", seed=seed, with_truth=True, **settings)
 
 
 def same_recipe(shrink, **settings) -> dict:
@@ -50,10 +43,6 @@ def same_recipe(shrink, **settings) -> dict:
         },
         **settings,
     }
-
-
-def run_ours(measurement: Measurement, mapping: dict, seed=0, **options):
-    return reconstruct(measurement, recipe_from_mapping(mapping), seed=seed, **options)
 
 
 def run_cohere(measurement: Measurement, shrink, seed=0):
@@ -80,7 +69,7 @@ def speed(repetitions: int) -> dict:
         rows = []
         for seed in range(repetitions):
             image, _, _, cohere_seconds = run_cohere(measurement, SHRINK, seed)
-            ours = run_ours(measurement, same_recipe(SHRINK), seed)
+            ours = cdi.reconstruct(measurement, same_recipe(SHRINK), seed=seed)
             rows.append(
                 {
                     "cohere_seconds": cohere_seconds,
@@ -100,12 +89,12 @@ def restarts(repetitions: int) -> dict:
     """Seconds per restart of 1 and of 32 restarts, 200 HIO iterations at 512^2, and the peak memory of the 32."""
     measurement, _ = polygon(7, size=512, photons=1e7, phase_range_rad=1.0)
     mapping = {"method": "hio", "iterations": 200, "closing_er": 0}
-    run_ours(measurement, mapping)
+    cdi.reconstruct(measurement, mapping)
     alone, together = [], []
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for seed in range(repetitions):
-        alone += [run_ours(measurement, mapping, seed + i).seconds for i in range(3)]
-        together.append(run_ours(measurement, {**mapping, "restarts": 32}, seed).seconds / 32)
+        alone += [cdi.reconstruct(measurement, mapping, seed=seed + i).seconds for i in range(3)]
+        together.append(cdi.reconstruct(measurement, mapping, seed=seed, restarts=32).seconds / 32)
         print(f"alone {np.median(alone):.3f} s, of 32 {together[-1]:.3f} s", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     batch = 32 * 512 * 512 * 8
@@ -127,7 +116,7 @@ def quality(count: int) -> dict:
             "default": {"method": "hio", "restarts": 8},
             "same_recipe": same_recipe(SHRINK, restarts=8),
         }.items():
-            ours = run_ours(measurement, mapping, seed)
+            ours = cdi.reconstruct(measurement, mapping, seed=seed)
             row[name] = align_to(truth.object, ours.object).correlation
             row[f"{name}_seconds"] = ours.seconds
         for name, shrink in {"cohere": SHRINK, "cohere_tuned": TUNED}.items():
@@ -161,7 +150,7 @@ def gold(count: int) -> dict:
     shrink = {"every": 20, "sigma_px": 1.0, "threshold": 0.1}
     result = {}
     for name, mapping in {"default": {"method": "raar"}, "same_recipe": same_recipe(shrink)}.items():
-        ours = run_ours(measurement, {**mapping, "restarts": count}, keep_runs=True)
+        ours = cdi.reconstruct(measurement, mapping, restarts=count, keep_runs=True)
         result[name] = gold_summary(ours.run_scores["r_factor"], repeatability(ours.runs), ours.seconds)
         print(name, result[name], flush=True)
     runs, errors, seconds = [], [], 0.0
@@ -181,26 +170,10 @@ def gold_summary(r_factors, repeatability, seconds) -> dict:
 
 
 def r_factor(measurement, image) -> float:
-    """R-factor of an object, scaled as ``evaluate`` does."""
-    from cdipipe.simulation.exposure import diffract
-
-    predicted = diffract(image, image.ndim)
-    predicted *= measurement.intensity.sum() / predicted.sum()
-    modulus = np.sqrt(measurement.intensity)
-    return float(np.abs(np.sqrt(predicted) - modulus).sum() / modulus.sum())
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    benchmarks = {"speed": (speed, 3), "restarts": (restarts, 3), "quality": (quality, 20), "gold": (gold, 10)}
-    parser.add_argument("what", choices=benchmarks)
-    parser.add_argument("--count", type=int, help="repetitions, objects or starts")
-    parser.add_argument("-o", "--output", type=Path)
-    arguments = parser.parse_args()
-    function, count = benchmarks[arguments.what]
-    result = function(arguments.count or count)
-    print(record.write(f"solvers_{arguments.what}", result, arguments.output))
+    found = Reconstruction(image, np.ones(image.shape, bool), "volume")
+    return cdi.evaluate(found, measurement).metrics["r_factor"]
 
 
 if __name__ == "__main__":
-    main()
+    parts = {"speed": (speed, 3), "restarts": (restarts, 3), "quality": (quality, 20), "gold": (gold, 10)}
+    run_one(__doc__, {name: Part(part, f"solvers_{name}", count) for name, (part, count) in parts.items()})

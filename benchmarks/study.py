@@ -8,7 +8,6 @@ run again: with `--wall-s`, its time as noted elsewhere, the rest is collected f
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import resource
@@ -17,12 +16,11 @@ import sys
 import time
 from pathlib import Path
 
-import record
 import study_work
+from common import ROOT, parser_of, write
 
 from cdipipe.study.config import Config, load_config
 
-ROOT = Path(__file__).parent.parent
 HEADS = ("row", "method", "first")
 WORDS = ("method", "metric", "first", "second")
 
@@ -131,12 +129,11 @@ def numbers(row: dict) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("--scale")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--wall-s", type=float, help="do not run it: it is complete and took so long")
-    parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     name = f"study_{arguments.config.stem}" + (f"_{arguments.scale}" if arguments.scale else "")
     copy = ROOT / "results" / f"{name}.yaml"
@@ -151,7 +148,7 @@ def main() -> None:
     if not arguments.wall_s:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         result["costs"]["processor_hours"] = (used.ru_utime + used.ru_stime) / 3600
-    print(record.write(name, result, arguments.output))
+    print(write(name, result, arguments.output))
 
 
 if __name__ == "__main__":

@@ -9,24 +9,22 @@ benchmarks/study_rates.py. Such figures have a tilde; kinds of jobs without a ra
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
 from pathlib import Path
 
-import record
 import study_work
+from common import RESULTS, ROOT, parser_of
 
 from cdipipe.networks.registry import all_networks
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/studies.md"
 BEGIN, END = "<!-- table of benchmarks/study_costs.py -->", "<!-- end of table -->"
 SCALES = ("tiny", "laptop", "paper")
 
 
-def recorded(results: Path = record.RESULTS) -> dict[tuple[str, str], dict]:
+def recorded(results: Path = RESULTS) -> dict[tuple[str, str], dict]:
     """(study, scale) -> record."""
     found = {}
     for file in sorted(results.glob("study_*.json")):
@@ -36,28 +34,20 @@ def recorded(results: Path = record.RESULTS) -> dict[tuple[str, str], dict]:
     return found
 
 
-def recorded_rates(results: Path = record.RESULTS) -> dict[str, dict]:
+def recorded_rates(results: Path = RESULTS) -> dict[str, dict]:
     """kind of job -> its rate, as benchmarks/study_rates.py wrote it."""
     return json.loads((results / "study_rates.json").read_text())["rates"]
-
-
-def studies() -> list[str]:
-    """Names of all studies that have the scale ``paper``."""
-    from cdipipe.study.config import load_mapping
-
-    files = sorted((ROOT / "config").rglob("*.yaml"))
-    return [file.stem for file in files if "paper" in load_mapping(file).get("scales", {})]
 
 
 def table(found: dict[tuple[str, str], dict], rates: dict[str, dict]) -> str:
     """The table as Markdown."""
     lines = ["| study | scale | jobs | core-hours | of it training | disk | run on |", "|---|---|---|---|---|---|---|"]
-    for study in studies():
+    for study, file in study_work.study_files().items():
         for scale in (*SCALES, "as it is"):
             if (study, scale) in found:
                 lines.append(_row(study, scale, found[study, scale]))
-            elif scale in SCALES and _has(study, scale):
-                lines.append(_estimated(study, scale, rates))
+            elif scale in study_work.load_mapping(file)["scales"]:
+                lines.append(_estimated(study, file, scale, rates))
     return "\n".join(lines)
 
 
@@ -93,8 +83,7 @@ def start_of(kind: str, rates: dict[str, dict]) -> float:
     return rates.get(kind if kind in ("measure", "evaluate", "plot") else "reconstruct", {}).get("start_s", 0.0)
 
 
-def _estimated(study: str, scale: str, rates: dict[str, dict]) -> str:
-    file = next((ROOT / "config").rglob(f"{study}.yaml"))
+def _estimated(study: str, file: Path, scale: str, rates: dict[str, dict]) -> str:
     at = study_work.study_at(file, scale)
     found = estimate(at, rates)
     without = f"; without a rate: {', '.join(found['unknown'])}" if found["unknown"] else ""
@@ -117,13 +106,6 @@ def _size(count: float) -> str:
     return f"{mebi:.0f} MiB" if mebi < 1024 else f"{mebi / 1024:,.0f} GiB"
 
 
-def _has(study: str, scale: str) -> bool:
-    from cdipipe.study.config import load_mapping
-
-    file = next((ROOT / "config").rglob(f"{study}.yaml"))
-    return scale in load_mapping(file)["scales"]
-
-
 def _row(study: str, scale: str, result: dict) -> str:
     costs, machine = result["costs"], result["machine"]
     cores = "1 core" if result["cores"] == 1 else f"{result['cores']} cores"
@@ -143,7 +125,7 @@ def page_with(table_text: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--check", action="store_true")
     wanted = page_with(table(recorded(), recorded_rates()))
     if parser.parse_args().check:

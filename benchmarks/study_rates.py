@@ -9,23 +9,21 @@ on a busy computer, too, as far as caches are not shared. Units are those of ben
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import record
 import study_work
+from common import RESULTS, parser_of, processor_seconds, write
 
+import cdipipe as cdi
 from cdipipe.errors import InputError
 from cdipipe.study.config import Config
 
-ROOT = Path(__file__).parents[1]
 LARGEST = {2: 128, 3: 32}
 FRAMES = 5
 SAMPLES, EPOCHS = {"cdi_nn": 256, "cdi_nn_3d": 8, "dpr": 16}, {"cdi_nn": 9, "cdi_nn_3d": 3, "dpr": 3}
@@ -39,7 +37,7 @@ PLAIN = {
 def representatives() -> dict[str, tuple[Config, str, str]]:
     """kind of reconstruction -> study, measurement, method, of the largest patterns; corpora and networks by name."""
     found: dict[str, tuple] = {}
-    for file in study_files():
+    for file in study_work.study_files().values():
         study = study_work.study_at(file, "laptop")
         for measurement, method in study.pairs():
             patterns = study_work.patterns_of(study.measurements[measurement])
@@ -50,42 +48,26 @@ def representatives() -> dict[str, tuple[Config, str, str]]:
     return {kind: entry[1:] for kind, entry in found.items()}
 
 
-def study_files() -> list[Path]:
-    """All studies that say what they are at the scale of the papers."""
-    from cdipipe.study.config import load_mapping
-
-    files = sorted((ROOT / "config").rglob("*.yaml"))
-    return [file for file in files if "paper" in load_mapping(file).get("scales", {})]
-
-
 def rate_of_method(study: Config, measurement: str, method: str, changes: dict) -> dict:
     """One start of one pattern, or of a few frames; with a network of the study as it is after an epoch."""
+    from cdipipe.phasing.plan import count_iterations
     from cdipipe.phasing.recipe import recipe_from_mapping
-    from cdipipe.phasing.reconstruct import reconstruct
-    from cdipipe.settings import validate
-    from cdipipe.simulation.exposure import simulate
     from cdipipe.simulation.registry import get_scene
 
     ndim = study_work.patterns_of(study.measurements[measurement]).ndim
     entry = study.measurements[measurement].model_dump(exclude_defaults=True)
     entry = copy.deepcopy(PLAIN[ndim] if entry.get("scene") in (None, "crystal") else entry)
     settings = entry.get("set", {})
-    scene = get_scene(entry["scene"])
-    known = type(validate(scene.parameters, settings, entry["scene"])).model_fields
+    known = get_scene(entry["scene"]).parameters.model_fields
     settings |= {"size": min(settings.get("size", LARGEST[ndim]), LARGEST[ndim])}
     settings |= {name: few for name, few in (("count", 1), ("frames", FRAMES)) if name in known}
     if study.measurements[measurement].is_movie is False and "frames" in settings:
         settings["frames"] = 1
-    parameters = validate(scene.parameters, settings, entry["scene"])
-    shown, _ = simulate(scene, parameters, seed=1)
+    shown = cdi.simulate(entry["scene"], seed=1, **settings)
     mapping = {**study.methods[method], "restarts": 1, "average_best": 1, **changes}
     with tempfile.TemporaryDirectory() as folder:
         recipe = recipe_from_mapping(with_weights(mapping, study, Path(folder)), method)
-        began = time.process_time()
-        reconstruct(shown, recipe, seed=1)
-        seconds = time.process_time() - began
-    from cdipipe.phasing.plan import count_iterations
-
+        seconds = processor_seconds(lambda: cdi.reconstruct(shown, recipe, seed=1, device="cpu"))[1]
     units = shown.intensity.size * count_iterations(recipe)
     return {"units": units, "inside_s": seconds, "on": f"{entry['scene']} {list(shown.intensity.shape)}"}
 
@@ -109,9 +91,8 @@ def rate_of_training(study: Config, name: str, folder: Path) -> dict:
     few = build(study, name, folder)
     seconds, units = [], []
     for turn, epochs in enumerate((1, 1, EPOCHS[study.networks[name].network])):
-        began = time.process_time()
-        trained = train(few, name, folder / f"run_{name}_{turn}", epochs)
-        seconds.append(time.process_time() - began)
+        trained, spent = processor_seconds(lambda t=turn, e=epochs: train(few, name, folder / f"run_{name}_{t}", e))
+        seconds.append(spent)
         units.append(study_work.training_units(trained, name))
     on = f"{name}, {SAMPLES[study.networks[name].network]} samples"
     return {"units": units[2] - units[1], "inside_s": seconds[2] - seconds[1], "on": on}
@@ -141,7 +122,7 @@ def rate_of_corpus(study: Config, name: str, folder: Path) -> dict:
     """Some samples less a few; of crystals, what relaxing them took when it was measured."""
     entry = study.corpora[name]
     if entry.scene == "crystal":
-        found = json.loads((record.RESULTS / "crystals.json").read_text())
+        found = json.loads((RESULTS / "crystals.json").read_text())
         units = study_work.corpus_units(
             entry.model_copy(update={"count": 1, "set": found["parameters"] | {"size": 32}})
         )
@@ -149,9 +130,8 @@ def rate_of_corpus(study: Config, name: str, folder: Path) -> dict:
     seconds, counts = [], (8, 8, 136)
     for turn, count in enumerate(counts):
         few = entry.model_copy(update={"count": count, "shards": 1})
-        began = time.process_time()
-        run("corpus", *few.options(), "-o", folder / f"corpus_{name}_{turn}")
-        seconds.append(time.process_time() - began)
+        words = ("corpus", *few.options(), "-o", folder / f"corpus_{name}_{turn}")
+        seconds.append(processor_seconds(lambda w=words: run(*w))[1])
     units = study_work.corpus_units(entry.model_copy(update={"count": counts[2] - counts[1]}))
     return {"units": units, "inside_s": seconds[2] - seconds[1], "on": f"{counts[2] - counts[1]} samples"}
 
@@ -196,7 +176,7 @@ def run(*words) -> None:
 
 def measure(wanted: list[str], output: Path | None) -> None:
     """All kinds, each written as soon as it is known."""
-    file = output or record.RESULTS / "study_rates.json"
+    file = output or RESULTS / "study_rates.json"
     found: dict[str, dict] = json.loads(file.read_text())["rates"] if wanted and file.exists() else {}
 
     def put(kind, work):
@@ -207,15 +187,15 @@ def measure(wanted: list[str], output: Path | None) -> None:
         except InputError as error:  # no measured data, for example; the table names kinds without a rate
             found[kind] = {"error": str(error)}
         print(kind, found[kind], flush=True)
-        record.write("study_rates", {"rates": found}, output)
+        write("study_rates", {"rates": found}, output)
 
     for kind, (study, measurement, method) in sorted(representatives().items()):
         put(kind, lambda s=study, m=measurement, r=method, k=kind: rate_of_method(s, m, r, SHORT.get(k, {})))
     with tempfile.TemporaryDirectory() as folder:
         if not wanted or "starts" in wanted:
             found |= starts(Path(folder))
-            record.write("study_rates", {"rates": found}, output)
-        for file in study_files():
+            write("study_rates", {"rates": found}, output)
+        for file in study_work.study_files().values():
             study = study_work.study_at(file, "laptop")
             for name in list(study.built())[:1]:
                 put(f"corpus {study.corpora[name].scene}", lambda s=study, n=name: rate_of_corpus(s, n, Path(folder)))
@@ -225,9 +205,8 @@ def measure(wanted: list[str], output: Path | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--only", default="", help="kinds that have one of these words, separated by commas")
-    parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     measure([word for word in arguments.only.split(",") if word], arguments.output)
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from common import ROOT
 
-from cdipipe.study.config import Config, load_config
+from cdipipe.study.config import Config, load_config, load_mapping
+from cdipipe.study.scales import at_scale
 
 BYTES = {"measurement": 5, "truth": 9, "reconstruction": 10, "run": 8, "corpus": 13}
 """Per pixel of a pattern, before compression: counts and mask, object and support, both of a corpus."""
@@ -31,6 +33,12 @@ class Patterns:
     @property
     def pixels(self) -> int:
         return self.count * self.size**self.ndim
+
+
+def study_files() -> dict[str, Path]:
+    """Name -> file of every study that says what it is at the scale of the papers."""
+    files = sorted((ROOT / "config").rglob("*.yaml"))
+    return {file.stem: file for file in files if "paper" in load_mapping(file).get("scales", {})}
 
 
 def patterns_of(entry, count: int | None = None) -> Patterns:
@@ -163,9 +171,6 @@ def disk_bytes(study: Config) -> float:
 
 def study_at(file: Path, scale: str | None) -> Config:
     """A study at one of its scales, checked."""
-    from cdipipe.study.config import load_mapping
-    from cdipipe.study.scales import at_scale
-
     if scale is None:
         return load_config(file)
     mapping = at_scale(load_mapping(file), str(file), scale)

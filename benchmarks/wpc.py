@@ -11,34 +11,27 @@ something. Results go to benchmarks/results/wpc.json.
 
 from __future__ import annotations
 
-import argparse
-import os
-import statistics
-from pathlib import Path
-
-import record
 import torch
-from kernels import alternate, milliseconds
+from common import alternate, milliseconds, ratio, ratio_of_fastest, run_all
 from torch.nn import functional
 
 from cdipipe.ops.wpc import guinier_porod_weights, reference_window_ratio, renormalise_, window_ratio
 
-OBJECT_BOX_PX = 64
+OBJECT_BOX_PX, SECONDS = 64, 2.0
 WINDOWS = {"512^2, 7 x 7": (512, 7, 1), "512^2, 3 x 3, stride 2": (512, 3, 2), "256^2, 3 x 3, stride 2": (256, 3, 2)}
 FEATURES = {"64 x 512^2": (64, 512), "128 x 256^2": (128, 256), "256 x 128^2": (256, 128), "512 x 64^2": (512, 64)}
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 def ratios(times: dict[str, list[float]], ours: str, theirs: str) -> dict[str, float]:
-    """How many times faster ours is: median of neighbouring calls, and fastest over fastest."""
-    pairs = zip(times[theirs], times[ours], strict=True)
+    """How many times faster ours is."""
     return {
-        f"faster_than_{theirs}": round(statistics.median(a / b for a, b in pairs), 2),
-        f"ratio_of_fastest_{theirs}": round(min(times[theirs]) / min(times[ours]), 2),
+        f"faster_than_{theirs}": ratio(times, theirs, ours),
+        f"ratio_of_fastest_{theirs}": ratio_of_fastest(times, theirs, ours),
     }
 
 
-def windows(seconds: float) -> dict:
+def windows() -> dict:
     results = {}
     for name, (size, kernel, stride) in WINDOWS.items():
         weights = guinier_porod_weights((size, size), size / OBJECT_BOX_PX)
@@ -56,14 +49,14 @@ def windows(seconds: float) -> dict:
         def algebra(measured=measured, weights=weights, kernel=kernel, window=window):
             reference_window_ratio(measured, weights, kernel, **window)
 
-        times = alternate({"ours": ours, "conv2d": sums, "plain_algebra": algebra}, seconds)
+        times = alternate({"ours": ours, "conv2d": sums, "plain_algebra": algebra}, SECONDS)
         row = milliseconds(times) | ratios(times, "ours", "conv2d") | ratios(times, "ours", "plain_algebra")
         results[name] = row
         print(f"{name:>24} {row}", flush=True)
     return results
 
 
-def features(seconds: float) -> dict:
+def features() -> dict:
     results: dict = {}
     for name, (channels, size) in FEATURES.items():
         generator = torch.Generator().manual_seed(0)
@@ -85,31 +78,13 @@ def features(seconds: float) -> dict:
                 "in_place": plain,
                 "in_place_relu": plain_relu,
             }
-            times = alternate(variants, seconds)
+            times = alternate(variants, SECONDS)
             row = milliseconds(times) | ratios(times, "ours", "in_place") | ratios(times, "ours_relu", "in_place_relu")
             results.setdefault(name, {})[layout] = row
             print(f"{name:>24} {layout} {row}", flush=True)
     return results
 
 
-def main() -> None:
-    parts = {"windows": windows, "features": features}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help=f"any of {', '.join(parts)}; default: all")
-    parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--seconds", type=float, default=2.0, help="time for one row (default 2)")
-    arguments = parser.parse_args()
-    unknown = set(arguments.parts) - set(parts)
-    if unknown:
-        parser.error(f"unknown part {sorted(unknown)}")
-    result: dict = {"load_before": os.getloadavg()}
-    with torch.inference_mode():
-        for name in arguments.parts or parts:
-            print(name, flush=True)
-            result[name] = parts[name](arguments.seconds)
-    result["load_after"] = os.getloadavg()
-    print(record.write("wpc", result, arguments.output))
-
-
 if __name__ == "__main__":
-    main()
+    with torch.inference_mode():
+        run_all(__doc__, "wpc", {"windows": windows, "features": features})

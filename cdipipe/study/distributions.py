@@ -60,10 +60,11 @@ def fill_distribution(study: Config, name: str) -> Distribution:
 
 
 def _read(folder: Path, metric: str) -> np.ndarray:
-    """A metric of every pattern of a stack, or of the one pattern there is."""
+    """A metric of every pattern of a stack or frame of a movie, or of the one pattern there is."""
     curves = read_curves(folder / "curves.npz")
-    if f"pattern_{metric}" in curves:
-        return curves[f"pattern_{metric}"]
+    for name in (f"pattern_{metric}", f"movie_{metric}"):
+        if name in curves:
+            return curves[name]
     metrics = read_metrics(folder / "metrics.json")
     count = int(metrics.get("patterns", 1))
     return np.full(count, np.nan) if count > 1 else np.array([metrics.get(metric, np.nan)], float)
@@ -80,12 +81,12 @@ def best_and_worst(distribution: Distribution, count: int) -> tuple[list[int], l
 
 
 def write_distribution(distribution: Distribution) -> str:
-    """Tab-separated text: mean, spread and quartiles of each method, then the tests between any two of them."""
-    lines = ["method\tmetric\tpatterns\tmean\tspread\tquartile_1\tmedian\tquartile_3"]
+    """Tab-separated text: mean, spread, quartiles and ends of each method, then the tests between any two of them."""
+    lines = ["method\tmetric\tpatterns\tmean\tspread\tquartile_1\tmedian\tquartile_3\tleast\tlargest"]
     for method, values in distribution.values.items():
         known = values[np.isfinite(values)]
         if len(known):
-            numbers = [known.mean(), known.std(), *np.quantile(known, [0.25, 0.5, 0.75])]
+            numbers = [known.mean(), known.std(), *np.quantile(known, [0.25, 0.5, 0.75, 0, 1])]
             lines.append("\t".join([method, distribution.metric, str(len(known)), *(f"{n:.6g}" for n in numbers)]))
     comparisons = distribution.comparisons()
     if comparisons:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cdipipe.errors import InputError
@@ -84,8 +84,18 @@ def _called(values: Any, where: str) -> list[Choice]:
     if isinstance(values, Mapping) and values:
         return [(value_name(label, where), value) for label, value in values.items()]
     if isinstance(values, list) and values:
-        return [(value_name(value, where), value) for value in values]
+        every = [one for value in values for one in _whole_range(value, where)]
+        return [(value_name(value, where), value) for value in every]
     raise InputError(f"{where}: expected a list of values, or labels with values; got {values!r}")
+
+
+def _whole_range(value: Any, where: str) -> Sequence[Any]:
+    """``3..5`` is 3, 4 and 5; any other value is itself."""
+    ends = re.fullmatch(r"(\d{1,18})\.\.(\d{1,18})", value) if isinstance(value, str) else None
+    found = range(int(ends[1]), int(ends[2]) + 1) if ends else [value]
+    if not 0 < len(found) <= MOST_ENTRIES:
+        raise InputError(f"{where}: {value} are {len(found):,} values; expected 1 to {MOST_ENTRIES:,}")
+    return found
 
 
 def value_name(value: Any, where: str = "grid") -> str:

@@ -52,6 +52,11 @@ def test_the_name_may_say_where_the_values_go():
     assert list(found) == ["a1e4-5x", "a3e7-5x"]
 
 
+def test_whole_numbers_in_a_row_are_a_range():
+    found = measurements("m: {scene: polygons, grid: {seed: [3..5, 9]}}")
+    assert list(found) == ["m_3", "m_4", "m_5", "m_9"] and found["m_4"].seed == 4
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     {
@@ -148,6 +153,8 @@ def test_what_the_config_command_prints_is_the_same_study_again(cli, tmp_path):
         ("photonz: [1e4]", "s: measurements.m_1e4.set.photonz: unknown key 'photonz' (did you mean 'photons'?)"),
         ("photons: 1e4", "s: measurements.m.grid.photons: expected a list of values, or labels with values"),
         ("photons: []", "measurements.m.grid.photons: expected a list of values"),
+        ("seed: [1..99999999]", "m.grid.seed: 1..99999999 are 99,999,999 values; expected 1 to 10,000"),
+        ("seed: [5..4]", "m.grid.seed: 5..4 are 0 values"),
         ("size: [[32, 64]]", "measurements.m.grid.size: [32, 64] has no name; give labels"),
         (
             "seed: [1, 1]",
