@@ -1,0 +1,119 @@
+"""Lattices of reference: the spacing of lattice planes, and which reflection a measured one is."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from cdipipe.errors import InputError
+from cdipipe.settings import unknown_name
+
+LATTICES_FILE = Path(__file__).with_name("lattices.yaml")
+FAR_OFF = 0.05
+"""Relative difference of spacings beyond which the lattice or the reflection must be another one."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A crystal lattice at room temperature.
+
+    Parameters
+    ----------
+    name : for messages
+    a_nm, b_nm, c_nm : lengths of the cell's edges
+    alpha_deg, beta_deg, gamma_deg : angles between b and c, a and c, a and b
+    """
+
+    name: str
+    a_nm: float
+    b_nm: float
+    c_nm: float
+    alpha_deg: float = 90.0
+    beta_deg: float = 90.0
+    gamma_deg: float = 90.0
+
+    @property
+    def cell_nm(self) -> np.ndarray:
+        """Edges of the cell as columns (3, 3): a along x, b in the plane of x and y."""
+        alpha, beta, gamma = np.radians([self.alpha_deg, self.beta_deg, self.gamma_deg])
+        along_y = (np.cos(alpha) - np.cos(beta) * np.cos(gamma)) / np.sin(gamma)
+        c = np.array([np.cos(beta), along_y, np.sqrt(1 - np.cos(beta) ** 2 - along_y**2)])
+        a, b = np.array([1.0, 0.0, 0.0]), np.array([np.cos(gamma), np.sin(gamma), 0.0])
+        return np.column_stack([self.a_nm * a, self.b_nm * b, self.c_nm * c])
+
+    @property
+    def reciprocal_per_nm(self) -> np.ndarray:
+        """Reciprocal vectors as columns (3, 3), with 2 pi: q = reciprocal @ (h, k, l)."""
+        return 2 * np.pi * np.linalg.inv(self.cell_nm).T
+
+    def spacing_nm(self, hkl: Sequence[int]) -> float:
+        """Distance of the lattice planes (h, k, l)."""
+        if not any(hkl):
+            raise InputError("reflection 0,0,0 has no lattice planes; give h,k,l such as 1,1,1")
+        return float(2 * np.pi / np.linalg.norm(self.reciprocal_per_nm @ np.asarray(hkl, dtype=float)))
+
+    def check(self, spacing_nm: float, hkl: Sequence[int]) -> float:
+        """Relative difference of a measured spacing from that of (h, k, l).
+
+        Raises
+        ------
+        InputError   they differ by more than 5 %: another lattice or reflection, or a wrong geometry
+        """
+        expected = self.spacing_nm(hkl)
+        off = spacing_nm / expected - 1
+        if abs(off) > FAR_OFF:
+            shown = "".join(map(str, hkl))
+            raise InputError(
+                f"lattice planes {spacing_nm:.5g} nm apart are not {shown} of {self.name} ({expected:.5g} nm): check "
+                "the lattice, the reflection, the energy and the detector's angles"
+            )
+        return off
+
+
+def read_lattices() -> dict[str, Lattice]:
+    """Lattices of ``lattices.yaml`` by name."""
+    return dict(_lattices())
+
+
+@functools.cache
+def _lattices() -> dict[str, Lattice]:
+    known = yaml.safe_load(LATTICES_FILE.read_text())
+    return {name: _cell(name, entry["cell_nm"]) for name, entry in known.items()}
+
+
+def _cell(name: str, numbers: Sequence[float]) -> Lattice:
+    """One length of a cube, a and c of a tetragonal cell, or six numbers."""
+    if len(numbers) == 1:
+        return Lattice(name, numbers[0], numbers[0], numbers[0])
+    if len(numbers) == 2:
+        return Lattice(name, numbers[0], numbers[0], numbers[1])
+    return Lattice(name, *numbers)
+
+
+def get_lattice(name: str) -> Lattice:
+    """A lattice by the name of its material, or by its cell in nm: ``0.40782``, ``a,c`` or ``a,b,c,alpha,beta,gamma``.
+
+    Raises
+    ------
+    InputError   no such material, or no cell
+    """
+    known = _lattices()
+    if name.lower() in known:
+        return known[name.lower()]
+    try:
+        numbers = [float(part) for part in str(name).split(",")]
+    except ValueError:
+        raise unknown_name("material", name, known) from None
+    lengths, angles = numbers[: 3 if len(numbers) == 6 else 2], numbers[3:]
+    if len(numbers) not in (1, 2, 6) or not all(0.1 < length < 10 for length in lengths):
+        raise InputError(
+            f"lattice {name}: expected a material, or nm such as 0.40782, or a,c or a,b,c,alpha,beta,gamma"
+        )
+    if angles and not (all(20 < angle < 160 for angle in angles) and sum(angles) < 360):
+        raise InputError(f"lattice {name}: angles of a cell are between 20 and 160 degrees")
+    return _cell(str(name), numbers)
