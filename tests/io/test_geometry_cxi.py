@@ -12,6 +12,7 @@ from cdipipe.errors import InputError
 from cdipipe.geometry import Circle, Geometry, Scan
 from cdipipe.io.cxi import read_measurement, write_measurement
 from cdipipe.measurement import Measurement
+from cdipipe.optics.diffraction import rotation_of
 
 FULL = Geometry(
     9000.3,
@@ -116,6 +117,41 @@ def test_a_unit_that_is_none_leaves_the_value_unknown(tmp_path):
 def test_both_pixel_sizes_are_read(tmp_path):
     geometry = foreign(tmp_path / "a.cxi", x_pixel_size=50e-6, y_pixel_size=(0.1, "mm"))
     assert (geometry.pixel_y_m, geometry.pixel_x_m) == (1e-4, 50e-6)
+
+
+STRAIGHT = np.array([[0, -5.5e-5], [-1.1e-4, 0], [0, 0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    "vectors", [STRAIGHT, STRAIGHT.T, np.stack([STRAIGHT] * 3)], ids=["(3, 2)", "(2, 3)", "frames"]
+)
+def test_basis_vectors_are_steps_from_row_to_row_and_from_column_to_column(tmp_path, vectors):
+    geometry = foreign(tmp_path / "a.cxi", basis_vectors=vectors)
+    assert (geometry.pixel_y_m, geometry.pixel_x_m) == (1.1e-4, 5.5e-5)
+    assert (geometry.row_direction, geometry.column_direction) == ((0, -1, 0), (-1, 0, 0))
+    assert geometry.detector_circles == ()
+
+
+def test_basis_vectors_of_a_detector_on_an_arm(tmp_path):
+    """Turned by 30 degrees about y and raised by 20: circles bring the beam's direction there."""
+    turned = rotation_of((Circle("a", (0, 1, 0), 30), Circle("b", (-1, 0, 0), 20)))
+    geometry = foreign(tmp_path / "a.cxi", basis_vectors=turned @ STRAIGHT.astype(float), x_pixel_size=5.5e-5)
+    assert [circle.angle_deg for circle in geometry.detector_circles] == pytest.approx([30, 20])
+    assert (geometry.row_direction, geometry.column_direction) == ((0, -1, 0), (-1, 0, 0))
+
+
+def test_the_corner_of_the_detector_tells_distance_and_beam_centre(tmp_path):
+    """A beam through the middle of pixel (10, 20), half a pixel from its corner."""
+    corner = [20.5 * 5.5e-5, 10.5 * 1.1e-4, 1.5]
+    geometry = foreign(tmp_path / "a.cxi", basis_vectors=STRAIGHT, corner_position=corner)
+    assert geometry.distance_m == pytest.approx(1.5) and geometry.beam_centre_px == pytest.approx((10, 20), abs=1e-5)
+    geometry = foreign(tmp_path / "a.cxi", basis_vectors=STRAIGHT, corner_position=corner, distance=1.4)
+    assert geometry.distance_m == 1.4
+
+
+def test_basis_vectors_that_are_none_are_left_alone(tmp_path):
+    for vectors in (np.zeros((3, 2)), np.full((3, 2), np.nan), np.ones((3, 2)), np.ones(6), np.ones((4, 4))):
+        assert foreign(tmp_path / "a.cxi", basis_vectors=vectors, x_pixel_size=1e-5) == Geometry(pixel_y_m=1e-5)
 
 
 def test_a_beam_centre_in_metres_is_none_in_pixels(tmp_path):

@@ -25,7 +25,7 @@ from cdipipe.geometry import PLANCK_TIMES_C_EV_M, Circle, Geometry, Scan
 from cdipipe.io.cxi import layout
 from cdipipe.io.hdf5 import Source, read_attribute
 from cdipipe.io.units import JOULE_PER_EV, read_quantity, unit_of, unit_size
-from cdipipe.optics.diffraction import pixel_steps_m
+from cdipipe.optics.diffraction import pixel_steps_m, rotation_of
 
 SAMPLE_GROUP = "/entry_1/sample_1"
 GEOMETRY_GROUP = "/entry_1/geometry_1"
@@ -103,9 +103,9 @@ def read_geometry(source: Source) -> Geometry:
     InputError   what is there contradicts itself, or is no geometry
     """
     try:
-        return Geometry(
-            energy_ev=_read_energy_ev(source), **_read_detector(source), **_read_arm(source), **_read_rest(source)
-        )
+        detector = _read_detector(source)
+        detector |= _read_arm(source, detector)
+        return Geometry(energy_ev=_read_energy_ev(source), **detector, **_read_rest(source))
     except InputError as error:
         raise InputError(f"{source.path}: {error}") from None
 
@@ -132,6 +132,8 @@ def _read_detector(source: Source) -> dict[str, Any]:
         "detector": _short_text(source, f"{group}/local_name"),
         "beamline": _short_text(source, "/entry_1/instrument_1/name"),
     }
+    if known["pixel_y_m"] is None and known["pixel_x_m"] is None and (steps := _basis_vectors(source)) is not None:
+        known["pixel_y_m"], known["pixel_x_m"] = (float(f"{length:.7g}") for length in np.linalg.norm(steps, axis=0))
     if known["pixel_y_m"] is None:
         known["pixel_y_m"] = known["pixel_x_m"]
     return known
@@ -162,14 +164,76 @@ def _vector(source: Source, name: str, size: int) -> np.ndarray | None:
     return values
 
 
-def _read_arm(source: Source) -> dict[str, Any]:
+def _read_arm(source: Source, detector: dict[str, Any]) -> dict[str, Any]:
     """How rows and columns lie, and the circles that carried the detector."""
     row, column = (_vector(source, f"{GEOMETRY_GROUP}/{name}_direction", 3) for name in ("row", "column"))
+    if row is None and column is None and layout.read_kind(source) is None:
+        return _arm_of_another_tool(source, detector)
     return {
         "row_direction": None if row is None else tuple(row.tolist()),
         "column_direction": None if column is None else tuple(column.tolist()),
         "detector_circles": _read_circles(source, layout.DETECTOR_GROUP),
     }
+
+
+def _arm_of_another_tool(source: Source, detector: dict[str, Any]) -> dict[str, Any]:
+    """Directions from CXI's ``basis_vectors``: steps from row to row and from column to column, as columns or as rows.
+
+    A detector that does not stand across the beam gets two circles, about y and -x, that carry it there.
+    """
+    steps = _basis_vectors(source)
+    if steps is None:
+        return {}
+    directions = steps / np.linalg.norm(steps, axis=0)
+    if abs(directions[:, 0] @ directions[:, 1]) > 1e-3:
+        return {}
+    normal = np.cross(directions[:, 0], directions[:, 1])
+    normal *= 1 if normal[2] >= 0 else -1
+    circles = _circles_towards(normal)
+    row, column = (rotation_of(circles).T @ directions).T
+    arm = {"row_direction": _tidy(row), "column_direction": _tidy(column), "detector_circles": circles}
+    return arm | _place_of_corner(source, detector, directions, normal)
+
+
+def _place_of_corner(
+    source: Source, detector: dict[str, Any], directions: np.ndarray, normal: np.ndarray
+) -> dict[str, Any]:
+    """Distance and beam centre from CXI's ``corner_position``, that of the outer corner of the first pixel, in m."""
+    names = [f"{layout.DETECTOR_GROUP}/{name}" for name in ("corner_position", "corner_positions")]
+    corner = next((place for name in names if (place := _vector(source, name, 3)) is not None), None)
+    pixels = (detector["pixel_y_m"], detector["pixel_x_m"] or detector["pixel_y_m"])
+    if corner is None or None in pixels or corner @ normal <= 0:
+        return {}
+    centre = tuple(float(-(corner @ directions[:, axis]) / pixels[axis] - 0.5) for axis in (0, 1))
+    distance = detector["distance_m"] or float(corner @ normal)
+    return {"distance_m": distance, "beam_centre_px": detector["beam_centre_px"] or centre}
+
+
+def _circles_towards(normal: np.ndarray) -> tuple[Circle, ...]:
+    if np.hypot(normal[0], normal[1]) < 1e-6:
+        return ()
+    across = float(np.degrees(np.arctan2(normal[0], normal[2])))
+    up = float(np.degrees(np.arcsin(np.clip(normal[1], -1, 1))))
+    return Circle("about_y", (0, 1, 0), across), Circle("about_minus_x", (-1, 0, 0), up)
+
+
+def _tidy(vector: np.ndarray) -> tuple[float, float, float]:
+    """Without the rounding of the file's numbers: -0.99999998 is -1."""
+    rounded = np.round(vector, 6) + 0.0
+    return tuple((rounded / np.linalg.norm(rounded)).tolist())
+
+
+def _basis_vectors(source: Source) -> np.ndarray | None:
+    """(3, 2), metres: of frames that each have their own, those of the first."""
+    name = f"{layout.DETECTOR_GROUP}/basis_vectors"
+    node = source.get(name)
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iuf" or not 6 <= (node.size or 0) <= 2**20:
+        return None
+    values = source.array(name, dtype=np.float64)
+    values = values.reshape(-1, *values.shape[-2:])[0] if values.ndim >= 2 else values
+    values = values.T if values.shape == (2, 3) else values
+    usable = values.shape == (3, 2) and np.isfinite(values).all() and (np.linalg.norm(values, axis=0) > 0).all()
+    return values if usable else None
 
 
 def _read_rest(source: Source) -> dict[str, Any]:
