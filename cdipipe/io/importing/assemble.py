@@ -24,6 +24,7 @@ from cdipipe.io.importing.frames import Frames, Part
 from cdipipe.io.importing.intake import Intake, Step
 from cdipipe.io.importing.options import ImportOptions
 from cdipipe.io.importing.probes import fit_probe_modes
+from cdipipe.io.importing.scene import scene_of_file
 from cdipipe.io.importing.sources import Picked, join
 from cdipipe.io.memory import check_size
 from cdipipe.measurement import Measurement, Stack
@@ -103,6 +104,13 @@ class Window:
     @property
     def factors(self) -> tuple[int, int, int]:
         return self.frames.factor, self.rows.factor, self.columns.factor
+
+    def is_whole(self, shape: tuple[int, int, int]) -> bool:
+        """Whether it keeps every pixel where it was."""
+        return self.factors == (1, 1, 1) and all(
+            axis.offset == 0 and axis.size == size and np.array_equal(axis.order, np.arange(size))
+            for axis, size in zip((self.frames, self.rows, self.columns), shape, strict=True)
+        )
 
 
 def _factors(intake: Intake) -> tuple[int, int, int]:
@@ -217,14 +225,15 @@ def _measure(intake: Intake, kept: Window, part: Part) -> Measurement:
     account.facts["photons_kept"] = float(np.sum(frames.counts, where=frames.measured, dtype=np.float64))
     if intake.stack == "single":
         frames = Frames(frames.counts[0], frames.measured[0])
-    return Measurement(
-        frames.counts,
-        _shared_mask(frames.measured, intake.stack),
-        intake.stack,
-        intake.geometry,
-        probe_modes=fit_probe_modes(options.probe, options.exposure_s, frames.counts.shape[-intake.rank :]),
-        frame_times_s=_frame_times_s(options.frame_interval_s, intake.stack, frames.counts.shape[0]),
-    )
+    pattern = frames.counts.shape[-intake.rank :]
+    given = {
+        "probe_modes": fit_probe_modes(options.probe, options.exposure_s, pattern),
+        "frame_times_s": _frame_times_s(options.frame_interval_s, intake.stack, frames.counts.shape[0]),
+    }
+    known = scene_of_file(intake, pattern, kept.is_whole(intake.source.shape) and not options.corner)
+    known |= {name: values for name, values in given.items() if values is not None}
+    shared = _shared_mask(frames.measured, intake.stack)
+    return Measurement(frames.counts, shared, intake.stack, intake.geometry, **known)
 
 
 def _frame_times_s(interval_s: float | None, stack: Stack, count: int) -> np.ndarray | None:
