@@ -23,6 +23,9 @@ from cdipipe.optics.diffraction import BraggFrame
 HALF = 0.5
 """Where the amplitude of a sharp edge, blurred by the finite resolution, falls to half of that inside."""
 
+CLOSED_VOXELS = 2
+"""Gaps in the amplitude up to twice as wide are inside: it falls to zero around a dislocation's core."""
+
 SMALLEST_CRYSTAL = 27
 """Voxels below which no strain can be told."""
 
@@ -88,7 +91,7 @@ def isosurface_level(amplitude: np.ndarray, share: float = HALF) -> float:
 
 
 def shape_of(object_: np.ndarray, share: float = HALF, within: np.ndarray | None = None) -> np.ndarray:
-    """The crystal: the largest connected part above the isosurface, its holes filled.
+    """The crystal: the largest connected part above the isosurface, its narrow gaps and holes filled.
 
     Parameters
     ----------
@@ -105,7 +108,8 @@ def shape_of(object_: np.ndarray, share: float = HALF, within: np.ndarray | None
         raise InputError("the object is zero everywhere: nothing to analyse")
     parts, count = ndimage.label(amplitude >= isosurface_level(amplitude, share))
     sizes = ndimage.sum_labels(np.ones_like(parts), parts, np.arange(1, count + 1))
-    inside = ndimage.binary_fill_holes(parts == 1 + int(np.argmax(sizes)))
+    largest = parts == 1 + int(np.argmax(sizes))
+    inside = ndimage.binary_fill_holes(largest | ndimage.binary_closing(largest, iterations=CLOSED_VOXELS))
     if inside.sum() < SMALLEST_CRYSTAL:
         raise InputError(
             f"the crystal has only {int(inside.sum())} voxels above {share:g} of its amplitude: the rocking curve has "

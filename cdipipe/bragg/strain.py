@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from cdipipe.bragg import lattice
 from cdipipe.bragg.fields import HALF, Fields, fields_of, twin_of
 from cdipipe.bragg.grid import Orthogonal, to_orthogonal
-from cdipipe.bragg.lattice import Reference
 from cdipipe.bragg.numbers import numbers_of, spread_of
 from cdipipe.errors import InputError
 from cdipipe.geometry import Geometry
 from cdipipe.measurement import Reconstruction
 from cdipipe.optics.diffraction import BraggFrame, bragg_frame
+from cdipipe.bragg.reference import Reference
 
 CUT, CLEARLY_CUT = 0.02, 0.3
 """Share of the peak's maximum on an edge of the rocking curve: above the first it is said, above the second refused."""
@@ -90,7 +89,7 @@ def analyse(reconstruction: Reconstruction, choices: Choices = Choices()) -> Str
     fields = _fields(reconstruction.object, frame, choices)
     reference_d = None
     if choices.reference is not None:
-        lattice.check_reference(choices.reference, float(2 * np.pi / np.linalg.norm(fields.mean_q_per_nm)))
+        choices.reference.check(float(2 * np.pi / np.linalg.norm(fields.mean_q_per_nm)))
         reference_d = choices.reference.d_nm
     numbers = numbers_of(fields, reference_d)
     runs = reconstruction.runs

@@ -11,9 +11,9 @@ from cdipipe.errors import InputError
 
 
 def command(
-    reconstruction: Annotated[Path, typer.Argument(help="reconstruction, .cxi")],
-    measurement: Annotated[Path, typer.Option(help="what it was reconstructed from, .cxi")],
+    reconstruction: Annotated[Path, typer.Argument(help="reconstruction, or what `cdipipe strain` wrote, .cxi")],
     output: Annotated[Path, typer.Option("-o", "--output", help="metrics to write, .json")],
+    measurement: Annotated[Path | None, typer.Option(help="what it was reconstructed from, .cxi")] = None,
     truth: Annotated[Path | None, typer.Option(help="true object of a simulation, .cxi")] = None,
     curves: Annotated[Path | None, typer.Option(help="PRTF, FRC and radial curves to write, .npz or .json")] = None,
 ) -> None:
@@ -24,7 +24,13 @@ def command(
     for path in filter(None, (output, curves)):
         check_output(path)
 
-    from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
+    from cdipipe.io.cxi import file_kind, read_measurement, read_reconstruction, read_truth
+
+    if file_kind(reconstruction) == "strain":
+        return _judge_strain(reconstruction, truth, output)
+    if measurement is None:
+        raise InputError("--measurement M.cxi is missing: what the reconstruction was made from")
+
     from cdipipe.metrics.evaluate import evaluate
     from cdipipe.metrics.registry import all_metrics
     from cdipipe.progress import progress
@@ -38,6 +44,20 @@ def command(
     _write(output, curves, found)
     shown = [metric for name, metric in all_metrics().items() if metric.headline and name in found.metrics]
     print(f"{output}: " + ", ".join(f"{metric.name} {metric.text(found.metrics[metric.name])}" for metric in shown))
+
+
+def _judge_strain(strain: Path, truth: Path | None, output: Path) -> None:
+    """A crystal's numbers, and with truth how near shape, displacement and strain are to it."""
+    from cdipipe.bragg.files import read_strain
+    from cdipipe.bragg.judge import judge
+    from cdipipe.io.cxi import read_truth
+    from cdipipe.io.metrics_file import write_metrics
+
+    result = read_strain(strain)
+    found = {} if truth is None else judge(result.fields, read_truth(truth))
+    write_metrics(output, {**found, **result.numbers})
+    shown = found or {name: result.numbers[name] for name in ("diameter_nm", "d_spacing_nm", "rms_strain_bulk")}
+    print(f"{output}: " + ", ".join(f"{name} {value:.4g}" for name, value in shown.items()))
 
 
 def _check_names(reconstruction, measurement, truth, output, curves) -> None:

@@ -33,10 +33,10 @@ def command(
     from dataclasses import replace
 
     from cdipipe.bragg.files import write_strain
-    from cdipipe.bragg.lattice import parse_reference
     from cdipipe.bragg.strain import Choices, analyse
     from cdipipe.io.atomic import check_output
     from cdipipe.io.cxi import read_reconstruction
+    from cdipipe.bragg.reference import parse_reference
     from cdipipe.provenance import collect
 
     check_output(output)

@@ -14,8 +14,13 @@ from cdipipe.errors import InputError
 from cdipipe.settings import unknown_name
 
 LATTICES_FILE = Path(__file__).with_name("lattices.yaml")
-FAR_OFF = 0.05
+FAR_OFF = 0.02
 """Relative difference of spacings beyond which the lattice or the reflection must be another one."""
+
+
+SYMBOLS = {"Al": "aluminium", "Cu": "copper", "Au": "gold", "Fe": "iron", "Ni": "nickel", "Pd": "palladium"}
+SYMBOLS |= {"Pt": "platinum", "Ag": "silver", "Si": "silicon", "Ge": "germanium"}
+LOW_INDICES = ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2), (4, 0, 0), (1, 1, 0), (2, 1, 1))
 
 
 @dataclass(frozen=True)
@@ -62,17 +67,51 @@ class Lattice:
 
         Raises
         ------
-        InputError   they differ by more than 5 %: another lattice or reflection, or a wrong geometry
+        InputError   they differ by more than 2 %: another lattice or reflection, or a wrong geometry
         """
         expected = self.spacing_nm(hkl)
         off = spacing_nm / expected - 1
         if abs(off) > FAR_OFF:
             shown = "".join(map(str, hkl))
             raise InputError(
-                f"lattice planes {spacing_nm:.5g} nm apart are not {shown} of {self.name} ({expected:.5g} nm): check "
-                "the lattice, the reflection, the energy and the detector's angles"
+                f"lattice planes {spacing_nm:.5g} nm apart are not {shown} of {self.name} ({expected:.5g} nm): they would "
+                f"fit {what_fits(spacing_nm)}; else check the energy and the detector's angles"
             )
         return off
+
+
+def what_fits(spacing_nm: float) -> str:
+    """Cubic materials and reflections whose planes are as far apart, nearest first, as text."""
+    off = {
+        f"{name} ({','.join(map(str, hkl))})": abs(spacing_nm / lattice.spacing_nm(hkl) - 1)
+        for name, lattice in _lattices().items()
+        for hkl in LOW_INDICES
+    }
+    fits = [label for label in sorted(off, key=off.__getitem__) if off[label] < FAR_OFF / 4]
+    return ", ".join(fits[:4]) or "no material that is known here"
+
+
+def parse_hkl(text: str) -> tuple[int, int, int]:
+    """Three whole numbers, not all zero; InputError for anything else."""
+    try:
+        indices = tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
+    except ValueError:
+        indices = ()
+    if len(indices) != 3 or not any(indices):
+        raise InputError(f"--hkl {text}: expected three whole numbers such as 1,1,1")
+    return indices
+
+
+def rotation_to_z(direction: Sequence[float]) -> np.ndarray:
+    """A rotation (3, 3) that carries a direction to z; x is the nearest coordinate axis made orthogonal to it.
+
+    Of ``hkl`` it leads from the axes of a cubic crystal to the crystal frame.
+    """
+    along = np.asarray(direction, float) / np.linalg.norm(direction)
+    other = np.eye(3)[np.argmin(np.abs(along))]
+    x = other - (other @ along) * along
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(along, x), along])
 
 
 def read_lattices() -> dict[str, Lattice]:
@@ -105,6 +144,8 @@ def get_lattice(name: str) -> Lattice:
     known = _lattices()
     if name.lower() in known:
         return known[name.lower()]
+    if name in SYMBOLS:
+        return known[SYMBOLS[name]]
     try:
         numbers = [float(part) for part in str(name).split(",")]
     except ValueError:
