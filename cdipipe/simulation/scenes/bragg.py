@@ -108,20 +108,13 @@ def _places(frame, shape: tuple[int, int, int], finer: int) -> np.ndarray:
     return grid @ (frame.voxels_nm.T @ crystal_axes(frame).T)
 
 
-def cubic_to_crystal(hkl: tuple[int, int, int]) -> np.ndarray:
-    """Rotation (3, 3) from the cubic axes to the crystal frame, which has ``hkl`` along z."""
-    along = np.asarray(hkl, float) / np.linalg.norm(hkl)
-    other = np.eye(3)[np.argmin(np.abs(along))]
-    x = other - (other @ along) * along
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(along, x), along])
-
-
 def facet_normals(hkl: tuple[int, int, int]) -> np.ndarray:
     """Normals (14, 3) of {111} and {100} in the crystal frame."""
+    from cdipipe.optics.lattice import rotation_to_z
+
     corners = np.array(list(itertools.product((-1, 1), repeat=3))) / np.sqrt(3)
     faces = np.array([sign * axis for axis in np.eye(3) for sign in (1, -1)])
-    return np.concatenate([corners, faces]) @ cubic_to_crystal(hkl).T
+    return np.concatenate([corners, faces]) @ rotation_to_z(hkl).T
 
 
 def _from_formula(p: BraggParameters, frame, rng):
@@ -184,6 +177,7 @@ def _recorded(wave: np.ndarray, p: BraggParameters) -> np.ndarray:
 
 def _from_atoms(p: BraggParameters, frame, rng):
     """A crystal relaxed by LAMMPS, each atom with the phase of its displacement."""
+    from cdipipe.optics.lattice import rotation_to_z
     from cdipipe.settings import validate
     from cdipipe.simulation.crystals.atoms import gather, mostly_full
     from cdipipe.simulation.rocking import crystal_axes
@@ -191,7 +185,7 @@ def _from_atoms(p: BraggParameters, frame, rng):
 
     settings = {"block_nm": p.diameter_nm, "size": 256, **p.crystal}
     atoms = make_crystal(validate(CrystalParameters, settings, "bragg.crystal"), rng)
-    to_lab = crystal_axes(frame).T @ cubic_to_crystal(p.hkl)
+    to_lab = crystal_axes(frame).T @ rotation_to_z(p.hkl)
     indices = frame.indices(atoms.strained / 10 @ to_lab.T)
     along = atoms.displacement / 10 @ (np.asarray(p.hkl) / np.linalg.norm(p.hkl))
     phases = -np.linalg.norm(frame.q_per_nm) * along
