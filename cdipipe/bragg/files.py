@@ -3,7 +3,7 @@
 ==========================  ==============================================================================
 ``/entry_1/image_1``        the object without ramp and offset, on its own grid; ``support`` is the crystal
 ``/entry_1/strain_1``       ``inside bulk vortex phase displacement strain`` on that grid, ``ramp``,
-                            ``numbers``, ``choices`` and ``notes`` (JSON)
+                            ``numbers``, ``facets``, ``choices`` and ``notes`` (JSON)
 ``/entry_1/orthogonal_1``   ``amplitude inside bulk phase displacement strain`` (X, Y, Z), ``voxel_size``,
                             ``origin``, ``axes`` (rows x, y, z in the lab frame), ``frame``
 ==========================  ==============================================================================
@@ -47,6 +47,7 @@ def write_strain(path: str | Path, result: Strain) -> None:
         layout.write_small(own, "ramp", np.asarray(fields.ramp, np.float64))
         layout.write_json(own, "numbers", result.numbers)
         layout.write_json(own, "choices", result.choices)
+        layout.write_json(own, "facets", {"facets": [_without_nan(facet) for facet in result.facets]})
         layout.write_json(own, "notes", {"notes": list(result.notes)})
         placed = layout.make_group(entry, "orthogonal_1", "NXdata")
         layout.write_attributes(placed, signal="strain")
@@ -84,16 +85,25 @@ def read_strain(path: str | Path) -> Strain:
         vortex = _array(source, f"{OWN}/vortex", object_.shape) > 0
         ramp = _array(source, f"{OWN}/ramp", (3,)).astype(np.float64)
         fields = Fields(object_, vortex=vortex, ramp=ramp, frame=bragg_frame(geometry, object_.shape), **own)
-        notes = layout.read_json(source, f"{OWN}/notes").get("notes", [])
         return Strain(
             fields=fields,
             orthogonal=_read_grid(source),
             numbers=_numbers(source),
-            notes=tuple(map(str, notes if isinstance(notes, list) else [])),
+            facets=tuple(facet for facet in _listed(source, "facets") if isinstance(facet, dict)),
+            notes=tuple(map(str, _listed(source, "notes"))),
             geometry=geometry,
             choices=layout.read_json(source, f"{OWN}/choices"),
             provenance=layout.read_provenance(source),
         )
+
+
+def _without_nan(facet: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in facet.items()}
+
+
+def _listed(source: Source, name: str) -> list[Any]:
+    found = layout.read_json(source, f"{OWN}/{name}").get(name, [])
+    return found if isinstance(found, list) else []
 
 
 def _array(source: Source, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:

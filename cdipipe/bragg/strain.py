@@ -34,6 +34,7 @@ class Choices:
     keep_ramp : leave the mean phase ramp in the fields
     frame, voxel_nm, toward : of the orthogonal grid, see ``cdipipe.bragg.grid``
     reference : unstrained lattice, optional
+    hkl : reflection, which names the facets; default that of the reference
     """
 
     surface: float = HALF
@@ -43,6 +44,7 @@ class Choices:
     voxel_nm: float | None = None
     toward: tuple[float, float, float] | None = None
     reference: Reference | None = None
+    hkl: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Strain:
     fields : on the object's own grid
     orthogonal : on an orthogonal grid
     numbers : name to plain number, see ``cdipipe.bragg.numbers``
+    facets : plain data of each facet, largest first, see ``cdipipe.bragg.facets.Facet``
     notes : sentences for the reader
     geometry : of the rocking curve
     choices : plain data
@@ -62,6 +65,7 @@ class Strain:
     fields: Fields
     orthogonal: Orthogonal
     numbers: dict[str, float]
+    facets: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     geometry: Geometry
     choices: dict[str, Any] = field(default_factory=dict)
@@ -96,14 +100,27 @@ def analyse(reconstruction: Reconstruction, choices: Choices = Choices()) -> Str
     if runs is not None and len(runs) > 1:
         numbers |= spread_of([_fields(run, frame, choices) for run in runs], reference_d)
         numbers["runs"] = float(len(runs))
+    grid = to_orthogonal(fields, choices.frame, choices.voxel_nm, choices.toward)
     return Strain(
         fields=fields,
-        orthogonal=to_orthogonal(fields, choices.frame, choices.voxel_nm, choices.toward),
+        orthogonal=grid,
         numbers=numbers,
+        facets=_facets(fields, grid, choices),
         notes=(*notes, *_field_notes(fields, choices)),
         geometry=reconstruction.geometry,
         choices=_plain(choices),
     )
+
+
+def _facets(fields: Fields, grid: Orthogonal, choices: Choices) -> tuple[dict[str, Any], ...]:
+    from cdipipe.bragg.facets import facets_of
+    from cdipipe.bragg.surface import surface_of
+
+    q = grid.axes @ fields.mean_q_per_nm
+    hkl = choices.hkl or (None if choices.reference is None else choices.reference.hkl)
+    found = facets_of(surface_of(grid, choices.surface), q / np.linalg.norm(q), hkl)
+    names = ("hkl", "off_deg", "area_nm2", "mean_strain", "std_strain", "mean_displacement_nm")
+    return tuple({"normal": facet.normal.tolist(), **{name: getattr(facet, name) for name in names}} for facet in found)
 
 
 def _fields(object_: np.ndarray, frame: BraggFrame, choices: Choices) -> Fields:
