@@ -74,21 +74,12 @@ def _write_facets(path: Path, result) -> None:
     """One line a facet; strain without unit, normal in the frame of the orthogonal grid."""
     from cdipipe.io.atomic import atomic_path
 
-    head = [
-        "hkl",
-        "off_deg",
-        "area_nm2",
-        "mean_strain",
-        "std_strain",
-        "mean_displacement_nm",
-        "normal_x",
-        "normal_y",
-        "normal_z",
-    ]
+    numbers = ["off_deg", "area_nm2", "mean_strain", "std_strain", "mean_displacement_nm"]
+    head = ["hkl", *numbers, "normal_x", "normal_y", "normal_z"]
     rows = ["\t".join(head)]
     for facet in result.facets:
         plane = "" if facet["hkl"] is None else ",".join(map(str, facet["hkl"]))
-        values = [*(facet[name] for name in head[1:6]), *facet["normal"]]
+        values = [*(facet[name] for name in numbers), *facet["normal"]]
         rows.append("\t".join([plane, *(f"{value:.6g}" for value in values)]))
     with atomic_path(path) as part:
         Path(part).write_text("\n".join(rows) + "\n", encoding="utf-8")
