@@ -13,14 +13,26 @@ SUFFIXES = "; ".join(f".{exporter.name} {exporter.summary}" for exporter in OWN)
 
 
 def command(
-    reconstruction: Annotated[Path, typer.Argument(help="reconstruction, .cxi")],
-    output: Annotated[Path, typer.Option("-o", "--output", help=f"file to write: {SUFFIXES}; or what a plug-in adds")],
+    reconstruction: Annotated[Path, typer.Argument(help="reconstruction, or what `cdipipe strain` wrote, .cxi")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help=f"file to write: {SUFFIXES}; or what a plug-in adds; of strain .vtu, too",
+        ),
+    ],
 ) -> None:
     """Write amplitude, phase and support of an object for other programs."""
-    exporter = exporter_of(output)
-
     from cdipipe.io.atomic import check_output
-    from cdipipe.io.cxi import read_reconstruction
+    from cdipipe.io.cxi import file_kind, read_reconstruction
 
+    if file_kind(reconstruction) == "strain":
+        from cdipipe.bragg.export import export_strain
+        from cdipipe.bragg.files import read_strain
+
+        check_output(output)
+        return export_strain(output, read_strain(reconstruction))
+    exporter = exporter_of(output)
     check_output(output)
     exporter.write(output, read_reconstruction(reconstruction))

@@ -16,7 +16,9 @@ GENERIC_NAMES = ("R", "mean", "metrics", "curve")
 def command(
     files: Annotated[
         list[Path],
-        typer.Argument(help="one measurement, reconstructions, metrics.json or curve.tsv files, or a checkpoint"),
+        typer.Argument(
+            help="one measurement, reconstructions, one strain, metrics.json or curve.tsv files, or a checkpoint"
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf; of a movie also .gif or .webp")
@@ -30,11 +32,16 @@ def command(
         Path | None,
         typer.Option(help="second figure: error traces, resolution, runs; of several objects their resolution"),
     ] = None,
+    surface: Annotated[Path | None, typer.Option(help="of strain: the rendered surface, .png")] = None,
 ) -> None:
     """Draw a pattern, an object, several objects side by side, a table of metrics, or what a training did."""
     from cdipipe.figures import canvas, movie
     from cdipipe.provenance import collect
 
+    if files[0].suffix == ".cxi" and _kind(files[0]) == "strain":
+        return _strain(files, output, diagnostics, surface)
+    if surface is not None:
+        raise InputError("--surface: belongs to the strain of a crystal (see `cdipipe strain`)")
     if output.suffix.lstrip(".").lower() in movie.FORMATS:
         return _movie(files, output)
     for path in filter(None, (output, diagnostics)):
@@ -46,6 +53,28 @@ def command(
         raise InputError("--curves: belongs to --diagnostics FIG.png, which is not given")
     for path, figure in figures.items():
         canvas.save_figure(figure, path, collect()["command"])
+
+
+def _strain(files: list[Path], output: Path, diagnostics: Path | None, surface: Path | None) -> None:
+    """Slices (or a movie of them), details, and the rendered surface of one crystal."""
+    from cdipipe.bragg.files import read_strain
+    from cdipipe.figures import canvas, movie, strain
+    from cdipipe.provenance import collect
+
+    if len(files) != 1:
+        raise InputError(f"plot: strain is drawn one crystal at a time; got {len(files)} files")
+    moving = output.suffix.lstrip(".").lower() in movie.FORMATS
+    for path in filter(None, (None if moving else output, diagnostics)):
+        canvas.check_figure_path(path)
+    result, command = read_strain(files[0]), collect()["command"]
+    if moving:
+        strain.write_slices_movie(result, output)
+    else:
+        canvas.save_figure(strain.strain_figure(result), output, command)
+    if diagnostics is not None:
+        canvas.save_figure(strain.strain_details_figure(result), diagnostics, command)
+    if surface is not None:
+        strain.write_surface(result, surface)
 
 
 def _movie(files: list[Path], output: Path) -> None:
