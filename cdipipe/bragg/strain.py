@@ -10,11 +10,11 @@ import numpy as np
 from cdipipe.bragg.fields import HALF, Fields, fields_of, twin_of
 from cdipipe.bragg.grid import Orthogonal, to_orthogonal
 from cdipipe.bragg.numbers import numbers_of, spread_of
+from cdipipe.bragg.reference import Reference
 from cdipipe.errors import InputError
 from cdipipe.geometry import Geometry
 from cdipipe.measurement import Reconstruction
 from cdipipe.optics.diffraction import BraggFrame, bragg_frame
-from cdipipe.bragg.reference import Reference
 
 CUT, CLEARLY_CUT = 0.02, 0.3
 """Share of the peak's maximum on an edge of the rocking curve: above the first it is said, above the second refused."""

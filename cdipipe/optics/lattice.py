@@ -74,8 +74,8 @@ class Lattice:
         if abs(off) > FAR_OFF:
             shown = "".join(map(str, hkl))
             raise InputError(
-                f"lattice planes {spacing_nm:.5g} nm apart are not {shown} of {self.name} ({expected:.5g} nm): they would "
-                f"fit {what_fits(spacing_nm)}; else check the energy and the detector's angles"
+                f"lattice planes {spacing_nm:.5g} nm apart are not {shown} of {self.name} ({expected:.5g} nm): they "
+                f"would fit {what_fits(spacing_nm)}; else check the energy and the detector's angles"
             )
         return off
 

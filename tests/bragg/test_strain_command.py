@@ -9,10 +9,10 @@ import pytest
 import cdipipe as cdi
 from cdipipe.bragg.fields import twin_of
 from cdipipe.bragg.files import read_strain
+from cdipipe.bragg.reference import parse_reference
 from cdipipe.bragg.strain import Choices, analyse
 from cdipipe.errors import InputError
 from cdipipe.measurement import Reconstruction
-from cdipipe.bragg.reference import parse_reference
 
 SMALL = {"size": 40, "positions": 40, "voxels": 18, "photons": 1e8}
 
@@ -89,8 +89,8 @@ def test_runs_give_numbers_a_spread(simulated):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--lattice", "Pt"), "it would fit Au (1,1,1)"),
-        (("--lattice", "Xy"), "expected a parameter in nm, or one of Ag"),
+        (("--lattice", "Pt"), "would fit gold (1,1,1)"),
+        (("--lattice", "Xy"), "unknown material"),
         (("--lattice", "Au", "--hkl", "1,1"), "three whole numbers"),
         (("--surface", "1.5"), "a share between 0 and 1"),
         (("--frame", "moon"), "one of lab, sample, crystal"),
