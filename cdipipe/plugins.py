@@ -29,6 +29,10 @@ logger = logging.getLogger("cdipipe")
 Record = TypeVar("Record")
 
 
+Found = dict[str, Callable[[], "Record | None"]]
+Finder = Callable[[], Found]
+
+
 class Registry(Generic[Record]):
     """Records of one kind by their name.
 
@@ -39,13 +43,12 @@ class Registry(Generic[Record]):
     kind : class of the records; each has a ``name``
     inside : gives the records of this package, name -> function that loads one (None: there is none after all), see
         :func:`in_modules` and :func:`in_list`
+    derived : gives records that others imply, likewise; any other of the same name goes before
     """
 
-    def __init__(
-        self, word: str, group: str, kind: type[Record], inside: Callable[[], dict[str, Callable[[], Record | None]]]
-    ):
+    def __init__(self, word: str, group: str, kind: type[Record], inside: Finder, derived: Finder | None = None):
         self.word, self.group, self.kind = word, group, kind
-        self._find_inside = inside
+        self._find_inside, self._find_derived = inside, derived
         self._loaded: dict[str, Record] = {}
 
     def get(self, name: str, where: str = "") -> Record:
@@ -59,20 +62,35 @@ class Registry(Generic[Record]):
         ------
         InputError   there is none, or the package that should bring it is broken
         """
-        found = self._own(name)
-        if found is None and name in self.plugins:
-            found = self._foreign(name, where)
+        found = self.find(name, where)
         if found is None:
             raise unknown_name(self.word, name, self.all(), where)
         return found
+
+    def find(self, name: str, where: str = "") -> Record | None:
+        """The record called ``name``, or None; as :meth:`get`."""
+        if name not in self._loaded:
+            found = self._own(name, self._inside)
+            if found is None and name in self.plugins:
+                found = self._from_entry(self.plugins[name], f"{where}: " if where else "")
+            found = self._own(name, self._derived) if found is None else found
+            if found is None:
+                return None
+            self._loaded[name] = found
+        return self._loaded[name]
 
     def all(self) -> dict[str, Record]:
         """Every record: those inside in their order, then those of other packages; broken ones are warned of, once."""
         return dict(self._all)
 
+    def names(self) -> list[str]:
+        """Every name that may have a record, those of other packages last; nothing is loaded."""
+        own = [*self._inside, *(name for name in self._derived if name not in self._inside)]
+        return [*(sorted(own) if self._derived else own), *(name for name in self.plugins if name not in own)]
+
     def look_again(self) -> None:
         """Forget what was found: a package was installed while this process runs."""
-        for found in ("plugins", "_inside", "_all"):
+        for found in ("plugins", "_inside", "_derived", "_all"):
             self.__dict__.pop(found, None)
         self._loaded.clear()
 
@@ -81,44 +99,39 @@ class Registry(Generic[Record]):
         """Entry points of other packages by name; one whose name is taken inside is warned of and left out."""
         entries: dict[str, list[importlib.metadata.EntryPoint]] = {}
         for entry in importlib.metadata.entry_points(group=self.group):
-            if self._own(entry.name) is None:
+            if self._own(entry.name, self._inside) is None:
                 entries.setdefault(entry.name, []).append(entry)
             else:
                 logger.warning("left out: %s: cdipipe has a %s '%s' itself", _origin(entry), self.word, entry.name)
         return dict(sorted(entries.items()))
 
     @functools.cached_property
-    def _inside(self) -> dict[str, Callable[[], Record | None]]:
+    def _inside(self) -> Found:
         return self._find_inside()
 
     @functools.cached_property
+    def _derived(self) -> Found:
+        return {} if self._find_derived is None else self._find_derived()
+
+    @functools.cached_property
     def _all(self) -> dict[str, Record]:
-        found = {name: record for name in self._inside if (record := self._own(name)) is not None}
-        for name in self.plugins:
+        found = {}
+        for name in self.names():
             try:
-                found[name] = self._foreign(name)
+                record = self.find(name)
             except InputError as error:
                 logger.warning("left out: %s", error)
+                continue
+            if record is not None:
+                found[name] = record
         return found
 
-    def _own(self, name: str) -> Record | None:
+    def _own(self, name: str, among: Found) -> Record | None:
         """The record of this package, if it has one."""
-        if name not in self._inside:
-            return None
-        if name not in self._loaded:
-            record = self._inside[name]()
-            if record is None:
-                return None
-            if record.name != name:
-                raise ValueError(f"{self.group}: the {self.word} '{record.name}' lies in a module called '{name}'")
-            self._loaded[name] = record
-        return self._loaded[name]
-
-    def _foreign(self, name: str, where: str = "") -> Record:
-        """The record of another package."""
-        if name not in self._loaded:
-            self._loaded[name] = self._from_entry(self.plugins[name], f"{where}: " if where else "")
-        return self._loaded[name]
+        record = among[name]() if name in among else None
+        if record is not None and record.name != name:
+            raise ValueError(f"{self.group}: the {self.word} '{record.name}' lies in a module called '{name}'")
+        return record
 
     def _from_entry(self, entries: list[importlib.metadata.EntryPoint], where: str) -> Record:
         entry, *others = entries
@@ -136,9 +149,7 @@ class Registry(Generic[Record]):
         return record
 
 
-def in_modules(
-    package: ModuleType, attribute: str, packages_only: bool = False
-) -> Callable[[], dict[str, Callable[[], Record | None]]]:
+def in_modules(package: ModuleType, attribute: str, packages_only: bool = False) -> Finder:
     """Records that are attributes of a package's modules, each module called as its record; in alphabetical order.
 
     Parameters
@@ -146,7 +157,7 @@ def in_modules(
     packages_only : whether a record always is a package, so that modules beside need not be imported
     """
 
-    def find() -> dict[str, Callable[[], Record | None]]:
+    def find() -> Found:
         found = [item for item in pkgutil.iter_modules(package.__path__) if item.ispkg or not packages_only]
         return {
             item.name: functools.partial(_of_module, f"{package.__name__}.{item.name}", attribute) for item in found
@@ -159,7 +170,7 @@ def _of_module(module: str, attribute: str):
     return getattr(importlib.import_module(module), attribute, None)
 
 
-def in_list(records: Iterable[Record]) -> Callable[[], dict[str, Callable[[], Record | None]]]:
+def in_list(records: Iterable[Record]) -> Finder:
     """Records that are at hand, in their order."""
     known = {record.name: record for record in records}
     return lambda: {name: functools.partial(known.get, name) for name in known}

@@ -13,11 +13,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cdipipe.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Parameters(BaseModel):
+    """Base of what a step of a recipe takes: frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def planned(self) -> int:
+        """Iterations that a step will tell and record, or fewer: room in the error trace, length of progress bars."""
+        return getattr(self, "iterations", 1)
+
+    def brief(self) -> str:
+        """The step in a few words, for summaries of methods that are not one number; empty: nothing to add."""
+        return ""
 
 
 class _Loader(yaml.SafeLoader):

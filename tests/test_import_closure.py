@@ -110,7 +110,7 @@ def test_scenes_networks_and_shipped_weights_count_where_they_are_used():
     assert "cdipipe.simulation.scenes.cell" in cell and "cdipipe.simulation.scenes.polygons" not in cell
     dpr = set(files_used(["cdipipe.cli.train"], NONE | {"cdipipe.networks": ["dpr"]}))
     assert "cdipipe.networks.dpr" in dpr and "cdipipe.networks.cdi_nn" not in dpr
-    network = {"cdipipe.methods": ["cdi_nn"], "cdipipe.networks": ["cdi_nn"]}
+    network = {"cdipipe.networks": ["cdi_nn"]}
     assert [n for n in files_used([RECONSTRUCT], NONE | network) if n.endswith(".pt")] == [
         "cdipipe/networks/cdi_nn/weights.pt"
     ]

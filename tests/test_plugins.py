@@ -106,3 +106,13 @@ def test_an_unknown_name_lists_the_known_ones_of_all_packages(install):
     install("good_tools", GOOD, saw="SAW")
     with pytest.raises(InputError, match=r"place: unknown tool 'sav' \(did you mean 'saw'\?\); known: .*hammer, saw"):
         tools().get("sav", "place")
+
+
+def test_what_others_imply_comes_after_what_is_said(install):
+    implied = {"hammer": lambda: Tool("hammer"), "wedge": lambda: Tool("wedge"), "nothing": lambda: None}
+    found = Registry("tool", "cdipipe.tools", Tool, in_list([Tool("saw_bench")]), lambda: implied)
+    install("good_tools", f"from {__name__} import Tool\nOWN = Tool('wedge')\nA = Tool('adze')", wedge="OWN", adze="A")
+    import good_tools
+
+    assert list(found.all()) == ["hammer", "saw_bench", "wedge", "adze"]
+    assert found.get("wedge") is good_tools.OWN and found.find("nothing") is None

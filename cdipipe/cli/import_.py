@@ -118,11 +118,4 @@ def summarise(output: Path, measurement: Any, account: Any) -> str:
     ]
     if "friedel_filled" in facts:
         lines.append(f"filled by I(q) = I(-q): {facts['friedel_filled']} pixels")
-    centre, middle = tuple(facts["centre"]), tuple(size // 2 for size in measurement.pattern_shape)
-    if facts["centred"]:
-        lines.append(f"centre: index {centre} of the pattern is now at {middle}")
-    elif (
-        measurement.measured[(..., *middle)].all() and max(abs(a - b) for a, b in zip(centre, middle, strict=True)) > 1
-    ):
-        lines.append(f"note: the brightest pixel is at {centre}, not at {middle}; --crop SIZE centres it")
     return "\n".join([*lines, *account.told()])

@@ -48,6 +48,15 @@ def check_usable(intensity: np.ndarray, measured: np.ndarray, where: str) -> Non
         raise InputError(f"{where}: no photons, every measured pixel is zero")
 
 
+def check_range(counts: np.ndarray, what: str) -> None:
+    """Raise InputError where sums or squares of counts have left the range of float32."""
+    if not np.isfinite(counts).all():
+        raise InputError(
+            f"{what}, values are beyond {np.finfo(np.float32).max:.3g}, the largest number that is held: "
+            "these are no photon counts; divide by a constant"
+        )
+
+
 def compact_counts(intensity: np.ndarray) -> np.ndarray:
     """The smallest of uint16, uint32 and float32 that holds the counts exactly (whole numbers take less room)."""
     low, high = float(intensity.min()), float(intensity.max())

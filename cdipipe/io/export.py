@@ -41,15 +41,22 @@ def object_fields(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
     """``amplitude`` and ``phase_rad`` (float32) and ``support`` (uint8), each of the object's shape.
 
     The phase is zero outside the support; its mean inside, weighted by the squared amplitude, is zero.
+
+    Raises
+    ------
+    InputError   an amplitude is no number, or beyond what float32 holds
     """
     import numpy as np
 
-    values, inside = reconstruction.object, reconstruction.support
-    mean = np.sum((np.abs(values) * values)[inside])
-    values = values * np.exp(-1j * np.angle(mean))
+    values, inside = reconstruction.object.astype(np.complex128), reconstruction.support
+    amplitude = np.abs(values)
+    if not (amplitude <= np.finfo(np.float32).max).all():
+        raise InputError("the object has amplitudes that are no numbers or beyond 3.4e+38, which no format here holds")
+    mean = np.sum((amplitude / max(float(amplitude.max(initial=0)), 1e-300) * values)[inside])
+    turned = values * np.exp(-1j * np.angle(mean))
     return {
-        "amplitude": np.abs(values).astype(np.float32),
-        "phase_rad": np.where(inside, np.angle(values), 0).astype(np.float32),
+        "amplitude": amplitude.astype(np.float32),
+        "phase_rad": np.where(inside, np.angle(turned), 0).astype(np.float32),
         "support": inside.astype(np.uint8),
     }
 

@@ -11,7 +11,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
-from cdipipe.networks.registry import get_network
+from cdipipe.networks.registry import Network, get_network
 from cdipipe.networks.resampling import plan_resampling
 from cdipipe.networks.views import predict_views
 
@@ -129,12 +129,32 @@ def usual_peaks(patterns: torch.Tensor) -> list[float]:
     return torch.quantile(peak_over_mean(patterns).double(), shares).tolist()
 
 
-def load_predictor(name: str, parameters, device) -> Predictor:
-    """The predictor of ``parameters.checkpoint``; None: of the weights that come with the package.
+def predictor_of(network: Network, parameters, pattern_shape: tuple[int, ...], device):
+    """What turns batches of patterns into objects: the network's own predictor, or :class:`Predictor`.
 
     Parameters
     ----------
-    parameters : ``checkpoint``, ``precision``, ``support_threshold`` and ``oversampling``, as the methods have them
+    parameters : of the network's class ``parameters``
+    pattern_shape : of one pattern
+
+    Raises
+    ------
+    InputError   patterns that do not fit, no weights, or a file that is no checkpoint of this network
+    """
+    if len(pattern_shape) != network.dimensions:
+        wanted = {2: "patterns of two dimensions", 3: "volumes"}[network.dimensions]
+        raise InputError(f"{network.name} takes {wanted}; got patterns of shape {pattern_shape}")
+    if network.predict is not None:
+        return network.predict(parameters, pattern_shape, device)
+    return load_predictor(network.name, parameters, device)
+
+
+def load_predictor(name: str, parameters, device) -> Predictor:
+    """The predictor of ``parameters.checkpoint``; None: of the weights that come with the network.
+
+    Parameters
+    ----------
+    parameters : PredictionParameters
 
     Raises
     ------

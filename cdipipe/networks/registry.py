@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cdipipe.networks
 from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.plugins import Registry, in_modules
+from cdipipe.settings import Parameters
 
 if TYPE_CHECKING:
     import torch
@@ -62,10 +63,17 @@ class Network:
         Arrays of a corpus (name -> (B, ...) tensor, on the device) to ``inputs`` (B, ...) and labels. ``generator`` is
         for noise drawn anew; it belongs to this batch alone.
     stages : ``(settings) -> tuple of Stage``
-    apply : ``(module, network_settings, intensity, measured) -> objects``; None: it does not take patterns
+    apply : ``(module, network_settings, intensity, measured) -> objects``
         Inference: (B, *grid) float32 photons and bool, centred, to (B, *grid) complex64 objects on any scale.
     arrays : names of the arrays of a corpus that ``prepare`` reads
     check_corpus : ``(plan, settings) -> None``, raises InputError where the network cannot learn from such a corpus
+    dimensions : 2 or 3, of the patterns
+    parameters : subclass of ``cdipipe.networks.prediction.PredictionParameters``
+        What a reconstruction takes: the network is a method of its name. None: it takes no patterns.
+    predict : ``(parameters, pattern_shape, device) -> predictor``
+        ``predictor(intensity, measured) -> (objects, supports)`` of a batch (B, *grid), float32 photons and bool to
+        complex64 on any scale and bool, all centred. None: by ``apply``, on patterns that are resampled to the
+        ``size`` of the network's settings, see :class:`cdipipe.networks.predictor.Predictor`.
     weights : checkpoint that comes with the network, described in a ``.md`` beside it; None: it has to be trained
     """
 
@@ -80,6 +88,9 @@ class Network:
     apply: Callable[[torch.nn.Module, Any, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     arrays: tuple[str, ...] = ("intensity", "object", "measured")
     check_corpus: Callable[[Plan, Any], None] | None = None
+    dimensions: int = 2
+    parameters: type[Parameters] | None = None
+    predict: Callable[[Any, tuple[int, ...], Any], Any] | None = None
     weights: Path | None = None
 
 

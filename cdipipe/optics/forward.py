@@ -180,12 +180,26 @@ class ForwardModel:
 
     def detect(self, wavefront: torch.Tensor) -> torch.Tensor:
         """Photons (..., *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background."""
-        intensity = self.sum_modes(wavefront.abs().square())
+        return self._show(self.sum_modes(wavefront.abs().square()))
+
+    def _show(self, intensity: torch.Tensor) -> torch.Tensor:
+        """What the detector sees of the photons of coherent light."""
         return intensity if self.is_ideal else self.spread(intensity).clamp_(min=0).add_(self.background)
 
     def predict_intensity(self, object_: torch.Tensor) -> torch.Tensor:
-        """Photons on the detector of objects (..., *grid) complex: (..., *grid) real."""
-        return self.detect(self.wavefront(object_))
+        """Photons on the detector of objects (..., *grid) complex: (..., *grid) real.
+
+        One probe mode after another, so that memory does not grow with their number.
+        """
+        if self.probe_modes is None:
+            return self.detect(self.wavefront(object_))
+        static = self.static_wavefront(object_.dtype)
+        intensity = 0.0
+        for index, mode in enumerate(self.probe_modes):
+            wave = fourier.forward_corner(mode * object_, self.ndim)
+            wave = wave if static is None else wave.add_(static[index])
+            intensity = intensity + wave.abs().square()
+        return self._show(intensity)
 
     def predict_centred(self, object_: torch.Tensor) -> torch.Tensor:
         """Photons of objects whose centre is at ``N // 2``; so is the zero frequency of the pattern."""

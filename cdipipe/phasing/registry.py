@@ -1,8 +1,8 @@
 """What a method is, and how methods are found.
 
 A method is one file or package in ``cdipipe/methods`` with an attribute ``METHOD``, or an entry point, see
-``cdipipe.plugins``: nothing here lists names. Method files import no torch at module level, so that a configuration is
-validated without it.
+``cdipipe.plugins``: nothing here lists names. Every network that takes patterns is a method of its name, too. Method
+files import no torch at module level, so that a configuration is validated without it.
 
 A method is of one kind, by the class of its record:
 
@@ -17,29 +17,17 @@ Preparation   a first step that completes the measurement for the others; ``stat
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import cdipipe.methods
+from cdipipe.networks.registry import NETWORKS, Network
 from cdipipe.plugins import Registry, in_modules
-
-
-class Parameters(BaseModel):
-    """Base of all parameter models: frozen, unknown keys forbidden."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @property
-    def planned(self) -> int:
-        """Iterations that a step will tell and record, or fewer: room in the error trace, length of progress bars."""
-        return getattr(self, "iterations", 1)
-
-    def brief(self) -> str:
-        """The step in a few words, for summaries of methods that are not one number; empty: nothing to add."""
-        return ""
+from cdipipe.settings import Parameters
 
 
 class IterativeParameters(Parameters):
@@ -198,7 +186,33 @@ class Preparation(Method):
     converged_estimate: bool = True
 
 
-METHODS = Registry("method", "cdipipe.methods", Method, in_modules(cdipipe.methods, "METHOD"))
+def _predictors() -> dict[str, Callable[[], Predictor | None]]:
+    """A method for every network that takes patterns, those of other packages too."""
+    return {name: functools.partial(_predictor_of, name) for name in NETWORKS.names()}
+
+
+def _predictor_of(name: str) -> Predictor | None:
+    network = NETWORKS.find(name)
+    if network is None or network.parameters is None:
+        return None
+    needs = ("plane" if network.dimensions == 2 else "volume", *(("weights",) if network.weights is None else ()))
+    return Predictor(
+        name=name,
+        summary=network.summary,
+        reference=network.reference,
+        parameters=network.parameters,
+        predict=functools.partial(_predict, network),
+        needs=needs,
+    )
+
+
+def _predict(network: Network, parameters: Parameters, pattern_shape: tuple[int, ...], device):
+    from cdipipe.networks.predictor import predictor_of
+
+    return predictor_of(network, parameters, pattern_shape, device)
+
+
+METHODS = Registry("method", "cdipipe.methods", Method, in_modules(cdipipe.methods, "METHOD"), _predictors)
 
 
 def all_methods() -> dict[str, Method]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,11 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.shard import Batch
 from cdipipe.io.memory import memory_limit_bytes
-from cdipipe.simulation.detector import DetectorParameters
-from cdipipe.simulation.exposure import (
-    BYTES_PER_PIXEL,
-    DETECTOR,
-    NOISE,
-    OBJECT,
-    WORKING_BYTES_PER_PIXEL,
-    Exposure,
-    diffract,
-    expose,
-    stream,
-)
-from cdipipe.simulation.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.exposure import BYTES_PER_PIXEL, WORKING_BYTES_PER_PIXEL, Exposure, draw_exposures
+from cdipipe.simulation.registry import Scene, SceneParameters
 
 LARGEST_RECORD_ARRAY = 4096
 """Further truth with more elements than this is stored as an array ``extra_NAME``, not in the records."""
-PLAIN_DETECTOR = DetectorParameters()
 
 
 def draw_batch(scene: Scene, parameters: SceneParameters, seed: int, indices: range) -> Batch:
@@ -40,7 +27,7 @@ def draw_batch(scene: Scene, parameters: SceneParameters, seed: int, indices: ra
         scene has them ``probe_modes``, ``static_region``, ``static_support``, ``object_support``, ``frame_times_s`` and
         ``extra_NAME``.
     """
-    exposures = expose_many(scene, parameters, seed, indices)
+    exposures = draw_exposures(scene, parameters, seed, indices)
     arrays = {name: np.stack(values) for name, values in _arrays(exposures).items()}
     photons = arrays["intensity"].sum(axis=tuple(range(1, arrays["intensity"].ndim)), dtype=np.float64)
     records = [
@@ -54,51 +41,6 @@ def draw_batch(scene: Scene, parameters: SceneParameters, seed: int, indices: ra
         for index, e, total, span in zip(indices, exposures, photons, _phase_ranges(arrays), strict=True)
     ]
     return Batch(arrays, records)
-
-
-def expose_many(scene: Scene, parameters: SceneParameters, seed: int, indices: range) -> list[Exposure]:
-    """As ``expose_sample`` for each index; faster where nothing but photons and a plane wave is asked for."""
-    samples = scene.build_many(parameters, [stream(seed, index, OBJECT) for index in indices])
-    noise = [stream(seed, index, NOISE, parameters.noise_draw) for index in indices]
-    if parameters.detector == PLAIN_DETECTOR and all(map(_is_plain, samples)):
-        return _expose_plain(samples, parameters.photons, noise)
-    return [
-        expose(sample, parameters, noise_rng, stream(seed, index, DETECTOR))
-        for index, sample, noise_rng in zip(indices, samples, noise, strict=True)
-    ]
-
-
-def _is_plain(sample: Sample) -> bool:
-    waves = (sample.probe_modes, sample.static_region)
-    return sample.stack in ("single", "volume") and not sample.photons_scaled and all(wave is None for wave in waves)
-
-
-def _expose_plain(samples: list[Sample], photons: float, noise: list[np.random.Generator]) -> list[Exposure]:
-    """Scale, transform and count all samples together; each number is the one that ``expose`` gives."""
-    waves = np.stack([np.asarray(sample.object, np.complex128) for sample in samples])
-    if photons > 0:
-        energies = (np.abs(waves) ** 2).reshape(len(waves), -1).sum(1)
-        if not energies.all():
-            raise InputError("the scene's object is zero where the light falls; no photons to scale")
-        waves *= np.sqrt(photons / energies).reshape(-1, *[1] * (waves.ndim - 1))
-    intensity = diffract(waves, waves.ndim - 1)
-    intensity = _counted(intensity, noise) if photons > 0 else intensity.astype(np.float32)
-    exposures = []
-    for sample, wave, counts in zip(samples, waves.astype(np.complex64), intensity, strict=True):
-        if sample.unmeasured is not None:
-            counts[sample.unmeasured] = 0
-        measured = np.ones(counts.shape, bool) if sample.unmeasured is None else ~sample.unmeasured
-        exposures.append(Exposure(replace(sample, object=wave), counts, measured))
-    return exposures
-
-
-def _counted(intensity: np.ndarray, noise: list[np.random.Generator]) -> np.ndarray:
-    """Poisson numbers, each sample's from its own generator."""
-    from cdipipe.optics.noise import GAUSSIAN_ABOVE, count_photons
-
-    if intensity.max() > GAUSSIAN_ABOVE:
-        return np.stack([count_photons(mean, rng) for mean, rng in zip(intensity, noise, strict=True)])
-    return np.stack([rng.poisson(mean) for mean, rng in zip(intensity, noise, strict=True)]).astype(np.float32)
 
 
 def _arrays(exposures: list[Exposure]) -> dict[str, list[np.ndarray]]:

@@ -1,14 +1,13 @@
-"""The detector of a scene at work: parameters in, counts and measured pixels out."""
+"""The detector of a scene at work: mean photons in, counts and measured pixels out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.measurement import Geometry
-from cdipipe.simulation.detector import DetectorParameters, MaskParameters
+from cdipipe.simulation.detector_parameters import DetectorParameters, MaskParameters
 from cdipipe.simulation.registry import Sample
 
 NO_MASK = MaskParameters()
@@ -76,38 +75,6 @@ def _irregular(shape: tuple[int, int], mask: MaskParameters, rng: np.random.Gene
     bright = draw_mask(mask.irregular, rng)
     holes = bright if mask.irregular_holes_are == "bright" else ~bright
     return masks.place_irregular(holes, shape, mask.irregular_grow_px, mask.irregular_rotation_deg, rng)
-
-
-def add_chirp(sample: Sample, detector: DetectorParameters) -> Sample:
-    """The sample with the Fresnel chirp in its probe modes, and the geometry that goes with it.
-
-    Raises
-    ------
-    InputError   neither the detector nor the scene says where the detector is, or the chirp would alias
-    """
-    if detector.propagation != "fresnel":
-        return sample
-    from cdipipe.optics.propagation import detector_pixel_m, fresnel_chirp
-
-    if sample.stack == "volume":
-        raise InputError("detector.propagation 'fresnel' is for two dimensions; this scene makes a volume")
-    shape = sample.object.shape[-2:]
-    geometry, object_pixel_m = sample.geometry, sample.geometry.object_pixel_m(shape[-1])
-    if (near := detector.fresnel) is not None:
-        geometry, object_pixel_m = Geometry(near.energy_ev, near.distance_m), near.object_pixel_m
-    if object_pixel_m is None:
-        raise InputError(
-            "detector.propagation 'fresnel' needs detector.fresnel (energy_ev, distance_m, object_pixel_m): "
-            "this scene has no geometry of its own"
-        )
-    optics = (geometry.wavelength_m, geometry.distance_m, object_pixel_m)
-    probes = np.ones((1, *shape)) if sample.probe_modes is None else sample.probe_modes
-    pixel_y_m, pixel_x_m = (detector_pixel_m(size, *optics) for size in shape)
-    return replace(
-        sample,
-        probe_modes=probes * fresnel_chirp(shape, *optics),
-        geometry=replace(geometry, pixel_y_m=pixel_y_m, pixel_x_m=pixel_x_m),
-    )
 
 
 def detect(intensity: np.ndarray, settings: Settings, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,12 @@
-"""From a scene to what a detector would count: draw the samples, scale them to photons, transform, add noise."""
+"""From a scene to what a detector would count: a sample, the light on it, the detector behind it.
+
+The way goes through ``registry`` (what a sample is), ``light`` (mean photons) and ``detection`` (counts); one sample
+goes it like many.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +15,8 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io.memory import memory_limit_bytes
 from cdipipe.measurement import Measurement, Truth
-from cdipipe.simulation import detection
+from cdipipe.simulation.detection import Settings, detect, draw_settings
+from cdipipe.simulation.light import add_chirp, illuminate, scale_to_photons
 from cdipipe.simulation.registry import Sample, Scene, SceneParameters
 
 BYTES_PER_PIXEL = 2 * (4 + 8 + 1)
@@ -62,7 +68,7 @@ def simulate(scene: Scene, parameters: SceneParameters, seed: int = 0, progress=
     count = getattr(parameters, "count", 1)
     _check_memory(scene, parameters, count)
     indices = range(count) if progress is None else progress(range(count))
-    exposures = [expose_sample(scene, parameters, seed, index) for index in indices]
+    exposures = [exposure for index in indices for exposure in draw_exposures(scene, parameters, seed, [index])]
     provenance: dict[str, Any] = {"scene": scene.name, "parameters": parameters.model_dump(), "seed": seed}
     first = exposures[0].sample
     extra = _joined_extra([e.sample.extra or {} for e in exposures])
@@ -119,16 +125,6 @@ def _check_memory(scene: Scene, parameters: SceneParameters, count: int) -> None
         )
 
 
-def _rank(sample: Sample) -> int:
-    return 3 if sample.stack == "volume" else 2
-
-
-def expose_sample(scene: Scene, parameters: SceneParameters, seed: int, index: int) -> Exposure:
-    """Sample ``index`` of a scene and its counts; depends on nothing but the arguments."""
-    sample = scene.build(parameters, stream(seed, index, OBJECT))
-    return expose(sample, parameters, stream(seed, index, NOISE, parameters.noise_draw), stream(seed, index, DETECTOR))
-
-
 OBJECT, NOISE, DETECTOR = range(3)
 
 
@@ -138,65 +134,44 @@ def stream(seed: int, index: int, kind: int, draw: int = 0) -> np.random.Generat
     return np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=key))
 
 
+def draw_exposures(scene: Scene, parameters: SceneParameters, seed: int, indices: Sequence[int]) -> list[Exposure]:
+    """Samples of these numbers and their counts; each depends on nothing but parameters, seed and its number."""
+    samples = scene.build_many(parameters, [stream(seed, index, OBJECT) for index in indices])
+    noise = [stream(seed, index, NOISE, parameters.noise_draw) for index in indices]
+    return expose(samples, parameters, noise, [stream(seed, index, DETECTOR) for index in indices])
+
+
 def expose(
-    sample: Sample, parameters: SceneParameters, noise_rng: np.random.Generator, detector_rng: np.random.Generator
-) -> Exposure:
-    """Light falls on a sample: scale to photons, propagate, blur by coherence, count, mask.
+    samples: list[Sample],
+    parameters: SceneParameters,
+    noise: list[np.random.Generator],
+    detectors: list[np.random.Generator],
+) -> list[Exposure]:
+    """Light falls on samples: scale to photons, propagate, blur by coherence, count, mask.
 
     Parameters
     ----------
-    sample : as a scene built it
+    samples : as a scene built them
     parameters : ``photons`` and ``detector`` are used
-    noise_rng, detector_rng : for the counts; for what differs in the detector from pattern to pattern
+    noise, detectors : one for each sample: for the counts; for what differs in the detector from pattern to pattern
     """
-    noisy = parameters.photons is None or parameters.photons > 0  # None: the scene's doses decide
-    sample = scale_to_photons(sample, parameters.photons or 0)
-    sample = detection.add_chirp(sample, parameters.detector)
-    frames = sample.object if sample.stack == "movie" else [sample.object]
-    settings = detection.draw_settings(parameters.detector, sample, detector_rng)
-    pairs = [
-        detection.detect(_illuminate(sample, frame, settings), settings, noise_rng if noisy else None)
-        for frame in frames
+    detector, noisy = parameters.detector, parameters.photons is None or parameters.photons > 0
+    lit = [add_chirp(scale_to_photons(sample, parameters.photons or 0), detector) for sample in samples]
+    settings = [draw_settings(detector, sample, rng) for sample, rng in zip(lit, detectors, strict=True)]
+    patterns = illuminate(lit, [each.coherence_px for each in settings], detector.coherence)
+    return [
+        _count(sample, means, each, rng if noisy else None)
+        for sample, means, each, rng in zip(lit, patterns, settings, noise, strict=True)
     ]
+
+
+def _count(sample: Sample, means: Iterable[np.ndarray], settings: Settings, rng) -> Exposure:
+    """What the detector makes of the mean photons of each pattern of a sample."""
+    pairs = [detect(mean, settings, rng) for mean in means]
     intensity, measured = _joined([i for i, _ in pairs]), _joined([m for _, m in pairs], share=True)
     if sample.stack == "movie" and len(pairs) == 1:
         intensity = intensity[None]
     return Exposure(_single_precision(sample), intensity, measured)
-
-
-def scale_to_photons(sample: Sample, photons: float) -> Sample:
-    """The sample scaled so that a pattern has ``photons`` on average; 0: scale left alone.
-
-    A plane wave's photons go to the object and the static region, a probe's to the probe modes. In complex128, but
-    for movies, whose frames keep their type (they would fill the memory).
-    """
-    names = ("object", "static_region", "probe_modes")
-    waves = {name: getattr(sample, name) for name in names}
-    waves = {name: _wide(wave, sample.stack) for name, wave in waves.items() if wave is not None}
-    if photons > 0 and not sample.photons_scaled:
-        energy = _mean_energy(waves, sample.stack)
-        if not energy > 0:
-            raise InputError("the scene's object is zero where the light falls; no photons to scale")
-        factor = np.sqrt(photons / energy)
-        lit = ("probe_modes",) if "probe_modes" in waves else ("object", "static_region")
-        waves |= {name: waves[name] * waves[name].real.dtype.type(factor) for name in lit if name in waves}
-    return replace(sample, **waves)
-
-
-def _wide(wave: np.ndarray, stack: str) -> np.ndarray:
-    return np.asarray(wave, np.complex64 if stack == "movie" and wave.dtype == np.complex64 else np.complex128)
-
-
-def _mean_energy(waves: dict[str, np.ndarray], stack: str) -> float:
-    """Mean over the frames of sum |P (O + U)|^2, before any scaling."""
-    light = (np.abs(waves["probe_modes"]) ** 2).sum(0) if "probe_modes" in waves else None
-    frames = waves["object"] if stack == "movie" else [waves["object"]]
-    energy = 0.0
-    for frame in frames:
-        whole = frame + waves["static_region"] if "static_region" in waves else frame
-        power = np.abs(whole.astype(np.complex128, copy=False)) ** 2
-        energy += np.sum(power if light is None else power * light)
-    return energy / len(frames)
 
 
 def _single_precision(sample: Sample) -> Sample:
@@ -204,28 +179,3 @@ def _single_precision(sample: Sample) -> Sample:
     waves = {name: getattr(sample, name) for name in names}
     waves = {name: None if wave is None else wave.astype(np.complex64, copy=False) for name, wave in waves.items()}
     return replace(sample, **waves)
-
-
-def _illuminate(sample: Sample, frame: np.ndarray, settings: detection.Settings) -> np.ndarray:
-    """Intensity of one frame (or volume) of a sample: its object with the static region, in its light."""
-    frame = frame.astype(np.complex128, copy=False)
-    exit_wave = frame if sample.static_region is None else frame + sample.static_region
-    width, variant = settings.coherence_px, settings.detector.coherence
-    if width is None:
-        return diffract(exit_wave, _rank(sample), sample.probe_modes)
-
-    from cdipipe.optics import coherence
-
-    if sample.probe_modes is None and variant == "gaussian_schell":
-        return coherence.diffract_partially_coherent(exit_wave, width)
-    return coherence.blur_by_coherence(diffract(exit_wave, _rank(sample), sample.probe_modes), width, variant)
-
-
-def diffract(exit_wave: np.ndarray, ndim: int, probe_modes: np.ndarray | None = None) -> np.ndarray:
-    """Intensity |F u|^2 over the last ``ndim`` axes, summed over probe modes; orthonormal, both sides centred."""
-    import torch
-
-    from cdipipe.optics.propagation import propagate_intensity
-
-    probes = None if probe_modes is None else torch.from_numpy(np.ascontiguousarray(probe_modes))
-    return propagate_intensity(torch.from_numpy(np.ascontiguousarray(exit_wave)), probes, ndim).numpy()

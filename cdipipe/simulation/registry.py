@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 import cdipipe.simulation.scenes
-from cdipipe.measurement import Geometry, Stack
+from cdipipe.measurement import PLANCK_TIMES_C_EV_M, Geometry, Stack
 from cdipipe.plugins import Registry, in_modules
-from cdipipe.simulation.detector import DetectorParameters
+from cdipipe.simulation.detector_parameters import DetectorParameters
 
 
 class SceneParameters(BaseModel):
@@ -85,6 +85,12 @@ class Sample:
     object_support: np.ndarray | None = None
     geometry: Geometry = field(default_factory=Geometry)
     frame_times_s: np.ndarray | None = None
+
+
+def far_field_geometry(energy_ev: float, object_pixel_m: float, detector_pixel_m: float, size: int) -> Geometry:
+    """Where a detector of ``size`` pixels has to stand for the object to have its pixel."""
+    wavelength_m = PLANCK_TIMES_C_EV_M / energy_ev
+    return Geometry(energy_ev, object_pixel_m * size * detector_pixel_m / wavelength_m, detector_pixel_m)
 
 
 def is_volume(parameters: SceneParameters) -> bool:

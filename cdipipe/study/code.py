@@ -37,8 +37,9 @@ def records_of_job(
     if command == "simulate":
         used["cdipipe.scenes"] = [study.measurements[measurement].scene]
     if command == "reconstruct":
-        used["cdipipe.methods"] = steps = list(_steps(json.dumps(study.methods[method])))
+        steps = _steps(json.dumps(study.methods[method]))
         used["cdipipe.networks"] = [name for name in steps if name in _networks()]
+        used["cdipipe.methods"] = [name for name in steps if name not in _networks()]
     return used
 
 
@@ -52,7 +53,7 @@ def _steps(recipe: str) -> tuple[str, ...]:
 
 @functools.cache
 def _networks() -> frozenset[str]:
-    """Names of all networks; a method that uses one has its name."""
+    """Names of all networks, which are methods, too."""
     from cdipipe.networks.registry import all_networks
 
     return frozenset(all_networks())

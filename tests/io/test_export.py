@@ -57,6 +57,22 @@ def test_fields_are_modulus_phase_about_its_mean_and_support():
     assert fields["support"].sum() == 16 and not fields["phase_rad"][~result().support].any()
 
 
+@pytest.mark.parametrize("scale", [1e20, 1e30, 2e38])
+def test_phases_of_large_objects_are_numbers(scale):
+    small = result()
+    fields = object_fields(Reconstruction(small.object / 4 * np.complex64(scale), small.support))
+    np.testing.assert_allclose(fields["phase_rad"], object_fields(small)["phase_rad"], atol=1e-6)
+    assert np.isfinite(fields["amplitude"]).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38 + 3e38j])
+def test_objects_that_no_format_holds_are_refused(value):
+    spoilt = result()
+    spoilt.object[3, 3] = value
+    with pytest.raises(InputError, match="no numbers or beyond"):
+        object_fields(spoilt)
+
+
 def test_the_command_a_study_and_the_guide_know_every_format(cli):
     for exporter in OWN:
         assert f".{exporter.name} {exporter.summary[:8]}" in " ".join(

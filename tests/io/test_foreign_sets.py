@@ -13,7 +13,7 @@ from cdipipe.io.importing.options import ImportOptions
 from cdipipe.io.importing.probes import read_probe_modes
 from cdipipe.io.importing.window import fill_friedel
 from cdipipe.measurement import Geometry
-from cdipipe.optics.propagation import propagate_intensity
+from cdipipe.optics.forward import ForwardModel
 
 
 def random_complex(*shape, seed=0):
@@ -21,12 +21,18 @@ def random_complex(*shape, seed=0):
     return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
 
 
+def predict(objects, probe_modes=None):
+    """Photons of objects in the far field, modes summed."""
+    modes = None if probe_modes is None else torch.from_numpy(probe_modes)
+    return ForwardModel.of_centred(probe_modes=modes).predict_centred(torch.from_numpy(objects))
+
+
 @pytest.fixture
 def movie(tmp_path):
     """PID3Net's files: npz with 'arr_0' (T, H, W) intensities, npy with (M, H, W) probe modes for one second."""
     modes, objects = random_complex(5, 18, 18), np.exp(0.3j * np.random.default_rng(1).random((4, 18, 18)))
     exposure_s = 0.00727175
-    intensity = propagate_intensity(torch.from_numpy(objects), torch.from_numpy(modes * np.sqrt(exposure_s)))
+    intensity = predict(objects, modes * np.sqrt(exposure_s))
     np.savez(tmp_path / "train.npz", intensity.numpy())
     np.save(tmp_path / "probe.npy", modes)
     return tmp_path, modes, objects, exposure_s
@@ -41,7 +47,7 @@ def test_a_movie_of_pid3net_with_its_probe_modes(movie):
     assert (measurement.stack, measurement.intensity.shape) == ("movie", (4, 18, 18))
     np.testing.assert_allclose(measurement.probe_modes, modes * np.sqrt(exposure_s), rtol=1e-6)
     np.testing.assert_allclose(measurement.frame_times_s, exposure_s * np.arange(4))
-    predicted = propagate_intensity(torch.from_numpy(objects), torch.from_numpy(measurement.probe_modes))
+    predicted = predict(objects, measurement.probe_modes)
     np.testing.assert_allclose(predicted, measurement.intensity, rtol=1e-4, atol=1e-6)
 
 
@@ -233,7 +239,7 @@ def test_friedel_mates_fill_what_is_missing_and_nothing_else(shape, is_volume):
 def test_the_centre_of_a_real_object_s_pattern_survives_a_quadrant_behind_the_stop():
     rng = np.random.default_rng(6)
     block = np.pad(rng.random((9, 7)), ((12, 12), (13, 13)))
-    intensity = propagate_intensity(torch.from_numpy(block.astype(complex))).numpy().astype(np.float32)
+    intensity = predict(block.astype(complex)).numpy().astype(np.float32)
     measured = np.ones(intensity.shape, bool)
     measured[17:, 17:] = False
     frames = Frames(intensity * measured, measured)

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 from cdipipe.optics import coherence
 from cdipipe.optics.coherence import partially_coherent
 from cdipipe.settings import validate
-from cdipipe.simulation.exposure import diffract
+from cdipipe.simulation.light import diffract
 from cdipipe.simulation.registry import get_scene
 
 VARIANTS = ("gaussian_schell", "dpr_published")

@@ -4,7 +4,7 @@ import pytest
 from cdipipe.errors import InputError
 from cdipipe.optics import masks
 from cdipipe.simulation.detection import draw_measured
-from cdipipe.simulation.detector import MaskParameters
+from cdipipe.simulation.detector_parameters import MaskParameters
 
 
 def draw(shape=(64, 64), seed=0, **settings):

@@ -53,12 +53,11 @@ def test_moments_of_mixed_noise_with_a_background(mean, sigma):
 
 
 def test_read_noise_has_the_width_of_half_maximum_that_dpr_states():
-    from cdipipe.simulation.detector import FWHM_OF_SIGMA
-
-    draws = count_photons(np.zeros(400_000), np.random.default_rng(3), 0, 1 / FWHM_OF_SIGMA)
+    fwhm_of_sigma = 2 * np.sqrt(2 * np.log(2))
+    draws = count_photons(np.zeros(400_000), np.random.default_rng(3), 0, 1 / fwhm_of_sigma)
     at_half = np.abs(draws) < 0.5
     assert at_half.mean() == pytest.approx(0.7610, abs=0.003)  # erf(sqrt(ln 2)), the share within the half width
-    assert abs(FWHM_OF_SIGMA - 2.35482) < 1e-5
+    assert abs(fwhm_of_sigma - 2.35482) < 1e-5
 
 
 def test_without_a_generator_the_mean_counts_come_out():

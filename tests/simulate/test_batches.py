@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cdipipe.settings import validate
-from cdipipe.simulation.batches import _plain_extra, draw_batch, expose_many, sample_bytes
-from cdipipe.simulation.exposure import expose_sample
+from cdipipe.simulation.batches import _plain_extra, draw_batch, sample_bytes
+from cdipipe.simulation.exposure import draw_exposures
 from cdipipe.simulation.registry import get_scene
 
 CASES = {
@@ -28,10 +28,10 @@ def test_a_batch_is_what_single_samples_are(case):
     scene = get_scene(kind)
     parameters = validate(scene.parameters, settings, kind)
     for first, count in ((0, 1), (3, 5)):
-        together = expose_many(scene, parameters, 9, range(first, first + count))
+        together = draw_exposures(scene, parameters, 9, range(first, first + count))
         assert len(together) == count
         for index, exposure in zip(range(first, first + count), together, strict=True):
-            alone = expose_sample(scene, parameters, 9, index)
+            (alone,) = draw_exposures(scene, parameters, 9, [index])
             np.testing.assert_array_equal(exposure.intensity, alone.intensity)
             np.testing.assert_array_equal(exposure.measured, alone.measured)
             np.testing.assert_array_equal(exposure.sample.object, alone.sample.object)

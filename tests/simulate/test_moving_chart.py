@@ -9,7 +9,7 @@ from skimage.registration import phase_cross_correlation
 from cdipipe.errors import InputError
 from cdipipe.settings import validate
 from cdipipe.simulation.exposure import simulate
-from cdipipe.simulation.moving_samples import field_support, probe_modes
+from cdipipe.simulation.movies.probes import field_support, probe_modes
 from cdipipe.simulation.registry import get_scene
 from cdipipe.simulation.scenes.test_chart import star_coverage
 

@@ -6,7 +6,8 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.settings import validate
-from cdipipe.simulation.exposure import diffract, simulate
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.light import diffract
 from cdipipe.simulation.registry import Scene, all_scenes, get_scene
 
 POLYGONS = get_scene("polygons")

@@ -27,10 +27,14 @@ from cdipipe.io.cxi.extra import read_extra, read_scene, write_extra, write_scen
 from cdipipe.io.cxi.geometry import read_geometry, write_geometry
 from cdipipe.io.cxi.image import read_image, read_results, write_image, write_results
 from cdipipe.io.hdf5 import Source, create_file, open_source, read_attribute
+from cdipipe.io.marks import choose_marks, to_counts
+from cdipipe.io.pixel_masks import any_fault
 from cdipipe.measurement import Measurement, Reconstruction, Stack, Truth
 
 DATA_PATHS = ("/entry_1/data_1/data", f"{layout.DETECTOR_GROUP}/data", "/entry_1/image_1/data")
 MASK_NAMES = ("mask", "mask_shared")
+MASK_QUESTIONED = 0.05
+"""A mask of another tool that leaves less of the pixels may be the wrong way round."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class RawPatterns:
     stack: Stack | None
     is_signed: bool
     centre: tuple[int, ...] | None = None
+    is_own: bool = False
 
 
 def _check_kind(source: Source, wanted: str) -> None:
@@ -91,14 +96,15 @@ def _to_centre(
         bits = None if bits is None else np.fft.fftshift(bits, axes=(-2, -1))
     is_text = source.dataset(f"{group}/data_type") is not None
     if is_text and "amplitude" in (source.text(f"{group}/data_type") or ""):
-        values = values**2
+        values = values.astype(np.float64) ** 2
     return values, bits
 
 
 def read_raw(source: Source) -> RawPatterns:
     """Patterns and mask of a CXI file of any tool, zero frequency centred, not yet judged."""
     name = _find_data(source)
-    values = source.array(name, "number", np.float32)
+    is_own = layout.read_kind(source) is not None
+    values = source.array(name, "number", np.float32 if is_own else None)
     stack = layout.read_stack(source, name)
     if values.ndim == 3 and values.shape[0] == 1 and stack is None:
         values = values[0]
@@ -107,7 +113,7 @@ def read_raw(source: Source) -> RawPatterns:
     bits, mask_name = _read_mask(source, name, values.shape)
     values, bits = _to_centre(source, name, values, bits)
     is_signed = bool(read_attribute(source.dataset(name), "signed"))
-    return RawPatterns(name, values, bits, mask_name, stack, is_signed, _read_centre(source, name))
+    return RawPatterns(name, values, bits, mask_name, stack, is_signed, _read_centre(source, name), is_own)
 
 
 def _read_centre(source: Source, name: str) -> tuple[int, ...] | None:
@@ -129,11 +135,37 @@ def _finish_mask(raw: RawPatterns, stack: Stack) -> np.ndarray:
     return measured
 
 
+def _judge(raw: RawPatterns, measured: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Counts in float32, and the pixels that were measured and hold a count.
+
+    Raises
+    ------
+    InputError   the mask of another tool leaves next to nothing, or its numbers have no unit of counts
+    """
+    if raw.is_own:
+        values, measured, _ = clean_counts(raw.values, measured, keep_negative=raw.is_signed)
+        return values, measured
+    share = float(measured.mean())
+    if 0 < share < MASK_QUESTIONED:
+        raise InputError(
+            f"{where}: its mask leaves {100 * share:.2g} % of the pixels; cdipipe import with --mask-good, if its "
+            "nonzero means measured, or --mask-bad, if it is right"
+        )
+    try:
+        reasons = choose_marks(raw.values.dtype, [raw.values], keep_negative=raw.is_signed).reasons(raw.values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if reasons:
+        measured = measured & ~any_fault(reasons, raw.values.shape)
+    return to_counts(raw.values, reasons), measured
+
+
 def read_measurement(path: str | Path) -> Measurement:
     """Read the patterns of a CXI file, of this package or of another tool.
 
     Pixels with NaN or infinite counts become unmeasured, negative ones too unless the file says that it is signed (see
-    :func:`write_measurement`). A stack of another tool is taken as shots; ``cdipipe import --stack`` says otherwise.
+    :func:`write_measurement`), and in files of other tools the marks of detectors (:mod:`cdipipe.io.marks`).
+    A stack of another tool is taken as shots; ``cdipipe import --stack`` says otherwise.
 
     Raises
     ------
@@ -146,7 +178,7 @@ def read_measurement(path: str | Path) -> Measurement:
         stack = raw.stack or ("single" if raw.values.ndim == 2 else "shots")
         if raw.values.ndim != (2 if stack == "single" else 3):
             raise InputError(f"{path}: patterns of shape {raw.values.shape} cannot be a '{stack}'")
-        intensity, measured, _ = clean_counts(raw.values, _finish_mask(raw, stack), keep_negative=raw.is_signed)
+        intensity, measured = _judge(raw, _finish_mask(raw, stack), str(path))
         check_usable(intensity, measured, str(path))
         provenance = layout.read_provenance(source) if layout.read_kind(source) else {}
         geometry, scene = read_geometry(source), read_scene(source)

@@ -6,16 +6,17 @@ read block by block what is wanted: bin, crop, fill.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.counts import check_usable
-from cdipipe.io.importing import background, centre, detector, geometry, hot, masks, monitor, window
+from cdipipe.io.counts import check_range, check_usable
+from cdipipe.io.importing import background, centre, detector, geometry, hot, masks, monitor, photons, window
 from cdipipe.io.importing.account import Account
 from cdipipe.io.importing.arrange import arrange, choose_frames, choose_stack
 from cdipipe.io.importing.files import expand_all
@@ -40,7 +41,15 @@ BEFORE_SURVEY: tuple[Step, ...] = (
     detector.dark,
     detector.whitefield,
 )
-AFTER_SURVEY: tuple[Step, ...] = (hot.prepare, background.prepare, monitor.prepare, detector.threshold)
+MUCH_BEYOND = 0.1
+"""Share of the result beyond the detector that is worth a note."""
+AFTER_SURVEY: tuple[Step, ...] = (
+    photons.tell_plateau,
+    hot.prepare,
+    background.prepare,
+    monitor.prepare,
+    detector.threshold,
+)
 """Steps in the order in which they are done; those after the survey may use it."""
 
 
@@ -102,6 +111,11 @@ class Window:
         return self.frames.size, self.rows.size, self.columns.size
 
     @property
+    def inside_px(self) -> int:
+        """Pixels of the result that lie on the detector."""
+        return math.prod(axis.inside.stop - axis.inside.start for axis in (self.frames, self.rows, self.columns))
+
+    @property
     def factors(self) -> tuple[int, int, int]:
         return self.frames.factor, self.rows.factor, self.columns.factor
 
@@ -134,38 +148,57 @@ def _choose_window(intake: Intake) -> tuple[Window, Part]:
     is_corner = (options.corner and rank == 3, options.corner, options.corner)
     orders = [window.axis_order(*each) for each in zip(intake.source.shape, is_corner, factors, strict=True)]
     spatial = tuple(len(order) // factor for order, factor in zip(orders, factors, strict=True))[-rank:]
-    middle = _centre(intake, orders, factors, spatial)
+    found = _centre(intake, orders, factors, spatial)
     sizes = (None,) * rank if options.crop is None else window.per_axis(options.crop, rank, (spatial[0],), "--crop")
     whole = (None,) * (3 - rank)
     windows = [
-        window.crop_axis(*each) for each in zip(orders, factors, (0,) * (3 - rank) + middle, whole + sizes, strict=True)
+        window.crop_axis(*each)
+        for each in zip(orders, factors, (0,) * (3 - rank) + found.index, whole + sizes, strict=True)
     ]
     kept = Window(*windows)
-    starts = tuple(0 if size is None else at - size // 2 for at, size in zip(middle, sizes, strict=True))
+    starts = tuple(0 if size is None else at - size // 2 for at, size in zip(found.index, sizes, strict=True))
     intake.geometry = intake.geometry.cropped(starts, kept.shape[-rank:])
+    _tell_centre(intake, found, kept)
     return kept, Part(kept.frames.order, kept.rows.order, kept.columns.order)
 
 
-def _centre(intake: Intake, orders: list, factors: tuple, spatial: tuple[int, ...]) -> tuple[int, ...]:
+def _centre(intake: Intake, orders: list, factors: tuple, spatial: tuple[int, ...]) -> centre.Centre:
     """The pixel of the binned patterns that is taken for the zero frequency."""
     wanted, rank = intake.options.wanted_centre, intake.rank
     if wanted == "file":
         wanted = _centre_of_file(intake)
     check_survey(intake)
     if wanted == "middle":
-        chosen, how = tuple(size // 2 for size in spatial), "the middle of the array"
-    elif not isinstance(wanted, str):
-        chosen, how = (wanted if len(wanted) == rank else (spatial[0] // 2, *wanted)), "as given"
+        return centre.Centre(tuple(size // 2 for size in spatial), "the middle of the array, as asked")
+    if not isinstance(wanted, str):
+        chosen = wanted if len(wanted) == rank else (spatial[0] // 2, *wanted)
         if len(chosen) != rank or any(not 0 <= c < size for c, size in zip(chosen, spatial, strict=True)):
             raise InputError(f"--centre {','.join(map(str, wanted))}: not inside patterns of shape {spatial}")
+        return centre.Centre(tuple(chosen), f"as {'the file' if intake.options.centre == 'file' else '--centre'} says")
+    found = centre.find(intake)
+    places = zip(orders[-rank:], factors[-rank:], found.index, strict=True)
+    return replace(found, index=tuple(window.binned_place(*each) for each in places))
+
+
+def _tell_centre(intake: Intake, found: centre.Centre, kept: Window) -> None:
+    """What was taken for the centre and why, where it is now, and how much of the result has no detector there."""
+    account, options, shape = intake.account, intake.options, kept.shape[-intake.rank :]
+    middle = tuple(size // 2 for size in shape)
+    account.facts |= {"centre": found.index, "centred": options.crop is not None, "centre_from": found.how}
+    if found.note:
+        account.note(found.note)
+    if options.crop is not None:
+        account.say("centre", f"index {found.index} of the pattern is now at {middle}: {found.how}", not found.sure)
     else:
-        found = centre.find(intake)
-        places = zip(orders[-rank:], factors[-rank:], found.index, strict=True)
-        chosen, how = tuple(window.binned_place(*each) for each in places), found.how
-        if found.note:
-            intake.account.note(found.note)
-    intake.account.facts |= {"centre": chosen, "centred": intake.options.crop is not None, "centre_from": how}
-    return chosen
+        account.say("centre", f"index {found.index}: {found.how}", not found.sure)
+        if found.sure and max(abs(a - b) for a, b in zip(found.index, middle, strict=True)) > 1:
+            account.note(f"the centre is at {found.index}, not at {middle}; --crop SIZE centres it")
+    beyond = 1 - kept.inside_px / math.prod(kept.shape)
+    if beyond > MUCH_BEYOND:
+        account.note(
+            f"{100 * beyond:.0f} % of the result lie beyond the detector, for {found.index} is near its edge; "
+            "if that is not the centre, --centre ROW,COLUMN"
+        )
 
 
 def check_survey(intake: Intake) -> None:
@@ -197,12 +230,12 @@ def _collect(intake: Intake, kept: Window, part: Part) -> Frames:
             piece = intake.read(part.of_frames(block))
             _book(frames, piece)
             binned = piece if kept.factors == (1, 1, 1) else window.bin_frames(piece, kept.factors)
+            check_range(binned.counts, f"{intake.where}: after the corrections and --bin")
             here = slice(at, at + len(binned.counts))
             frames.counts[here][place], frames.measured[here][place] = binned.counts, binned.measured
             at = here.stop
             bar.update(len(block))
-    inside = np.prod([axis.inside.stop - axis.inside.start for axis in (kept.frames, kept.rows, kept.columns)])
-    frames.masked["beyond_detector"] = frames.measured.size - int(inside)
+    frames.masked["beyond_detector"] = frames.measured.size - kept.inside_px
     return frames
 
 

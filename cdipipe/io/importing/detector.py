@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.io.counts import check_range
 from cdipipe.io.importing.formats import read_array
 from cdipipe.io.importing.frames import Frames, Part
+from cdipipe.io.importing.photons import unmarked
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Apply, Intake
@@ -59,7 +61,7 @@ def _field(intake: Intake, option: str) -> np.ndarray:
     """A correction file's values where the frames lie on it, (H, W)."""
     file = getattr(intake.options, option)
     frame_shape = intake.source.shape[1:]
-    return cut_region(read_array(file), frame_shape, intake.options.roi, f"--{option} {file}")
+    return cut_region(unmarked(read_array(file)), frame_shape, intake.options.roi, f"--{option} {file}")
 
 
 def dark(intake: Intake) -> Apply | None:
@@ -130,9 +132,7 @@ def amplitude(intake: Intake) -> Apply | None:
     def apply(frames: Frames, part: Part) -> None:
         with np.errstate(over="ignore"):
             np.square(frames.counts, out=frames.counts)
-        too_large = ~np.isfinite(frames.counts)
-        frames.mask(too_large, "not_finite")
-        frames.counts[too_large] = 0
+        check_range(frames.counts, f"{intake.where}: squared by --amplitude")
 
     return apply
 

@@ -44,7 +44,7 @@ def _find_in_cxi(path: Path, stack: ExitStack) -> Found:
         if (kind := read_kind(source)) not in ("measurement", None):
             raise InputError(f"{path}: holds a {kind}; a measurement is needed here")
         raw = read_raw(source)
-    hints = {"signed": raw.is_signed, "stack": raw.stack, "centre": raw.centre}
+    hints = {"signed": raw.is_signed, "stack": raw.stack, "centre": raw.centre, "own": raw.is_own}
     beside = {} if raw.bits is None else {"mask": ArrayBeside(raw.bits, raw.mask_name, "cxi")}
     return Found(
         path, "cxi", HeldArray(raw.values, source.where(raw.name)), raw.name, source, hints=hints, beside=beside

@@ -42,7 +42,8 @@ class Found:
     hdf5 : the open file, for HDF5 and CXI
     detector, entry : groups around the array in HDF5 files, where they say what they are
     header : texts of an image header
-    hints : what the file says of its numbers: ``signed``, ``dummy``, ``stack``, ``centre``, ``shifted``, ``amplitude``
+    hints : what the file says of its numbers: ``signed``, ``own`` (written by cdipipe), ``dummy``, ``stack``,
+        ``centre``, ``shifted``, ``amplitude``
     beside : arrays beside the data by meaning, such as ``mask``
     """
 

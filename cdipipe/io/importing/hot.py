@@ -8,6 +8,7 @@ import numpy as np
 
 from cdipipe.io.importing.frames import Frames, Part
 from cdipipe.io.importing.lone import HotPixels, find_hot, stands_out
+from cdipipe.io.importing.middle import dark_patch
 from cdipipe.io.importing.symmetry import find_symmetry
 
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ BEAM_AGREEMENT = 0.4
 
 
 def of_survey(survey: Survey) -> HotPixels:
-    """Hot pixels of the frames looked at, without the direct beam."""
-    hot = find_hot(survey.total, survey.peak, survey.least, survey.times)
+    """Hot pixels of the frames looked at, without the direct beam and the rim of a beam stop that was not masked."""
+    stop = dark_patch(summed(survey), survey.times > 0)
+    times = survey.times if stop is None else survey.times * ~stop
+    hot = find_hot(survey.total, survey.peak, survey.least, times)
     lone = hot.always | hot.once
     if not lone.any():
         return hot
-    seen = (survey.times > 0) & (survey.saturated == 0) & ~lone
+    seen = (times > 0) & (survey.saturated == 0) & ~lone
     if not seen.any():
         return hot
     centre = find_symmetry(summed(survey), seen)

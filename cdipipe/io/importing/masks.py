@@ -26,7 +26,7 @@ PICTURES = {"msk": "fit2d", "png": "picture"}
 NEXUS_NAME = re.compile(r"pixel_mask(_\d+)?$")
 NEXT_TO_NOTHING = 0.05
 """A mask that leaves less of the pixels is questioned,"""
-LESS_THAN_HALF, NO_PHOTONS = 0.5, 0.01
+HALF, NO_PHOTONS = 0.5, 0.01
 """and one that leaves less than half of the pixels and next to none of the photons."""
 
 
@@ -74,11 +74,13 @@ def _read_picture(path: Path, suffix: str) -> np.ndarray:
 
 
 def faults_of(mask: ArrayBeside, nonzero_is_bad: bool = False, nonzero_is_good: bool = False) -> dict[str, np.ndarray]:
-    """Pixels that a mask calls bad, by reason."""
+    """Pixels that a mask calls bad, by reason; where nobody knows what nonzero means, most pixels are measured."""
     values, not_a_number = mask.values, np.isnan(mask.values)
     if nonzero_is_good or (mask.kind in ("array", "picture") and not nonzero_is_bad):
         return _if_any("mask", (values == 0) | not_a_number)
-    if nonzero_is_bad or mask.kind in ("fit2d", "unknown"):
+    if mask.kind == "unknown" and not nonzero_is_bad:
+        return _if_any("mask", values == 0 if np.mean(values != 0) > HALF else values != 0)
+    if nonzero_is_bad or mask.kind == "fit2d":
         return _if_any("mask", values != 0)
     return nexus_faults(values) if mask.kind == "nexus" else cxi_faults(values)
 
@@ -101,12 +103,22 @@ def from_file(intake: Intake) -> Apply | None:
 
 
 def beside(intake: Intake) -> Apply | None:
-    """Masks that lie beside the data in their own files."""
+    """Masks that lie beside the data in their own files.
+
+    Raises
+    ------
+    InputError   it is said what nonzero means in a mask, and there is none; the mask leaves next to nothing
+    """
+    options = intake.options
     masks = [found.beside.get("mask") for found in intake.parts]
     known = [mask for mask in masks if mask is not None]
+    if options.mask_bad and options.mask_good:
+        raise InputError("--mask-bad and --mask-good: nonzero means one or the other")
+    if (options.mask_bad or options.mask_good) and not known and options.mask is None:
+        raise InputError(f"{intake.where}: there is no mask beside the data that --mask-bad or --mask-good could be of")
     if not known:
         return None
-    decided = (False, False) if intake.options.mask else (intake.options.mask_bad, intake.options.mask_good)
+    decided = (False, False) if options.mask else (options.mask_bad, options.mask_good)
     faults = [None if mask is None else faults_of(mask, *decided) for mask in masks]
     intake.account.say("masked", f"by {known[0].name} beside the data", guess=known[0].kind == "unknown")
     for mask in known:
@@ -147,7 +159,7 @@ def _question(intake: Intake, faults: dict[str, np.ndarray], what: str) -> None:
     for where in faults.values():
         bad = bad | where
     left, light = 1 - float(bad.mean()), _share_of_photons(intake, ~bad)
-    if left > NEXT_TO_NOTHING and (left > LESS_THAN_HALF or light > NO_PHOTONS):
+    if left > NEXT_TO_NOTHING and (left > HALF or light > NO_PHOTONS):
         return
     said = f"leaves {100 * left:.3g} % of the pixels" if left else f"leaves no pixel, all {bad.size} are masked"
     raise InputError(

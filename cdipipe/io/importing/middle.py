@@ -18,9 +18,10 @@ SURE, FAIRLY_SURE, NOTICEABLE = 0.7, 0.4, 0.15
 STRONG, BETTER_BY, BETTER_IN_PATCH_BY = 0.6, 0.25, 0.1
 """A centre of symmetry overrules a brightest spot that was measured whole only where it is strong and agrees better by
 so much; by less if it lies in an unmeasured patch."""
+SAME_PX = 2
 BRIGHT_RIM = 0.3
 """Around a saturated patch or a beam stop there are this share of the brightest counts."""
-DARK_LEVELS, DARK_RIM = (0.03, 0.01, 0.003, 0.001), 0.1
+DARK_LEVELS, DARK_RIM = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4), 0.1
 """A beam stop that counts as measured has less than one of these shares of the brightest counts, and its rim more."""
 ENOUGH_FOR_DARK, LEAST_DARK_PX = 3, 5
 """Counts that the share must be of, so that none of them is no chance, and the size of a stop."""
@@ -37,6 +38,7 @@ class Middle:
     how : ``spot`` (brightest), ``symmetry``, ``patch`` (the middle of a bright unmeasured patch)
     agreement : correlation of the pattern with itself, turned by 180 degrees about the index
     why : in words
+    twice : the brightest spot is the centre of symmetry
     unmeasured_px : pixels of the unmeasured patch that the index lies in
     dark_px : pixels of a beam stop that counts as measured
     """
@@ -45,13 +47,14 @@ class Middle:
     how: str
     agreement: float
     why: str
+    twice: bool = False
     unmeasured_px: int = 0
     dark_px: int = 0
 
     @property
     def confidence(self) -> str:
         """``sure``, ``fairly sure`` or ``not sure``."""
-        if self.agreement >= SURE:
+        if self.agreement >= SURE or (self.twice and self.agreement >= NOTICEABLE):
             return "sure"
         return "fairly sure" if self.agreement >= FAIRLY_SURE else "not sure"
 
@@ -151,7 +154,8 @@ def _of_whole_spot(image: np.ndarray, measured: np.ndarray, spot: Spot, best: Sy
     if hidden or (best.agreement >= STRONG and better > BETTER_BY):
         why = f"the pattern is symmetric about it, not about its brightest spot {spot.index}"
         return Middle(best.index, "symmetry", best.agreement, why)
-    return Middle(spot.index, "spot", here.agreement, "the brightest spot")
+    twice = max(abs(a - b) for a, b in zip(best.index, spot.index, strict=True)) <= SAME_PX
+    return Middle(spot.index, "spot", here.agreement, "the brightest spot", twice)
 
 
 def _of_cut_spot(image: np.ndarray, measured: np.ndarray, spot: Spot, best: Symmetry) -> Middle:

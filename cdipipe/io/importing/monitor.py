@@ -59,5 +59,5 @@ def _values(intake: Intake, name: str, what: str) -> np.ndarray:
     if name in intake.options.named_files():
         arrays = [read_array(name)]
     else:
-        arrays = [found.read_array(name) for found in intake.parts]
+        arrays = [read_array(f"{found.path}::{name}") for found in intake.parts]
     return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])

@@ -17,7 +17,7 @@ LEAST_OVERLAP = 0.02
 """Share of all pixels that must have a measured mate."""
 ENOUGH = 0.1
 """Share of a pattern's contrast that must have a measured mate for the agreement to count in full."""
-MORE_IS_BETTER = 0.05
+MORE_IS_BETTER = 0.2
 """Of centres with the same agreement, the one with more of the contrast in pairs."""
 NEAR_PX = 4
 

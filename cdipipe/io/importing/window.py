@@ -81,7 +81,8 @@ def bin_frames(frames: Frames, factors: tuple[int, ...]) -> Frames:
     kept = (..., *(slice(block * factor) for block, factor in zip(blocks, factors, strict=True)))
     split = [number for pair in zip(blocks, factors, strict=True) for number in pair]
     axes = tuple(len(leading) + 1 + 2 * index for index in range(len(factors)))
-    counts = (frames.counts * frames.measured)[kept].reshape(*leading, *split).sum(axes)
+    with np.errstate(over="ignore"):
+        counts = (frames.counts * frames.measured)[kept].reshape(*leading, *split).sum(axes)
     measured = frames.measured[kept].reshape(*leading, *split).all(axes)
     return Frames(counts * measured, measured, frames.masked)
 

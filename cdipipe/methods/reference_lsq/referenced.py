@@ -20,12 +20,13 @@ def reconstruct_beside_reference(problem, support, parameters, seed: int):
     x, model, target = fit(problem, support, real, parameters)
     weight = illumination(problem, support)
     sigma = parameters.noise_factor * noise_level(problem, model, weight, parameters.cg_iterations, seed)
-    clean = denoise_object(x, support, weight, sigma, parameters)
+    denoiser = parameters.denoiser, parameters.checkpoint
+    clean = denoise_object(x, support, weight, sigma, *denoiser)
     for _ in range(parameters.plug_and_play):
         # half-quadratic splitting: the data weigh as their noise, the denoised object as what the denoiser leaves
         damping = MODULUS_NOISE**2 / (0.5 * sigma) ** 2
         x = model.solve(target, parameters.cg_iterations, start=clean, damping=damping, anchor=clean)
-        clean = denoise_object(x, support, weight, 0.7 * sigma, parameters)
+        clean = denoise_object(x, support, weight, 0.7 * sigma, *denoiser)
     return clean.to(torch.complex64)
 
 
@@ -65,11 +66,11 @@ def noise_level(problem, model, weight, iterations: int, seed: int) -> float:
     return (energy(answer) / (answer.numel() * (1 if model.real else 2))) ** 0.5
 
 
-def denoise_object(x, support, weight, sigma: float, parameters):
+def denoise_object(x, support, weight, sigma: float, denoiser: str, checkpoint: str | None = None):
     """The object without its noise; the box around the support is denoised, what lies outside it is 0."""
     ndim = x.ndim
     exit_wave, inside = (fourier.to_centre(a, ndim) for a in (x * weight, support))
     box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in inside.nonzero().T)
     clean = torch.zeros_like(exit_wave)
-    clean[box] = denoise(exit_wave[box], sigma, parameters.denoiser, parameters.checkpoint)
+    clean[box] = denoise(exit_wave[box], sigma, denoiser, checkpoint)
     return fourier.to_corner(clean * inside, ndim) / weight

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cdipipe.errors import InputError
-from cdipipe.networks.cdi_nn.settings import CdiNnNetwork, CdiNnSettings
+from cdipipe.networks.cdi_nn.settings import CdiNnNetwork, CdiNnParameters, CdiNnSettings
 from cdipipe.networks.registry import Network
 
 
@@ -54,7 +54,7 @@ def check_corpus(plan, settings: CdiNnSettings) -> None:
 
 NETWORK = Network(
     name="cdi_nn",
-    summary="encoder and decoder for 32 x 32 patterns; one network (real, imaginary) or two (shape, phase)",
+    summary="Convolutional network for 32 x 32 patterns; no iterations, and a start for those that have them",
     reference="Cherukara, Nashed, Harder, Sci. Rep. 8, 16520 (2018), doi:10.1038/s41598-018-34525-1",
     version=1,
     settings=CdiNnSettings,
@@ -63,5 +63,6 @@ NETWORK = Network(
     stages=stages,
     apply=apply,
     check_corpus=check_corpus,
+    parameters=CdiNnParameters,
     weights=Path(__file__).with_name("weights.pt"),
 )

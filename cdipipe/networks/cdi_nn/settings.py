@@ -1,4 +1,4 @@
-"""What CDI NN is built from and how it is trained."""
+"""What CDI NN is built from, how it is trained, and what a reconstruction takes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from cdipipe.networks.prediction import PredictionParameters
 from cdipipe.networks.training_settings import NetworkSettings, Schedule, TrainingSettings
 
 
@@ -85,3 +86,11 @@ class CdiNnSettings(TrainingSettings):
     @property
     def twins(self) -> str:
         return self.twin or ("either" if self.network.heads == "complex" else "rule")
+
+
+class CdiNnParameters(PredictionParameters):
+    views: Literal[1, 2, 4, 8] = Field(
+        1,
+        description="turned and mirrored copies of each pattern whose objects are averaged: better, and takes as many "
+        "times longer",
+    )

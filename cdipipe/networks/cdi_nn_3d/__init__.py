@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cdipipe.errors import InputError
-from cdipipe.networks.cdi_nn_3d.settings import CdiNn3dNetwork, CdiNn3dSettings
+from cdipipe.networks.cdi_nn_3d.settings import CdiNn3dNetwork, CdiNn3dParameters, CdiNn3dSettings
 from cdipipe.networks.registry import Network
 
 
@@ -57,7 +57,7 @@ def check_corpus(plan, settings: CdiNn3dSettings) -> None:
 
 NETWORK = Network(
     name="cdi_nn_3d",
-    summary="encoder and two decoders for 32^3 Bragg peaks: shape and phase of a crystal",
+    summary="Convolutional network for Bragg peaks, resampled to 32^3; no iterations, and a start for those that have",
     reference="Chan et al., Rapid 3D nanoscale coherent imaging via physics-aware deep learning, "
     "Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486",
     version=2,
@@ -67,5 +67,7 @@ NETWORK = Network(
     stages=stages,
     apply=apply,
     check_corpus=check_corpus,
+    dimensions=3,
+    parameters=CdiNn3dParameters,
     weights=Path(__file__).with_name("weights.pt"),
 )

@@ -1,4 +1,4 @@
-"""What 3D-CDI-NN is built from and how it is trained."""
+"""What 3D-CDI-NN is built from, how it is trained, and what a reconstruction takes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from cdipipe.networks.prediction import PredictionParameters
 from cdipipe.networks.training_settings import NetworkSettings, TrainingSettings
 
 PUBLIC_WIDTHS, PAPER_WIDTHS = (32, 64, 128), (64, 128, 256)
@@ -80,3 +81,10 @@ class CdiNn3dSettings(TrainingSettings):
         if self.stage_epochs is not None and (min(self.stage_epochs) < 0 or max(self.stage_epochs) < 1):
             raise ValueError(f"stage_epochs {self.stage_epochs}: expected four numbers, at least one above 0")
         return self
+
+
+class CdiNn3dParameters(PredictionParameters):
+    batch: int = Field(8, ge=1, description="volumes that go through the network together")
+    oversampling: float = Field(
+        1.5, ge=1, le=4, description="volumes larger than the network's are cropped and resampled to about this ratio"
+    )

@@ -42,7 +42,7 @@ def check_corpus(plan, settings: DenoiserSettings) -> None:
 
 NETWORK = Network(
     name="denoiser",
-    summary="small residual U-Net that is told the noise; pictures with white noise to pictures without",
+    summary="Small residual U-Net that is told the noise: pictures with white noise to pictures without",
     reference="Zhang et al., IEEE Trans. Image Process. 27, 4608 (2018), doi:10.1109/TIP.2018.2839891 (noise level as "
     "an input); Mohan et al., Robust and interpretable blind image denoising via bias-free CNNs, arXiv:1906.05478",
     version=1,

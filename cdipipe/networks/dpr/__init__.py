@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdipipe.errors import InputError
-from cdipipe.networks.dpr.settings import DprNetwork, DprSettings
+from cdipipe.networks.dpr.settings import DprNetwork, DprParameters, DprSettings
 from cdipipe.networks.registry import Network
 
 
@@ -35,6 +35,26 @@ def apply(module, settings: DprNetwork, intensity, measured):
     return in_whole_grid(module(intensity, measured), settings.size)
 
 
+def predict(parameters: DprParameters, pattern_shape: tuple[int, ...], device):
+    """The predictor of the checkpoint.
+
+    Raises
+    ------
+    InputError   no checkpoint, one that is none, or patterns of another size than it was trained for
+    """
+    from cdipipe.networks.dpr.predictor import load_dpr
+
+    if parameters.checkpoint is None:
+        raise InputError("dpr: no weights come with the package; train it and give --checkpoint RUN/best.pt")
+    predictor = load_dpr(parameters.checkpoint, device, parameters.support_threshold)
+    if pattern_shape != (predictor.size, predictor.size):
+        raise InputError(
+            f"dpr: patterns of {pattern_shape[0]} x {pattern_shape[1]}; the network of {parameters.checkpoint} takes "
+            f"{predictor.size} x {predictor.size}; crop them (cdipipe import --crop), or train one for this size"
+        )
+    return predictor
+
+
 def check_corpus(plan, settings: DprSettings) -> None:
     """Patterns of the network's size, of real objects that fit into its box."""
     parameters, network = plan.parameters, settings.network
@@ -56,9 +76,10 @@ def check_corpus(plan, settings: DprSettings) -> None:
 
 NETWORK = Network(
     name="dpr",
-    summary="weighted partial convolutions and fast Fourier convolutions; masked patterns to real objects",
+    summary="Network with weighted partial convolutions for masked patterns of real objects; start of dpr -> gps",
     reference="Lee et al., Deep-learning real-time phase retrieval of imperfect diffraction patterns from X-ray "
-    "free-electron lasers, npj Comput. Mater. (2025)",
+    "free-electron lasers, npj Comput. Mater. (2025); partial convolution: Liu et al., ECCV 2018, "
+    "doi:10.1007/978-3-030-01252-6_6",
     version=1,
     settings=DprSettings,
     build=build,
@@ -66,4 +87,6 @@ NETWORK = Network(
     stages=stages,
     apply=apply,
     check_corpus=check_corpus,
+    parameters=DprParameters,
+    predict=predict,
 )

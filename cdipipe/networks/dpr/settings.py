@@ -1,4 +1,4 @@
-"""What DPR is built from and how it is trained."""
+"""What DPR is built from, how it is trained, and what a reconstruction takes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cdipipe.networks.training_settings import NetworkSettings, TrainingSettings
+from cdipipe.settings import Parameters
 
 
 class DprNetwork(NetworkSettings):
@@ -61,4 +62,12 @@ class DprSettings(TrainingSettings):
     )
     reference_photons: float | None = Field(
         None, gt=0, description="samples count by sqrt(photons / this), as in the paper; not given: all alike"
+    )
+
+
+class DprParameters(Parameters):
+    checkpoint: str | None = Field(None, description="file that `cdipipe train dpr` wrote (also --checkpoint)")
+    batch: int = Field(16, ge=1, description="patterns that go through the network together, on a GPU")
+    support_threshold: float = Field(
+        0.01, gt=0, lt=1, description="the support is where the object exceeds this share of its 99 % quantile"
     )

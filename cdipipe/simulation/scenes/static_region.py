@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag
 
 from cdipipe.errors import InputError
-from cdipipe.simulation.low_dose import LIGHT, LowDoseParameters, Pair, expose_pair, gives
+from cdipipe.simulation.low_dose.pair import LIGHT, Pair, expose_pair, gives
+from cdipipe.simulation.low_dose.parameters import LowDoseParameters
 from cdipipe.simulation.registry import Sample, Scene
 from cdipipe.simulation.sources.images import NpzImages, files_of, kind_of_source
 

@@ -7,15 +7,9 @@ import logging
 import numpy as np
 from pydantic import Field, model_validator
 
-from cdipipe.simulation.moving_samples import (
-    TANTALUM,
-    MovieParameters,
-    check_material,
-    field_support,
-    phase_per_metre,
-    pixel_axes,
-    probe_modes,
-)
+from cdipipe.simulation.movies.materials import TANTALUM, check_material, phase_per_metre
+from cdipipe.simulation.movies.parameters import MovieParameters
+from cdipipe.simulation.movies.probes import field_support, pixel_axes, probe_modes
 from cdipipe.simulation.registry import Sample, Scene
 
 logger = logging.getLogger(__name__)
@@ -47,8 +41,6 @@ class ChartParameters(MovieParameters):
         0.25, ge=0, le=10, description="the star's centre starts up to this share of the field away, per axis"
     )
     probe_modes: int = Field(5, ge=1, le=10, description="incoherent modes of the probe")
-    second_mode_weight: float = Field(0.3, gt=0, lt=1, description="weight of a mode over that of the order before")
-    probe_curvature_rad: float = Field(1.5, description="phase of the probe at the rim of the field")
 
     @model_validator(mode="after")
     def _possible(self):

@@ -10,9 +10,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FWHM_OF_SIGMA = 2.3548200450309493
-"""2 sqrt(2 ln 2): full width at half maximum of a Gaussian over its standard deviation."""
-
 _GROUP = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
