@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from cdipipe.phasing.registry import IterativeParameters, Step
+from cdipipe.phasing.steps import StepRun
 
 
 class AdRefineParameters(IterativeParameters):
@@ -36,19 +37,27 @@ class AdRefineParameters(IterativeParameters):
     )
 
 
-def run(state, problem, parameters, recipe, watch):
-    """Refine a batch; one trace entry per step."""
-    from cdipipe.phasing.descend import descend, dilate
+class AdRefineRun(StepRun):
+    """Refine a batch; its result is the iterate of lowest loss."""
 
-    support = dilate(state.support, parameters.dilate_px, problem.ndim) if parameters.dilate_px else state.support
+    def iterate(self):
+        from cdipipe.phasing.descend import Descent, dilate
 
-    def tell(r_factor):
-        state.record(r_factor)
-        watch.tell(state)
+        support, pixels = self.state.support, self.parameters.dilate_px
+        support = dilate(support, pixels, self.problem.ndim) if pixels else support
+        self._descent = Descent(self.problem, self.state.exit_wave, support, self.parameters)
+        for r_factor in self._descent.iterate():
+            self.state.exit_wave, self.state.support = self._descent.wave, self._descent.support
+            yield r_factor
 
-    fit_every = recipe.coherence.every if recipe.coherence.fit else 0
-    state.exit_wave, state.support = descend(problem, state.exit_wave, support, parameters, tell, fit_every)
-    return state
+    def estimate(self):
+        return self._descent.wave
+
+    def forget(self, items=None):
+        self._descent.forget(items)
+
+    def leave(self):
+        return self._descent.best()
 
 
 METHOD = Step(
@@ -57,8 +66,8 @@ METHOD = Step(
     reference="Chan, Nashed, Kandel et al., Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486 (the refinement); "
     "Rudin, Osher, Fatemi, Physica D 60, 259 (1992), doi:10.1016/0167-2789(92)90242-F (total variation)",
     parameters=AdRefineParameters,
-    run=run,
-    refuses=("shrink_wrap", "stop_below", "average_last"),
+    begin=AdRefineRun,
+    refuses=("shrink_wrap",),
     fits=("coherence.fit",),
     converged_estimate=True,
 )

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
 from cdipipe.phasing.registry import LIGHT, IterativeParameters, Joint
+from cdipipe.phasing.steps import JointRun
 
 FRAMES_JOINED = 6
 """An unknown static structure is first estimated from so many frames at most, spread over the movie."""
@@ -41,38 +42,38 @@ class InSituParameters(IterativeParameters):
         return f"{block}, static region {'known' if self.static == 'known' else 'estimated'}"
 
 
-def run(problems, start, parameters, recipe, seed, watch):
+class InSituRun(JointRun):
     """Project every frame, average the static structure over the frames, put it back, HIO on the rest.
 
     With P_t = P_M u_t the estimate of the static structure is sum_t w_t P_t / sum_t w_t with weights w_t, the photons
     of a frame: the exact projection onto the frames that agree there (weighted).
     """
-    import torch
 
-    from cdipipe.methods.static_estimate.movie import JointFrames
-    from cdipipe.phasing.loop import State
-    from cdipipe.phasing.stack import StackResult
+    def iterate(self):
+        from cdipipe.methods.static_estimate.movie import JointFrames
 
-    movie = JointFrames(
-        problems, start, seed, recipe.start_support, _known_static(problems[0], parameters), parameters.beta
-    )
-    held = False
-    if movie.static_region is None and parameters.hops and start.object is None:
-        movie.hold(_estimate_from_frames(problems, start, parameters, recipe, seed, watch))
-        held = True
-    # to the watch the movie is one start whose R-factor is that of all frames together
-    state = State(movie.waves[:1], movie.supports[:1], torch.full((1, parameters.iterations), torch.nan))
-    for iteration in range(parameters.iterations):
-        closing = iteration >= parameters.iterations - parameters.er_iterations
-        if held and closing:
-            # HIO with a free static structure may leave the right place again; error reduction only refines it
-            movie.static_region, held = None, False
-        state.record(torch.tensor([movie.iterate(error_reduction=closing)]))
-        watch.tell(state)
-    return StackResult(*movie.result(), state.error_trace[0].numpy())
+        own, known = self.parameters, _known_static(self.problems[0], self.parameters)
+        self._movie = movie = JointFrames(
+            self.problems, self.start, self.seed, self.recipe.start_support, known, own.beta
+        )
+        held = known is None and own.hops > 0 and self.start.object is None
+        if held:
+            movie.hold(_estimate_from_frames(self))
+        for iteration in range(own.iterations):
+            closing = iteration >= own.iterations - own.er_iterations
+            if held and closing:
+                # HIO with a free static structure may leave the right place again; error reduction only refines it
+                movie.static_region, held = None, False
+            yield movie.iterate(error_reduction=closing)
+
+    def objects(self):
+        return self._movie.objects()
+
+    def supports(self):
+        return self._movie.centred_supports()
 
 
-def _estimate_from_frames(problems, start, parameters, recipe, seed, watch):
+def _estimate_from_frames(run):
     """The static structure that some frames share: they differ in their samples, so a wrong place fits not them all."""
     import numpy as np
 
@@ -80,14 +81,14 @@ def _estimate_from_frames(problems, start, parameters, recipe, seed, watch):
     from cdipipe.methods.static_estimate.estimate import estimate_static
     from cdipipe.phasing.stack import Start
 
-    settings = StaticEstimateParameters(beta=parameters.beta, hops=parameters.hops, prior="none")
+    problems, support, own = run.problems, run.start.support, run.parameters
+    settings = StaticEstimateParameters(beta=own.beta, hops=own.hops, prior="none")
     count = min(len(problems), FRAMES_JOINED)
     chosen = np.linspace(0, len(problems) - 1, count).round().astype(int)
-    support = start.support
     if support is not None and support.ndim > problems[0].ndim:
         support = support[chosen]
-    some = [problems[index] for index in chosen]
-    return estimate_static(some, Start(support=support), settings, recipe.start_support, seed, watch.check).static
+    some, start = [problems[index] for index in chosen], Start(support=support)
+    return estimate_static(some, start, settings, run.recipe.start_support, run.seed, run.watch.check).static
 
 
 def _known_static(problem, parameters):
@@ -106,7 +107,7 @@ METHOD = Joint(
     reference="Lo et al., In situ coherent diffractive imaging, Nat. Commun. 9, 1826 (2018), "
     "doi:10.1038/s41467-018-04259-9",
     parameters=InSituParameters,
-    run=run,
+    begin=InSituRun,
     refuses=LIGHT,
     needs=("movie", "static_support"),
     uses_static_region=False,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from cdipipe.phasing.registry import LIGHT, IterativeParameters, Step
-from cdipipe.phasing.stages import FILTER_WIDTHS, cut_into_stages, walk
+from cdipipe.phasing.schedule import FILTER_WIDTHS, cut_into_blocks, walk
+from cdipipe.phasing.steps import StepRun
 
 
 class OssParameters(IterativeParameters):
@@ -19,35 +20,38 @@ class OssParameters(IterativeParameters):
     hio_first: bool = Field(False, description="no filter in the first stage")
 
 
-def run(state, problem, parameters, recipe, watch):
-    """Iterate; every stage ends at its iterate of lowest R-factor, which is looked at in every second iteration."""
-    from cdipipe.phasing.best import Best
-    from cdipipe.phasing.loop import has_settled
+class OssRun(StepRun):
+    """Every stage ends at its iterate of lowest R-factor, which is looked at in every second iteration."""
 
-    best, current = Best(len(state.support), problem.device), None
-    stages = cut_into_stages(parameters.iterations, (parameters.alpha, None))
-    for iteration, stage, _ in walk(stages):
-        if stage is not current:
-            best.restore(state.exit_wave)
-            best.forget()
-            skip = parameters.hio_first and current is None
-            low_pass, current = None if skip else _filter(stage.values[0], problem), stage
-        projected, r_factor = problem.project_modulus(state.exit_wave)
-        state.record(r_factor)
-        averaged = iteration >= parameters.iterations - state.tail
-        if averaged or iteration % 2:
-            estimate = problem.project_object(projected, state.support)
-            best.offer(problem.r_factor(estimate), state.exit_wave)
-            if averaged:
-                state.add_to_tail(estimate)
-        state.exit_wave = _update(state.exit_wave, projected, problem, state.support, parameters.beta, low_pass)
-        if state.shrink_is_due(problem, recipe):
-            best.forget(state.shrink(projected, problem, recipe))
-        watch.tell(state)
-        if has_settled(state, iteration + 1, recipe.stop_below):
-            break
-    best.restore(state.exit_wave)
-    return state
+    def iterate(self):
+        from cdipipe.phasing.best import Best
+
+        state, problem, own = self.state, self.problem, self.parameters
+        self._best, current = Best(len(state.support), problem.device), None
+        for iteration, block, _ in walk(cut_into_blocks(own.iterations, (own.alpha, None))):
+            if block is not current:
+                self._best.restore(state.exit_wave)
+                self._best.forget()
+                skip = own.hio_first and current is None
+                low_pass, current = None if skip else _filter(block.values[0], problem), block
+            self._projected, r_factor = problem.project_modulus(state.exit_wave)
+            if iteration % 2:
+                self._best.offer(problem.r_factor(self.estimate()), state.exit_wave)
+            state.exit_wave = _update(state.exit_wave, self._projected, problem, state.support, own.beta, low_pass)
+            yield r_factor
+
+    def projected(self):
+        return self._projected
+
+    def forget(self, items=None):
+        self._best.forget(slice(None) if items is None else items)
+
+    def leave(self):
+        return self._best.pick(self.state.exit_wave)[0], self.state.support
+
+    def finish(self, exit_wave, support):
+        projected, _ = self.problem.project_modulus(exit_wave)
+        return self.problem.project_object(projected, support)
 
 
 def _update(exit_wave, projected, problem, support, beta, low_pass):
@@ -79,18 +83,11 @@ def _filter(width, problem):
     return gaussian_corner(problem.shape, tuple(width * size for size in problem.shape), problem.device)
 
 
-def estimate(exit_wave, problem, support, parameters):
-    """P_S P_M u of the best iterate."""
-    projected, _ = problem.project_modulus(exit_wave)
-    return problem.project_object(projected, support)
-
-
 METHOD = Step(
     name="oss",
     summary="Oversampling smoothness: hybrid input-output with a smoothed exterior, for noisy patterns",
     reference="Rodriguez, Xu, Chen, Zou & Miao, J. Appl. Cryst. 46, 312 (2013), doi:10.1107/S0021889813002471",
     parameters=OssParameters,
-    run=run,
+    begin=OssRun,
     refuses=LIGHT,
-    estimate=estimate,
 )

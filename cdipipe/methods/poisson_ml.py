@@ -13,6 +13,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from cdipipe.phasing.registry import IterativeParameters, Step
+from cdipipe.phasing.steps import StepRun
 
 
 class PoissonMlParameters(IterativeParameters):
@@ -22,30 +23,32 @@ class PoissonMlParameters(IterativeParameters):
     )
 
 
-def run(state, problem, parameters, recipe, watch):
-    """Lower the Poisson negative log-likelihood inside the support; one trace entry per step."""
-    from cdipipe.optics.misfits import r_factor
+class PoissonMlRun(StepRun):
+    """Lower the Poisson negative log-likelihood inside the support."""
 
-    u = problem.project_object(state.exit_wave, state.support)
-    wave = problem.wavefront(u)
-    gradient = direction = None
-    for _ in range(parameters.iterations):
-        new_gradient = _gradient(problem, u, wave, state.support, parameters.floor)
-        direction = _conjugate(new_gradient, gradient, direction)
-        gradient = new_gradient
-        step = _line_search(problem, wave, problem.propagate(direction), parameters.floor)
-        moved = problem.project_object(u + step * direction, state.support)
-        if recipe.constraint != "support":
-            direction = None  # a projected step breaks conjugacy: start afresh
-        u, wave = moved, problem.wavefront(moved)
-        predicted = problem.detect(wave)
-        state.record(r_factor(predicted, problem.modulus, problem.measured, problem.modulus_sum))
-        watch.tell(state)
-    state.exit_wave = u
-    return state
+    def iterate(self):
+        from cdipipe.optics.misfits import r_factor
+
+        state, problem, floor = self.state, self.problem, self.parameters.floor
+        state.exit_wave = problem.project_object(state.exit_wave, state.support)
+        wave = problem.wavefront(state.exit_wave)
+        gradient = direction = None
+        for _ in range(self.parameters.iterations):
+            new_gradient = _gradient(problem, wave, state.support, floor)
+            direction = _conjugate(new_gradient, gradient, direction)
+            gradient = new_gradient
+            step = _line_search(problem, wave, problem.propagate(direction), floor)
+            state.exit_wave = problem.project_object(state.exit_wave + step * direction, state.support)
+            if problem.constraint != "support":
+                direction = None  # a projected step breaks conjugacy: start afresh
+            wave = problem.wavefront(state.exit_wave)
+            yield r_factor(problem.detect(wave), problem.modulus, problem.measured, problem.modulus_sum)
+
+    def estimate(self):
+        return self.state.exit_wave
 
 
-def _gradient(problem, u, wave, support, floor):
+def _gradient(problem, wave, support, floor):
     from cdipipe.optics.misfits import poisson_slope
 
     counts = problem.intensity.clamp(min=0)
@@ -90,7 +93,7 @@ METHOD = Step(
     summary="Poisson maximum likelihood by conjugate gradients, a closing refinement",
     reference="Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012), doi:10.1088/1367-2630/14/6/063004",
     parameters=PoissonMlParameters,
-    run=run,
-    refuses=("shrink_wrap", "stop_below", "average_last"),
+    begin=PoissonMlRun,
+    refuses=("shrink_wrap",),
     converged_estimate=True,
 )

@@ -38,6 +38,16 @@ class Best:
         if kept.any():
             _copy_items(arrays, self._kept, kept)
 
+    def pick(self, *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What is kept of each item, of others what the arrays hold; changes nothing. Not to be written to."""
+        kept = torch.isfinite(self.score)
+        if not kept.any():
+            return arrays
+        if kept.all():
+            return self._kept
+        pairs = zip(self._kept, arrays, strict=True)
+        return tuple(torch.where(kept.reshape(-1, *(1,) * (b.ndim - 1)), a, b) for a, b in pairs)
+
     def forget(self, items: torch.Tensor | slice = slice(None)) -> None:
         """Begin anew, for some items or for all."""
         self.score[items] = torch.inf

@@ -56,7 +56,7 @@ def loose_support(support, sigma_px, level, ndim):
     return fourier.gaussian_blur_corner(support.to(torch.float32), sigma_px, ndim) > level
 
 
-def descend(problem, exit_wave, support, parameters, tell=None, fit_every=0):
+class Descent:
     """Lower misfit + weight * total variation of a batch.
 
     Parameters
@@ -64,37 +64,54 @@ def descend(problem, exit_wave, support, parameters, tell=None, fit_every=0):
     problem : Problem
     exit_wave, support : (B, *grid) complex64 and bool, FFT order
     parameters : AdRefineParameters
-    tell : called with the (B,) R-factor of every iterate
-    fit_every : iterations between fits of the coherence width, which change ``problem``; 0: none
 
-    Returns
-    -------
-    (B, *grid) complex64 and bool: the iterate of lowest loss of every item, and its support
+    Attributes
+    ----------
+    wave, support : the iterates and their supports
     """
-    grid = (1,) * problem.ndim
-    wave, support = problem.project_object(exit_wave, support), support.clone()
-    area = support.flatten(1).sum(1).clamp(min=1)
-    rms = (problem.object_photons / area).sqrt().reshape(-1, *grid)
-    adam, best = _Adam.like(wave), Best(len(wave), wave.device)
-    rule = _SupportRule(parameters, len(wave), problem)
-    for iteration in range(parameters.iterations):
-        loss, gradient, error = _loss(problem, wave, parameters, TV_SMOOTHING * rms)
-        best.offer(loss, wave, support)
-        if tell:
-            tell(error)
-        support, changed = rule.update(iteration, loss, wave, support)
-        if changed is not None:
-            best.forget(changed)  # losses inside another support do not compare
-        if fit_every and iteration % fit_every == fit_every - 1:
-            problem.fit_coherence(wave)
-            best.forget()
-        rate = _cosine(iteration / parameters.iterations) * parameters.learning_rate
-        wave = wave - rate * rms * adam.step(gradient * support)
-        wave = problem.project_object(wave, support)
-    loss, _, _ = _loss(problem, wave, parameters, TV_SMOOTHING * rms)
-    best.offer(loss, wave, support)
-    best.restore(wave, support)
-    return wave, support
+
+    def __init__(self, problem, exit_wave, support, parameters):
+        self.problem, self.parameters = problem, parameters
+        self.wave, self.support = problem.project_object(exit_wave, support), support.clone()
+        area = support.flatten(1).sum(1).clamp(min=1)
+        self._rms = (problem.object_photons / area).sqrt().reshape(-1, *(1,) * problem.ndim)
+        self._best = Best(len(exit_wave), exit_wave.device)
+
+    def iterate(self):
+        """Yield the (B,) R-factor of every iterate, before the step that leaves it."""
+        adam, rule = _Adam.like(self.wave), _SupportRule(self.parameters, len(self.wave), self.problem)
+        for iteration in range(self.parameters.iterations):
+            loss, gradient, error = self._look()
+            yield error
+            self.support, changed = rule.update(iteration, loss, self.wave, self.support)
+            if changed is not None:
+                self.forget(changed)
+            rate = _cosine(iteration / self.parameters.iterations) * self.parameters.learning_rate
+            self.wave = self.wave - rate * self._rms * adam.step(gradient * self.support)
+            self.wave = self.problem.project_object(self.wave, self.support)
+        self._look()
+
+    def _look(self):
+        """Loss, gradient and R-factor of the iterate, which is kept where it is the best so far."""
+        loss, gradient, error = _loss(self.problem, self.wave, self.parameters, TV_SMOOTHING * self._rms)
+        self._best.offer(loss, self.wave, self.support)
+        return loss, gradient, error
+
+    def forget(self, items=None):
+        """Losses inside another support or in other light do not compare."""
+        self._best.forget(slice(None) if items is None else items)
+
+    def best(self):
+        """(B, *grid) complex64 and bool: the iterate of lowest loss of every item so far, and its support."""
+        return self._best.pick(self.wave, self.support)
+
+
+def descend(problem, exit_wave, support, parameters, tell):
+    """All iterations of a :class:`Descent`; ``tell`` is called with the R-factor (B,) of each. Returns its best."""
+    descent = Descent(problem, exit_wave, support, parameters)
+    for error in descent.iterate():
+        tell(error)
+    return descent.best()
 
 
 def _cosine(share):

@@ -1,4 +1,8 @@
-"""The iteration loop of a batch of restarts: steps, shrink-wrap, error trace, early stop, progress."""
+"""The iteration loop of a batch of restarts. It owns what recipes ask of every method.
+
+Shrink-wrap, the fit of the coherence width, the mean of the last estimates, the early stop, error trace, progress,
+preview and interruption are here and nowhere else; a method brings iterations, see ``cdipipe.phasing.steps``.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,13 @@ from dataclasses import dataclass, field
 import torch
 
 from cdipipe import interrupt
-from cdipipe.phasing.plan import plan_steps
+from cdipipe.phasing.ends import Ends
+from cdipipe.phasing.plan import PlannedStep, plan_steps
 from cdipipe.phasing.registry import Update
+from cdipipe.phasing.steps import StepRun, UpdateRun
 from cdipipe.phasing.support import shrink_wrap
 from cdipipe.phasing.workers import Stopped
 
-EARLY_STOP_WINDOW = 20
 SHRINK_EVERY = 5
 """Iterations between support updates unless the recipe says otherwise or the support is known beforehand."""
 
@@ -33,35 +38,22 @@ class State:
     support_known: bool = False
     """the support was known before the start, not estimated"""
     done: int = 0
-    """iterations so far"""
+    """iterations so far, with those that a step planned and left out"""
     shrink_count: int = 0
-    tail_sum: torch.Tensor | None = None
-    tail_count: int = 0
     seeds: tuple[int, ...] = ()
     """one for each start, for methods that draw more than their starts"""
     given: bool = False
     """whether the first iterates come from a given object, not from random numbers"""
-    shrinks: bool = True
-    """whether the support may move in the current step"""
-    tail: int = 0
-    """how many of the current step's last estimates are averaged"""
 
     def record(self, r_factor: torch.Tensor) -> None:
         """Note the (B,) R-factor of one more iteration."""
         self.error_trace[:, self.done] = r_factor
         self.done += 1
 
-    def add_to_tail(self, estimate: torch.Tensor) -> None:
-        """One more (B, *grid) of the last estimates that are averaged."""
-        self.tail_sum = estimate.clone() if self.tail_sum is None else self.tail_sum.add_(estimate)
-        self.tail_count += 1
-
     def shrink_is_due(self, problem, recipe) -> bool:
         """Is the support to be updated after this iteration?"""
-        every = recipe.shrink_wrap.every
-        if every is None and problem.object_support is None:
-            every = SHRINK_EVERY
-        return bool(self.shrinks and every and self.done % every == 0)
+        every = _shrink_every(problem, recipe)
+        return bool(every and self.done % every == 0)
 
     def shrink(self, projected: torch.Tensor, problem, recipe) -> torch.Tensor:
         """Update the support from P_M u; returns which items' supports changed, (B,) bool."""
@@ -69,6 +61,17 @@ class State:
         self.support = shrink_wrap(projected, before, recipe.shrink_wrap, self.shrink_count, share, problem.ndim)
         self.shrink_count += 1
         return (self.support != before).flatten(1).any(1)
+
+    def skip_to(self, done: int, every: int) -> None:
+        """Leave out iterations, as if they had been done: what follows must not depend on when a step settled."""
+        if every:
+            self.shrink_count += done // every - self.done // every
+        self.done = done
+
+
+def _shrink_every(problem, recipe) -> int:
+    every = recipe.shrink_wrap.every
+    return SHRINK_EVERY * (problem.object_support is None) if every is None else every
 
 
 @dataclass
@@ -92,10 +95,9 @@ class Watch:
         if self.advance:
             self.advance(1)
 
-    def tell(self, state: State) -> None:
-        """One iteration is done."""
-        self.tick()
-        if self.preview and state.done % self.preview_every == 0:
+    def show(self, state, last: bool = False) -> None:
+        """Draw the preview if it is due: every so many iterations, and after the last one."""
+        if self.preview and (state.done % self.preview_every == 0) != last:
             self.preview(state, state.done)
 
 
@@ -106,44 +108,53 @@ def run_recipe(state: State, problem, recipe, watch: Watch) -> tuple[torch.Tenso
     -------
     (B, *grid) complex64 estimates (P_S P_M u, or what the last method defines), and the final state
     """
-    plan = plan_steps(recipe)
-    for step in plan:
-        state.shrinks, state.tail = step.moves_support, step.averaged
-        if isinstance(step.method, Update):
-            _iterate(state, problem, step.method, step.parameters, recipe, watch)
-        else:
-            state = step.method.run(state, problem, step.parameters, recipe, watch)
-    last = plan[-1]
-    if state.tail_count:
-        return problem.project_object(state.tail_sum / state.tail_count, state.support), state
-    if last.method.estimate:
-        return last.method.estimate(state.exit_wave, problem, state.support, last.parameters), state
-    if not isinstance(last.method, Update):
-        return state.exit_wave, state
-    projected, _ = problem.project_modulus(state.exit_wave)
-    return problem.project_object(projected, state.support), state
+    for step in plan_steps(recipe):
+        run, mean = _run_step(step, state, problem, recipe, watch)
+    watch.show(state, last=True)
+    if mean is not None:
+        return problem.project_object(mean, state.support), state
+    return run.finish(state.exit_wave, state.support), state
 
 
-def _iterate(state, problem, method, parameters, recipe, watch):
-    for iteration in range(parameters.iterations):
-        state.exit_wave, projected, r_factor = method.update(
-            state.exit_wave, problem, state.support, parameters, iteration
-        )
-        state.record(r_factor)
-        if state.shrink_is_due(problem, recipe):
-            state.shrink(projected, problem, recipe)
-        if recipe.coherence.fit and state.done >= recipe.coherence.start and state.done % recipe.coherence.every == 0:
-            problem.fit_coherence(problem.project_object(projected, state.support))
-        if iteration >= parameters.iterations - state.tail:
-            state.add_to_tail(problem.project_object(projected, state.support))
-        watch.tell(state)
-        if has_settled(state, iteration + 1, recipe.stop_below):
+def _run_step(step: PlannedStep, state: State, problem, recipe, watch: Watch):
+    """Run one step; returns its run, and the mean of its last estimates where that is asked for."""
+    run = _begin(step, state, problem, recipe, watch)
+    ends = Ends(len(state.exit_wave), step.parameters.planned, step.averaged, recipe.stop_below)
+    planned = state.done + step.parameters.planned
+    iterations = run.iterate()
+    for iteration, r_factor in enumerate(iterations):
+        state.record(ends.without_ended(r_factor))
+        if step.moves_support and not run.support_rests(iteration) and state.shrink_is_due(problem, recipe):
+            run.forget(state.shrink(run.projected(), problem, recipe))
+        if step.fits_coherence and _fit_is_due(state.done, recipe.coherence):
+            problem.fit_coherence(run.estimate())
+            run.forget()
+        ends.average(iteration, run.estimate)
+        _tell(run, state, watch)
+        ends.settle(iteration, state, run.hold)
+        if ends.all_settled(iteration):
             break
+    iterations.close()
+    state.exit_wave, state.support = run.result()
+    state.skip_to(planned, _shrink_every(problem, recipe) if step.moves_support else 0)
+    return run, ends.mean()
 
 
-def has_settled(state, done, stop_below) -> bool:
-    """True when the batch's mean R-factor changed by less than ``stop_below`` (relative) over the window."""
-    if not stop_below or done <= EARLY_STOP_WINDOW or done % EARLY_STOP_WINDOW:
-        return False
-    before, now = state.error_trace[:, [state.done - 1 - EARLY_STOP_WINDOW, state.done - 1]].mean(0).tolist()
-    return abs(before - now) < stop_below * before
+def _begin(step: PlannedStep, *arguments) -> StepRun:
+    state, problem, recipe, watch = arguments
+    if isinstance(step.method, Update):
+        return UpdateRun(step.method, state, problem, step.parameters, recipe, watch)
+    return step.method.begin(state, problem, step.parameters, recipe, watch)
+
+
+def _fit_is_due(done: int, coherence) -> bool:
+    return done >= coherence.start and done % coherence.every == 0
+
+
+def _tell(run: StepRun, state: State, watch: Watch) -> None:
+    """One iteration is done, unless the run told of it ahead."""
+    if run.ticks_ahead:
+        run.ticks_ahead -= 1
+    else:
+        watch.tick()
+    watch.show(state)

@@ -14,13 +14,15 @@ class PlannedStep:
 
     Parameters
     ----------
-    moves_support : whether shrink-wrap may change the support meanwhile
+    moves_support : whether the loop may change the support meanwhile (shrink-wrap)
+    fits_coherence : whether the loop fits the coherence width meanwhile
     averaged : how many of its last estimates are averaged; 0 in all steps but the last
     """
 
     method: Method
     parameters: Parameters
     moves_support: bool
+    fits_coherence: bool
     averaged: int = 0
 
 
@@ -36,7 +38,8 @@ def plan_steps(recipe) -> list[PlannedStep]:
         PlannedStep(
             method,
             parameters,
-            method.honours("shrink_wrap") and index <= last_moving,
+            method.leaves("shrink_wrap") and index <= last_moving,
+            recipe.coherence.fit and method.leaves("coherence.fit"),
             recipe.average_last if index == len(steps) - 1 else 0,
         )
         for index, (method, parameters) in enumerate(steps)

@@ -14,6 +14,7 @@ from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.ops import backend
 from cdipipe.optics.forward import ForwardModel
+from cdipipe.phasing.joint import run_joint
 from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.needs import check_needs
 from cdipipe.phasing.options import check_options, check_order, check_start
@@ -23,7 +24,7 @@ from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import Recipe
 from cdipipe.phasing.registry import Preparation, get_method
 from cdipipe.phasing.restarts import Runs, batch_size, derive_seed, run_restarts
-from cdipipe.phasing.stack import Start, run_joint, score_object, split_recipe
+from cdipipe.phasing.stack import Start, score_object, split_recipe
 from cdipipe.phasing.support import check_support
 from cdipipe.phasing.workers import run_jobs
 from cdipipe.progress import progress

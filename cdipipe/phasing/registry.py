@@ -57,6 +57,7 @@ class Method:
         Options of every recipe that its kind honours and this method does not.
     fits : ``coherence.fit``, ``background.fit``
         What the method can fit of the light.
+    by_itself : options that it honours and the loop leaves to it
     uses_static_region : False for a method that reconstructs the static region as part of the object
     converged_estimate : whether the iterate itself is an estimate, so that no closing ER block is wanted
     """
@@ -72,6 +73,7 @@ class Method:
     needs: tuple[str, ...] = ()
     refuses: tuple[str, ...] = ()
     fits: tuple[str, ...] = ()
+    by_itself: tuple[str, ...] = ()
     uses_static_region: bool = True
     converged_estimate: bool = False
 
@@ -83,6 +85,10 @@ class Method:
     def honours(self, option: str) -> bool:
         """Whether an option of every recipe has its effect on this method, see ``cdipipe.phasing.options``."""
         return option in self.fits or (option in self.honoured and option not in self.refuses)
+
+    def leaves(self, option: str) -> bool:
+        """Whether it is the loop that does an option on this method."""
+        return self.honours(option) and option not in self.by_itself
 
     def on(self, stack: str) -> Method:
         """The record that tells how the method treats a measurement of this stack."""
@@ -119,30 +125,29 @@ class Joint(Method):
 
     Parameters
     ----------
-    run : ``(problems, start, parameters, recipe, seed, watch) -> StackResult``
-        The whole step on all frames, see ``cdipipe.phasing.stack``.
+    begin : ``(problems, start, parameters, recipe, seed, watch) -> JointRun``
+        The step on its way, see ``cdipipe.phasing.steps``.
     """
 
-    honoured = ("constraint", "start_support", "start object", "start support", "use_static_region", *LIGHT)
+    honoured = ("constraint", "stop_below", "average_last", "start_support", *_BEGINNINGS, *LIGHT)
 
-    run: Callable[..., Any]
+    begin: Callable[..., Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step(Method):
-    """A whole step on a batch of restarts.
+    """Iterations with a memory of their own on a batch of restarts; the loop owns everything around them.
 
     Parameters
     ----------
-    run : ``(state, problem, parameters, recipe, watch) -> state``
-    estimate : as of Update; the iterate itself unless given
+    begin : ``(state, problem, parameters, recipe, watch) -> StepRun``
+        The step on its way, see ``cdipipe.phasing.steps``.
     on_movies : how the frames of a movie are taken together, where that is another way than one after another
     """
 
     honoured = (*_ITERATIONS, *STARTS, *_BEGINNINGS, *LIGHT)
 
-    run: Callable[..., Any]
-    estimate: Callable[..., Any] | None = None
+    begin: Callable[..., Any]
     on_movies: Joint | None = None
 
     def on(self, stack: str) -> Method:

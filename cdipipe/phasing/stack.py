@@ -13,7 +13,6 @@ import numpy as np
 
 from cdipipe.optics import fourier
 from cdipipe.phasing.registry import Joint, Predictor, get_method
-from cdipipe.phasing.restarts import Runs, light_scores
 
 
 @dataclass(frozen=True)
@@ -22,18 +21,6 @@ class Start:
 
     object: np.ndarray | None = None
     support: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class StackResult:
-    """What a joint step makes of a movie of T frames; arrays centred."""
-
-    objects: np.ndarray
-    """(T, *grid) complex64, on the scale of the photons"""
-    supports: np.ndarray
-    """(T, *grid) bool"""
-    error_trace: np.ndarray
-    """(iterations,) float32: R-factor of all frames, or what the method minimises"""
 
 
 @dataclass(frozen=True)
@@ -66,17 +53,6 @@ def split_recipe(recipe, stack: str):
         groups = [together] if kind == "each" else [(step,) for step in together]
         parts += [(kind, recipe.model_copy(update={"steps": group})) for group in groups]
     return parts
-
-
-def run_joint(problems, start: Start, recipe, seed, watch) -> list[Runs]:
-    """One joint step; every frame's result as its only run."""
-    name, parameters = recipe.steps[0]
-    result = get_method(name).on("movie").run(problems, start, parameters, recipe, seed, watch)
-    trace = np.asarray(result.error_trace, np.float32)[None]
-    return [
-        Runs(object_[None], support, trace, score_object(problem, object_) | light_scores(problem, recipe, 1))
-        for problem, object_, support in zip(problems, result.objects, result.supports, strict=True)
-    ]
 
 
 def score_object(problem, object_: np.ndarray) -> dict[str, np.ndarray]:

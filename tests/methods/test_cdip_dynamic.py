@@ -12,6 +12,8 @@ from cdipipe.methods.cdip import CdipParameters, dynamic, dynamic_optimiser, dyn
 from cdipipe.metrics.cases import MovieCase
 from cdipipe.metrics.evaluate import judge_movie
 from cdipipe.networks.fields.dynamic import MovieField
+from cdipipe.phasing.joint import run_frames
+from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
@@ -40,15 +42,9 @@ def correlation(objects, measurement, truth):
 
 def fit(measurement, seed=0, start=None, **changes):
     parameters = CdipParameters(**{**QUICK, **changes})
-    return dynamic.run_movie(
-        problems_of(measurement), start or Start(), parameters, recipe_from_mapping({"method": "cdip"}), seed, quiet()
-    )
-
-
-def quiet():
-    from cdipipe.phasing.loop import Watch
-
-    return Watch()
+    recipe, watch = recipe_from_mapping({"method": "cdip"}), Watch()
+    run = dynamic.MovieRun(problems_of(measurement), start or Start(), parameters, recipe, seed, watch)
+    return run_frames(run, watch)
 
 
 def test_particles_are_found_in_every_frame(movie):
@@ -91,13 +87,13 @@ def test_a_fitted_field_renders_at_any_frame_rate(movie, tmp_path):
 
 
 def test_a_step_never_holds_more_frames_than_asked_for(movie, monkeypatch):
-    seen, objects = [], dynamic_render.Movie.objects
+    seen, objects = [], dynamic_render.FittedMovie.objects
 
     def counting(self, times):
         seen.append(len(times))
         return objects(self, times)
 
-    monkeypatch.setattr(dynamic_render.Movie, "objects", counting)
+    monkeypatch.setattr(dynamic_render.FittedMovie, "objects", counting)
     fit(movie[0], movie={"channels": 4, "frames_per_step": 3})
     assert max(seen) == 3 and sum(seen) == 5 * 8
 
@@ -130,7 +126,7 @@ def test_a_movie_can_begin_with_an_earlier_one(movie):
 
 def test_a_diverging_fit_keeps_its_best_state(movie, caplog, monkeypatch):
     scores = iter([(1.0, 0.5), (float("nan"), 0.5)])
-    monkeypatch.setattr(dynamic.MovieFit, "_pass", lambda *_: next(scores))
+    monkeypatch.setattr(dynamic.FieldFit, "_pass", lambda *_: next(scores))
     with caplog.at_level(logging.WARNING):
         result = fit(movie[0])
     assert "diverged in pass 2 of 4; the field of pass 1 is kept" in caplog.text
@@ -141,7 +137,7 @@ def test_running_out_of_memory_names_what_to_lower(movie, monkeypatch):
     def starve(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
 
-    monkeypatch.setattr(dynamic.MovieFit, "run", starve)
+    monkeypatch.setattr(dynamic.FieldFit, "passes", starve)
     with pytest.raises(InputError, match=r"out of memory with a box of .* movie.frames_per_step 1; lower that"):
         fit(movie[0])
 

@@ -9,7 +9,7 @@ import torch
 
 from cdipipe.methods.dip.misfit import Misfit, modulus_variance
 from cdipipe.methods.dip.outputs import count_channels, shape_object
-from cdipipe.methods.dip.parameters import PriorFitParameters
+from cdipipe.methods.dip.parameters import UntrainedNetworkParameters
 from cdipipe.methods.dip.scale import estimate_scale, linear_estimate
 from cdipipe.methods.dip.start import NetworkStart, bounding_box
 from cdipipe.methods.dip.stopping import StopAtVariance
@@ -166,7 +166,9 @@ def test_variance_stop_keeps_the_quietest_stretch():
 def test_the_network_sees_the_support_and_a_margin_only():
     measurement, _ = scene()
     problem = Problem(measurement, "real_nonneg", (-1, 1))
-    start = NetworkStart(problem, Misfit(problem), problem.object_support, 1, PriorFitParameters(margin_px=3, **SMALL))
+    start = NetworkStart(
+        problem, Misfit(problem), problem.object_support, 1, UntrainedNetworkParameters(margin_px=3, **SMALL)
+    )
     side = int(problem.object_support.any(0).sum())
     assert start.input.shape[2:] == (-(-(side + 6) // 4) * 4,) * 2
     whole = start.place(start.output().detach())
@@ -182,7 +184,7 @@ def test_bounding_box():
 def test_a_fit_that_diverges_keeps_what_it_had_and_says_so(caplog):
     measurement, _ = scene()
     problem = Problem(measurement, "real_nonneg", (-1, 1))
-    start = NetworkStart(problem, Misfit(problem), problem.object_support, 1, PriorFitParameters(**SMALL))
+    start = NetworkStart(problem, Misfit(problem), problem.object_support, 1, UntrainedNetworkParameters(**SMALL))
     start.step()
     before = start.object()
     with torch.no_grad():

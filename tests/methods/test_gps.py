@@ -149,18 +149,18 @@ def test_probe_modes_are_reconstructed_from():
 
 
 def test_schedules_of_the_papers_scale_with_the_iterations():
-    stages = GPS.parameters(iterations=1000).stages()
+    stages = GPS.parameters(iterations=1000).blocks()
     assert [stage.iterations for stage in stages] == [100] * 10
     assert [stage.values[0] for stage in stages] == [0.01] * 4 + [0.1] * 3 + [1.0] * 3
     assert [round(512 * stage.values[1], 1) for stage in stages[:2] + stages[-1:]] == [1024, 921.6, 102.4]
     refinement = GPS.parameters(schedule="refinement")
     assert refinement.iterations == 50
-    assert [stage.iterations for stage in refinement.stages()] == [10] * 5
-    assert [stage.values[0] for stage in refinement.stages()] == [0.1, 0.1, 1, 1, 1]
-    assert [round(512 * s.values[1], 1) for s in refinement.stages()] == [1024, 819.2, 614.4, 409.6, 204.8]
+    assert [stage.iterations for stage in refinement.blocks()] == [10] * 5
+    assert [stage.values[0] for stage in refinement.blocks()] == [0.1, 0.1, 1, 1, 1]
+    assert [round(512 * s.values[1], 1) for s in refinement.blocks()] == [1024, 819.2, 614.4, 409.6, 204.8]
     for iterations in (1, 3, 7, 201):
-        assert sum(stage.iterations for stage in GPS.parameters(iterations=iterations).stages()) == iterations
-    free = GPS.parameters(iterations=10, sigma=(0, 2), sigma_from=(0, 0.3), alpha=(1, 0.5)).stages()
+        assert sum(stage.iterations for stage in GPS.parameters(iterations=iterations).blocks()) == iterations
+    free = GPS.parameters(iterations=10, sigma=(0, 2), sigma_from=(0, 0.3), alpha=(1, 0.5)).blocks()
     assert [(stage.iterations, *stage.values) for stage in free] == [(3, 0, 1), (2, 2, 1), (5, 2, 0.5)]
 
 

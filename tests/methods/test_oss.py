@@ -17,7 +17,7 @@ from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import Start, reconstruct
 from cdipipe.phasing.registry import get_method
-from cdipipe.phasing.stages import FILTER_WIDTHS
+from cdipipe.phasing.schedule import FILTER_WIDTHS
 from cdipipe.settings import validate
 from cdipipe.simulation.exposure import simulate
 from cdipipe.simulation.registry import get_scene

@@ -15,6 +15,7 @@ from cdipipe.metrics.evaluate import judge_movie
 from cdipipe.networks.pid3net.model import FrameNetwork, draw_weights
 from cdipipe.networks.pid3net.refine import Beam, Refinement
 from cdipipe.optics import fourier
+from cdipipe.phasing.joint import run_frames
 from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
@@ -35,7 +36,12 @@ def movie():
 
 def fit(measurement, seed=0, **changes):
     problems = [Problem(measurement.pattern(i), "support", (-1.6, 1.6)) for i in range(measurement.pattern_count)]
-    return fitting.run_movie(problems, Start(), Pid3NetParameters(**{**QUICK, **changes}), seed, Watch())
+    parameters, recipe, watch = (
+        Pid3NetParameters(**{**QUICK, **changes}),
+        recipe_from_mapping({"method": "pid3net"}),
+        Watch(),
+    )
+    return run_frames(fitting.NetworkRun(problems, Start(), parameters, recipe, seed, watch), watch)
 
 
 def test_particles_are_found_and_the_trace_falls(movie):
@@ -135,7 +141,7 @@ def test_running_out_of_memory_names_what_to_lower(movie, monkeypatch):
     def starve(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
 
-    monkeypatch.setattr(fitting.NetworkFit, "run", starve)
+    monkeypatch.setattr(fitting.NetworkFit, "passes", starve)
     with pytest.raises(InputError, match=r"out of memory with 4 windows of 5 frames of 32 x 32 pixels; lower windows"):
         fit(movie[0])
 

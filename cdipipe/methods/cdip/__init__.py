@@ -102,18 +102,18 @@ class CdipParameters(Parameters):
         return self.iterations * (1 + (self.start == "both"))
 
 
-def run(state, problem, parameters, recipe, watch):
-    """Fit fields for every start of a batch; one trace entry per step."""
-    from cdipipe.methods.cdip.course import run_course
+def begin(*arguments):
+    """The step on its way; imports torch."""
+    from cdipipe.methods.cdip.course import FieldRun
 
-    return run_course(state, problem, parameters, recipe, watch)
+    return FieldRun(*arguments)
 
 
-def run_movie(problems, start, parameters, recipe, seed, watch):
-    """Fit one field in space and time to all frames of a movie; one trace entry per pass over the frames."""
-    from cdipipe.methods.cdip import dynamic
+def begin_movie(*arguments):
+    """The joint step of a movie on its way; imports torch."""
+    from cdipipe.methods.cdip.dynamic import MovieRun
 
-    return dynamic.run_movie(problems, start, parameters, recipe, seed, watch)
+    return MovieRun(*arguments)
 
 
 WHAT: dict = {
@@ -127,7 +127,8 @@ WHAT: dict = {
 }
 METHOD = Step(
     **WHAT,
-    run=run,
+    begin=begin,
+    by_itself=FITS,
     refuses=("constraint", "shrink_wrap", "stop_below", "average_last"),
-    on_movies=Joint(**WHAT, run=run_movie, refuses=("constraint", "start_support")),
+    on_movies=Joint(**WHAT, begin=begin_movie, refuses=("constraint", "start_support", "stop_below", "average_last")),
 )

@@ -14,45 +14,53 @@ from cdipipe.methods.cdip.model import SMOOTHING
 from cdipipe.methods.cdip.starts import choose_starts, grow, main_pieces
 from cdipipe.optics.misfits import misfit
 from cdipipe.optics.total_variation import total_variation
+from cdipipe.phasing.steps import StepRun
 
 SHRINK_SIGMA_PX, SHRINK_THRESHOLD = 1.5, 0.1
 CULLINGS = (0.3, 0.5, 0.7)
 """Shares of the steps after which the worse half of a start's fields is dropped, down to the survivors."""
 
 
-def run_course(state, problem, parameters, recipe, watch):
-    """See ``cdipipe.methods.cdip.run``."""
-    kinds = ("random", "guided") if parameters.start == "both" else (parameters.start,)
-    if state.given or state.done:
-        kinds = ("given",)
-    with _explain_lack_of_memory(problem):
-        found = [_fit_kind(kind, state, problem, parameters, recipe, watch) for kind in kinds]
-    objects, supports, scores, *light = zip(*found, strict=True)
-    winner = torch.stack(scores).argmin(0)
-    starts = torch.arange(len(winner), device=winner.device)
+class FieldRun(StepRun):
+    """Fit fields for every start of a batch, in one way to begin after another; what fits best is the result."""
 
-    def of_winners(parts):
-        return torch.stack(parts)[winner, starts] if isinstance(parts[0], torch.Tensor) else parts[0]
+    def iterate(self):
+        kinds = ("random", "guided") if self.parameters.start == "both" else (self.parameters.start,)
+        if self.state.given or self.state.done:
+            kinds = ("given",)
+        found = []
+        with _explain_lack_of_memory(self.problem):
+            for kind in kinds:
+                found.append((yield from self._fit_kind(kind)))
+        self._take_the_best(found)
 
-    state.exit_wave, state.support = of_winners(objects), of_winners(supports)
-    if recipe.fitted_light:
-        problem.set_light(*(of_winners(parts) for parts in light))
-    return state
+    def _fit_kind(self, kind):
+        """Fields that begin in one way; the best of each start: objects and supports (B, *grid), scores (B,), light."""
+        state, problem, own = self.state, self.problem, self.parameters
+        starts = choose_starts(kind, state, problem, own, self.recipe, self.watch)
+        known = None if starts.supports is None else starts.supports.any(0)
+        box = find_box(problem, known, own.box_px, own.margin)
+        fit = fitting.Fit(problem, box, starts.generators(), own, starts.supports, self.recipe.fitted_light)
+        fit.origin = torch.tensor(starts.origin)
+        warm = starts.objects is not None
+        if warm:
+            fit.imitate(starts.objects, own.imitation, self.watch.check)
+        fit.start_optimiser(own.warm_rate if warm else 1.0)
+        for r_factor in _follow(fit, box, own, warm):
+            yield _lowest(r_factor, fit.origin, len(state.seeds))
+        return _choose(fit, problem, own, len(state.seeds))
 
+    def _take_the_best(self, found):
+        objects, supports, scores, *light = zip(*found, strict=True)
+        winner = torch.stack(scores).argmin(0)
+        starts = torch.arange(len(winner), device=winner.device)
 
-def _fit_kind(kind, state, problem, parameters, recipe, watch):
-    """Fields that begin in one way, and the best of each start: objects and supports (B, *grid), scores (B,), light."""
-    starts = choose_starts(kind, state, problem, parameters, recipe, watch)
-    known = None if starts.supports is None else starts.supports.any(0)
-    box = find_box(problem, known, parameters.box_px, parameters.margin)
-    fit = fitting.Fit(problem, box, starts.generators(), parameters, starts.supports, recipe.fitted_light)
-    fit.origin = torch.tensor(starts.origin)
-    warm = starts.objects is not None
-    if warm:
-        fit.imitate(starts.objects, parameters.imitation)
-    fit.start_optimiser(parameters.warm_rate if warm else 1.0)
-    _follow(fit, box, parameters, state, watch, warm)
-    return _choose(fit, problem, parameters, len(state.seeds))
+        def of_winners(parts):
+            return torch.stack(parts)[winner, starts] if isinstance(parts[0], torch.Tensor) else parts[0]
+
+        self.state.exit_wave, self.state.support = of_winners(objects), of_winners(supports)
+        if self.recipe.fitted_light:
+            self.problem.set_light(*(of_winners(parts) for parts in light))
 
 
 @contextmanager
@@ -68,8 +76,8 @@ def _explain_lack_of_memory(problem):
         ) from error
 
 
-def _follow(fit, box, parameters, state, watch, warm) -> None:
-    """All steps, with what happens between them."""
+def _follow(fit, box, parameters, warm):
+    """All steps, with what happens between them; yields the R-factor of every field, (fields,)."""
     anchored = not warm and fit.allowed is None and parameters.anchoring > 0
     tv_start = 0.0 if warm else parameters.tv_start * fit.model.modulus
     total = parameters.iterations
@@ -79,9 +87,7 @@ def _follow(fit, box, parameters, state, watch, warm) -> None:
         sides = _sides(box, parameters, step / total) if anchored else box.sides
         loss = (parameters.loss or "amplitude_mse") if step < closing and not warm else "poisson"
         tv = tv_weight(tv_start, parameters.tv, step / max(closing, 1))
-        r_factor = fit.step(sides, loss, tv, step / total)
-        state.record(_lowest(r_factor, fit.origin, len(state.seeds)))
-        watch.tell(state)
+        yield fit.step(sides, loss, tv, step / total)
         grown = sides == box.sides
         if step == closing:
             fit.forget_scores()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from types import SimpleNamespace
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -19,15 +19,14 @@ from cdipipe.errors import InputError
 from cdipipe.methods.cdip.box import Box, box_around, find_box
 from cdipipe.methods.cdip.course import tv_weight
 from cdipipe.methods.cdip.dynamic_optimiser import TimedAdam
-from cdipipe.methods.cdip.dynamic_render import Movie
+from cdipipe.methods.cdip.dynamic_render import FittedMovie
 from cdipipe.methods.cdip.model import SMOOTHING, BoxModel
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
 from cdipipe.optics.misfits import misfit
 from cdipipe.optics.total_variation import length, total_variation
-from cdipipe.phasing.stack import StackResult
+from cdipipe.phasing.steps import JointRun
 from cdipipe.phasing.support import one_support
-from cdipipe.phasing.workers import Stopped
 
 logger = logging.getLogger(__name__)
 
@@ -42,31 +41,46 @@ FILLED = 0.55
 """Share of a box that an even object fills, for the first guess of its modulus."""
 
 
-def run_movie(problems, start, parameters, recipe, seed, watch) -> StackResult:
-    """See ``Joint`` of ``cdipipe.phasing.registry``; one trace entry per pass over the frames."""
-    box = find_movie_box(problems, start, parameters)
-    try:
-        fit = MovieFit(problems, box, parameters, seed, recipe.fitted_light)
-        if start.object is not None:
-            fit.imitate(start.object, parameters.movie.imitation)
-        trace = fit.run(watch, parameters.warm_rate if start.object is not None else 1.0)
-        frames = fit.render_frames()
-        if recipe.fitted_light:
-            for problem in problems:
-                problem.set_light(*fit.model.light(slice(None)))
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, Stopped) or "memory" not in f"{type(error).__name__} {error}".lower():
-            raise
-        sides = " x ".join(map(str, box.sides))
-        raise InputError(
-            f"cdip: out of memory with a box of {sides} pixels and movie.frames_per_step "
-            f"{parameters.movie.frames_per_step}; lower that, movie.channels, hidden or box_px"
-        ) from error
-    if parameters.movie.field_file:
-        fit.movie.save(parameters.movie.field_file)
-    support = np.zeros(fit.movie.shape, bool)
-    support[tuple(np.ix_(*(box.places(axis).numpy() + size // 2 for axis, size in enumerate(support.shape))))] = True
-    return StackResult(frames, np.broadcast_to(support, frames.shape), trace)
+class MovieRun(JointRun):
+    """Fit one field in space and time to all frames, pass after pass."""
+
+    def iterate(self):
+        own, given = self.parameters, self.start.object
+        self._box = find_movie_box(self.problems, self.start, own)
+        with self._explain_lack_of_memory():
+            self._fit = FieldFit(self.problems, self._box, own, self.seed, self.recipe.fitted_light)
+            if given is not None:
+                self._fit.imitate(given, own.movie.imitation, self.watch.check)
+            yield from self._fit.passes(own.warm_rate if given is not None else 1.0)
+        if self.recipe.fitted_light:
+            for problem in self.problems:
+                problem.set_light(*self._fit.model.light(slice(None)))
+        if own.movie.field_file:
+            self._fit.movie.save(own.movie.field_file)
+
+    def objects(self):
+        with self._explain_lack_of_memory():
+            return self._fit.render_frames()
+
+    def supports(self):
+        shape, box = self._fit.movie.shape, self._box
+        support = np.zeros(shape, bool)
+        support[tuple(np.ix_(*(box.places(axis).numpy() + size // 2 for axis, size in enumerate(shape))))] = True
+        return np.broadcast_to(support, (len(self.problems), *shape))
+
+    @contextmanager
+    def _explain_lack_of_memory(self):
+        """One line that says what to lower, instead of the allocator's complaint."""
+        try:
+            yield
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if "memory" not in f"{type(error).__name__} {error}".lower():
+                raise
+            sides = " x ".join(map(str, self._box.sides))
+            raise InputError(
+                f"cdip: out of memory with a box of {sides} pixels and movie.frames_per_step "
+                f"{self.parameters.movie.frames_per_step}; lower that, movie.channels, hidden or box_px"
+            ) from error
 
 
 def find_movie_box(problems, start, parameters) -> Box:
@@ -93,7 +107,7 @@ def frame_times(problems) -> torch.Tensor:
     return torch.tensor(times, dtype=torch.float64)
 
 
-class MovieFit:
+class FieldFit:
     """The fit of one movie.
 
     Parameters
@@ -118,7 +132,7 @@ class MovieFit:
         settings = {"cells": cells, "channels": movie.channels, "fusion": movie.fusion}
         settings |= {name: getattr(parameters, name) for name in ("hidden", "layers", "head", "omega")}
         span_s = (self.times[0], self.times[-1])
-        self.movie = Movie(settings, box, first.shape, span_s, refractive, modulus, seed).to(first.device)
+        self.movie = FittedMovie(settings, box, first.shape, span_s, refractive, modulus, seed).to(first.device)
         self.model = BoxModel(first, box, 1, refractive, modulus, fits).to(first.device)
         self.light, self.tv = self._light(), parameters.tv
 
@@ -143,14 +157,15 @@ class MovieFit:
     def _stack(self, name: str, frames: torch.Tensor) -> torch.Tensor:
         return torch.stack([getattr(self.problems[index], name) for index in frames.tolist()])
 
-    def imitate(self, objects: np.ndarray, passes: int) -> None:
-        """Fit the field to objects (T, H, W), centred, of an earlier step."""
+    def imitate(self, objects: np.ndarray, passes: int, check=lambda: None) -> None:
+        """Fit the field to objects (T, H, W), centred, of an earlier step; ``check`` may end it by an exception."""
         wanted = self._settled(np.broadcast_to(objects, (len(self.problems), *self.movie.shape)))
         power = wanted.abs().square().mean().clamp(min=1e-20)
         optimiser = self._optimiser()
         for done in range(passes):
             optimiser.set_progress(done / passes)
             for frames in self._batches():
+                check()
                 target = wanted[frames].to(self.model.index[0].device)
                 loss = (self.movie.objects(self.times[frames]) - target).abs().square().mean() / power
                 optimiser.descend(loss, self.movie.field_times(self.times[frames]))
@@ -168,12 +183,12 @@ class MovieFit:
         corner = fourier.to_corner(torch.from_numpy(settled), 2)
         return corner[(slice(None), *(index.cpu() for index in self.model.index))]
 
-    def run(self, watch, rate_factor: float = 1.0) -> np.ndarray:
-        """All passes; the R-factor of each, (passes,) float32, shorter if the fit diverged."""
+    def passes(self, rate_factor: float = 1.0):
+        """Yield the R-factor of every pass; ends early if the fit diverges, and goes back to the field of before."""
         parameters, total = self.parameters, self.parameters.iterations
         closing = total - round(parameters.closing * total)
         early_loss = parameters.loss or ("amplitude_mse" if self.model.probes is None else "poisson")
-        optimiser, trace, kept = self._optimiser(rate_factor), [], _Kept()
+        optimiser, kept = self._optimiser(rate_factor), _Kept()
         for done in range(total):
             loss = early_loss if done < closing else "poisson"
             if done == closing:
@@ -186,17 +201,12 @@ class MovieFit:
                     "cdip: the fit diverged in pass %d of %d; the field of pass %d is kept, lower movie.time_rate",
                     done + 1, total, kept.done,
                 )  # fmt: skip
-                break
-            trace.append(r_factor)
+                if kept.state is not None:
+                    self.movie.load_state_dict(kept.state)
+                return
             if done % CHECK_EVERY == 0 and score < kept.score:
                 kept = _Kept(score, done + 1, {name: value.clone() for name, value in self.movie.state_dict().items()})
-            for _ in range(parameters.planned // total):  # single patterns may take several kinds of starts
-                watch.tell(SimpleNamespace(done=done + 1))
-        else:
-            return np.array(trace, np.float32)
-        if kept.state is not None:
-            self.movie.load_state_dict(kept.state)
-        return np.array(trace, np.float32)
+            yield r_factor
 
     def _pass(self, optimiser, loss: str) -> tuple[float, float]:
         """Mean misfit per pixel and R-factor of one pass."""

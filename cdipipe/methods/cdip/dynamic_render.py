@@ -17,7 +17,7 @@ from cdipipe.networks.fields.dynamic import MovieField
 FORMAT = "cdipipe movie field 1"
 
 
-class Movie(nn.Module):
+class FittedMovie(nn.Module):
     """A field, the box in which it lives, and the time that it covers.
 
     Parameters
@@ -93,7 +93,7 @@ class Movie(nn.Module):
         os.replace(partial, path)
 
 
-def load_movie(path: str | Path) -> Movie:
+def load_movie(path: str | Path) -> FittedMovie:
     """A movie that was kept in a file.
 
     Raises
@@ -111,6 +111,6 @@ def load_movie(path: str | Path) -> Movie:
     first, sides = (tuple(part) for part in data["box"])
     names = ("settings", "shape", "span_s", "refractive", "modulus")
     rest = {name: data[name] for name in names}
-    movie = Movie(box=Box(first, sides), **rest)
+    movie = FittedMovie(box=Box(first, sides), **rest)
     movie.load_state_dict(data["state"])
     return movie

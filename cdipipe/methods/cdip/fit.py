@@ -97,12 +97,16 @@ class Fit:
         outside = float(self.model.refractive)
         return torch.where(self.inside[(slice(None), *window)], objects, outside)
 
-    def imitate(self, targets: torch.Tensor, steps: int) -> float:
-        """Fit the fields to given objects (seeds, *grid), FFT order; the largest relative residual that is left."""
+    def imitate(self, targets: torch.Tensor, steps: int, check=lambda: None) -> float:
+        """Fit the fields to given objects (seeds, *grid), FFT order; the largest relative residual that is left.
+
+        ``check`` is called at every step and may end it by an exception.
+        """
         wanted = targets[(slice(None), *self.model.index)]
         power = wanted.abs().square().sum().clamp(min=1e-20) / len(wanted)
         self.start_optimiser()
         for step in range(steps):
+            check()
             self._set_rates(step / steps)
             residual = (self.objects() - wanted).abs().square().flatten(1).sum(1)
             self._descend(residual / power)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from cdipipe.methods.dip.parameters import PriorFitParameters
+from cdipipe.methods.dip.parameters import UntrainedNetworkParameters
 from cdipipe.phasing.registry import LIGHT, Step
 
 
-def run(state, problem, parameters, recipe, watch):
-    """Fit a U-Net whose output within the support explains the counts."""
-    from cdipipe.methods.dip.fit import fit_prior
+def begin(*arguments):
+    """The step on its way; imports torch."""
+    from cdipipe.methods.dip.fit import NetworkRun
 
-    return fit_prior(state, problem, parameters, recipe, watch)
+    return NetworkRun(*arguments)
 
 
 METHOD = Step(
     name="dip",
     summary="Untrained U-Net as the prior of the object, no static region",
     reference="Ulyanov, Vedaldi & Lempitsky, Int. J. Comput. Vis. 128, 1867 (2020), doi:10.1007/s11263-020-01303-4",
-    parameters=PriorFitParameters,
-    run=run,
+    parameters=UntrainedNetworkParameters,
+    begin=begin,
     uses_static_region=False,
-    refuses=("shrink_wrap", "stop_below", "average_last", *LIGHT),
+    refuses=("shrink_wrap", "average_last", *LIGHT),
     converged_estimate=True,
 )

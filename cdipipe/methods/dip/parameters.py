@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from cdipipe.phasing.registry import Parameters
 
 
-class PriorFitParameters(Parameters):
+class UntrainedNetworkParameters(Parameters):
     iterations: int = Field(400, ge=1, description="steps of the optimiser at most")
     stop: Literal["misfit", "wmv", "none"] = Field(
         "misfit",

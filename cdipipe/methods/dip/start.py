@@ -34,7 +34,7 @@ class NetworkStart:
     misfit : Misfit
     support : (*grid) bool, FFT order
     seed : decides weights and noise
-    parameters : PriorFitParameters
+    parameters : UntrainedNetworkParameters
 
     Attributes
     ----------
@@ -102,10 +102,11 @@ class NetworkStart:
         whole[self.box] = block
         return fourier.to_corner(whole, self.problem.ndim)
 
-    def warm_up(self, object_, iterations):
-        """Fit the network to an object, (*grid) complex64 in FFT order."""
+    def warm_up(self, object_, iterations, check=lambda: None):
+        """Fit the network to an object, (*grid) complex64 in FFT order; ``check`` may end it by an exception."""
         target = fourier.to_centre(object_, self.problem.ndim)[self.box] * self.inside
         for _ in range(iterations):
+            check()
             output = self.output()
             self._descend(output, output.detach() - target, 1.0)
         self.optimiser.state.clear()

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cdipipe.phasing.registry import LIGHT, IterativeParameters, Step
-from cdipipe.phasing.stages import FILTER_WIDTHS, cut_into_stages, walk
+from cdipipe.phasing.schedule import FILTER_WIDTHS, cut_into_blocks
 
 SCHEDULES = {
     "dpr": {"sigma": (0.01, 0.1, 1.0), "sigma_from": (0.0, 0.4, 0.7), "alpha": FILTER_WIDTHS},
@@ -84,70 +84,19 @@ class GpsParameters(IterativeParameters):
             raise ValueError(f"sigma_from takes {count} growing shares, the first 0, all below 1")
         return self
 
-    def stages(self):
-        """List of Stage with the values (sigma, filter width)."""
+    def blocks(self):
+        """List of Block with the values (sigma, filter width)."""
         preset = SCHEDULES[self.schedule]
         starts = self.sigma_from if self.sigma or self.sigma_from else preset["sigma_from"]
         widths = self.width_px if self.variant == "F" else self.alpha or preset["alpha"]
-        return cut_into_stages(self.iterations, (self.sigma or preset["sigma"], starts), (widths, None))
+        return cut_into_blocks(self.iterations, (self.sigma or preset["sigma"], starts), (widths, None))
 
 
-def run(state, problem, parameters, recipe, watch):
-    """Iterate from z = P_T A u, y = 0; go back to the best (z, y) so far at every change of a parameter.
+def begin(*arguments):
+    """The step on its way; imports torch."""
+    from cdipipe.methods.gps.run import GpsRun
 
-    The best is the one whose estimate P_S A^-1 z has the lowest R-factor; an item whose support moved begins anew.
-    """
-    from cdipipe.methods.gps.primal_dual import PrimalDual
-    from cdipipe.phasing.best import Best
-    from cdipipe.phasing.loop import has_settled
-
-    pair = PrimalDual(problem, state.exit_wave, parameters.primal_step, parameters.dual_step)
-    best, current = Best(len(state.support), problem.device), None
-    moving = round((1 - parameters.settle) * parameters.iterations)
-    for iteration, stage, ends in walk(parameters.stages()):
-        if stage is not current:
-            _return_to(best, pair)
-            pair.set_stage(stage.values[0], **_filter(parameters, stage.values[1], problem))
-            current = stage
-        state.record(pair.advance(state.support))
-        averaged = iteration >= parameters.iterations - state.tail
-        moves = state.shrink_is_due(problem, recipe) and iteration < moving
-        settled = has_settled(state, iteration + 1, recipe.stop_below)
-        if ends or settled or averaged or moves or (iteration + 1) % parameters.check_every == 0:
-            _compare(state, problem, recipe, pair, best, moves)
-        if averaged:
-            state.add_to_tail(state.exit_wave)
-        watch.tell(state)
-        if settled:
-            break
-    _return_to(best, pair)
-    state.exit_wave = problem.project_object(pair.project(), state.support)
-    return state
-
-
-def _return_to(best, pair) -> None:
-    """Go back to the best (z, y), unless that is where we are: a stage ends with a comparison."""
-    if not best.kept_last_offer:
-        best.restore(pair.wavefront, pair.dual)
-
-
-def _compare(state, problem, recipe, pair, best, moves) -> None:
-    """Score the estimate, keep the pair where it is the best so far, and update the support if that is due."""
-    projected = pair.project()
-    state.exit_wave = problem.project_object(projected, state.support)
-    best.offer(problem.r_factor(state.exit_wave), pair.wavefront, pair.dual)
-    if moves:
-        best.forget(state.shrink(projected, problem, recipe))
-
-
-def _filter(parameters, width, problem):
-    """The factor that smooths y: on wavefronts exp(-s k^2 / (2 alpha^2)) (R), on the object exp(-x^2 / (2 w^2)) (F)."""
-    from cdipipe.optics.fourier import gaussian_corner
-
-    if parameters.variant == "F":
-        return {"window": gaussian_corner(problem.shape, (width,) * problem.ndim, problem.device)}
-    widths = tuple(width * size / parameters.dual_step**0.5 for size in problem.shape)
-    return {"low_pass": gaussian_corner(problem.shape, widths, problem.device)}
+    return GpsRun(*arguments)
 
 
 METHOD = Step(
@@ -155,7 +104,7 @@ METHOD = Step(
     summary="Generalised proximal smoothing: soft modulus constraint, smoothed dual, for noisy and low-dose patterns",
     reference="Pham, Yin, Rana, Osher & Miao, Opt. Express 27, 2792 (2019), doi:10.1364/OE.27.002792",
     parameters=GpsParameters,
-    run=run,
+    begin=begin,
     refuses=LIGHT,
     converged_estimate=True,
 )

@@ -11,9 +11,12 @@ on as few detector pixels as the object's extent needs.
 
 from __future__ import annotations
 
+import threading
+
 from pydantic import Field
 
 from cdipipe.phasing.registry import Parameters, Step
+from cdipipe.phasing.steps import StepRun
 
 
 class GuidedParameters(Parameters):
@@ -42,20 +45,36 @@ class GuidedParameters(Parameters):
         return self.populations * runs + self.refine_iterations
 
 
-def run(state, problem, parameters, recipe, watch):
-    """One guided search for each item of the batch, which are independent repetitions."""
-    import torch
+class GuidedRun(StepRun):
+    """One guided search for each item of the batch, which are independent repetitions.
 
-    from cdipipe.methods.guided.search import search
+    Their populations run side by side, so the R-factors come in their order only once all is done.
+    """
 
-    results, traces = [], []
-    for item in range(len(state.exit_wave)):
-        results.append(search(state, item, problem, parameters, recipe, watch, traces))
-    state.exit_wave = torch.stack([wave for wave, _ in results])
-    state.support = torch.stack([support for _, support in results])
-    for column in torch.stack(traces).unbind(1):
-        state.record(column)
-    return state
+    def iterate(self):
+        import torch
+
+        from cdipipe.methods.guided.search import Search
+
+        state = self.state
+        ticks = Ticks(self.tick, len(state.exit_wave))
+        found = [Search(self, item, ticks).run() for item in range(len(state.exit_wave))]
+        waves, supports, traces = (torch.stack(part) for part in zip(*found, strict=True))
+        state.exit_wave, state.support = waves, supports
+        yield from traces.unbind(1)
+
+
+class Ticks:
+    """Counts iterations of several searches at once, from several threads; so many of them are one of the step."""
+
+    def __init__(self, tick, searches: int):
+        self._tick, self._searches, self._count, self._lock = tick, searches, 0, threading.Lock()
+
+    def __call__(self):
+        with self._lock:
+            self._count += 1
+            if self._count % self._searches == 0:
+                self._tick()
 
 
 METHOD = Step(
@@ -63,7 +82,8 @@ METHOD = Step(
     summary="Guided population of HIO runs, chosen by Poisson likelihood, closing refinement with total variation",
     reference="Chen, Miao, Wang, Lee, Phys. Rev. B 76, 064113 (2007), doi:10.1103/PhysRevB.76.064113 (guided HIO)",
     parameters=GuidedParameters,
-    run=run,
+    begin=GuidedRun,
     refuses=("stop_below", "average_last"),
+    by_itself=("shrink_wrap",),
     converged_estimate=True,
 )

@@ -47,7 +47,7 @@ class Population:
         The measured pattern, which judges, and that on which the runs iterate; may be the same.
     parameters : GuidedParameters
     wrap : ShrinkWrap
-    tell : called with the lowest R-factor after every iteration of the population
+    tell : called with the R-factors (B,) after every iteration of the population
     """
 
     def __init__(self, full, working, parameters, wrap, tell):
@@ -97,7 +97,7 @@ class Population:
             if self.shrink_every and iteration < closing and done % self.shrink_every == 0:
                 supports = shrink_wrap(projected, supports, wrap, done // self.shrink_every - 1, 0.0, problem.ndim)
             if tells:
-                self.tell(r_factor.min())
+                self.tell(r_factor)
         projected, _ = problem.project_modulus(waves)
         waves = problem.project_object(projected, supports)
         if self.working.model.freedom == "shift" and self.shrink_every:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import torch
 
 from cdipipe.methods.ad_refine import AdRefineParameters
@@ -14,40 +12,67 @@ from cdipipe.phasing.restarts import derive_seed, random_start
 from cdipipe.phasing.workers import run_jobs
 
 
-def search(state, item, full, parameters, recipe, watch, traces):
-    """The object and support of one repetition; appends its (planned,) R-factors to ``traces``."""
-    support, full = state.support[item], full.of_item(item)
-    working = cropped_problem(full, extents(support), parameters.crop_margin) if parameters.crop else None
-    working = working or full
-    seed = state.seeds[item] if state.seeds else item
-    told = _Tell(state, watch)
+class Search:
+    """One guided search.
 
-    def grow(index):
-        trace = []
-        population = Population(full, working, parameters, recipe.shrink_wrap, lambda r: (trace.append(r), told()))
-        small = regrid(support, working.shape)
-        own_seed = derive_seed(seed, index)
-        waves = [random_start(working, small, own_seed, start) for start in range(parameters.starts)]
+    Parameters
+    ----------
+    run : GuidedRun
+    item : which start of its batch
+    tell : called after every iteration of a population, from several threads
+    """
+
+    def __init__(self, run, item, tell):
+        self.parameters, self.wrap, self.stop, self.tell = run.parameters, run.recipe.shrink_wrap, run.watch.stop, tell
+        state = run.state
+        self.exit_wave, self.support = state.exit_wave[item], state.support[item]
+        self.seed = state.seeds[item] if state.seeds else item
+        self.full = run.problem.of_item(item)
+        self.working = self._working()
+        self._trace: list[torch.Tensor] = []
+
+    def _working(self):
+        """The problem on which populations iterate."""
+        if not self.parameters.crop:
+            return self.full
+        return cropped_problem(self.full, extents(self.support), self.parameters.crop_margin) or self.full
+
+    def run(self):
+        """Object and support of the search, (*grid) each, and all R-factors (planned,), population after population."""
+        grown = run_jobs(self._grow, range(self.parameters.populations), self.full.device, self.stop)
+        self._trace = [value for _, _, part in grown for value in part]
+        leaders = [population.enlarge(members.best(1)) for population, members, _ in grown]
+        waves, supports = (torch.cat(arrays) for arrays in zip(*leaders, strict=True))
+        if self.parameters.refine_iterations:
+            waves, supports = self._refine(waves, supports)
+        best = int(score(self.full, waves).argmin())
+        return waves[best], supports[best], torch.stack(self._trace).to(torch.float32)
+
+    def _grow(self, index):
+        trace: list[torch.Tensor] = []
+        population = Population(self.full, self.working, self.parameters, self.wrap, self._teller(trace))
+        small = regrid(self.support, self.working.shape)
+        own_seed = derive_seed(self.seed, index)
+        waves = [random_start(self.working, small, own_seed, start) for start in range(self.parameters.starts)]
         if index == 0:
-            waves[0] = regrid(state.exit_wave[item], working.shape)
+            waves[0] = regrid(self.exit_wave, self.working.shape)
         return population, population.evolve(torch.stack(waves), small), trace
 
-    grown = run_jobs(grow, range(parameters.populations), full.device, watch.stop)
-    trace = [value for _, _, part in grown for value in part]
-    leaders = [population.enlarge(members.best(1)) for population, members, _ in grown]
-    waves, supports = (torch.cat(arrays) for arrays in zip(*leaders, strict=True))
-    if parameters.refine_iterations:
-        waves, supports = _refine(full, waves, supports, parameters, lambda r: (trace.append(r.min()), told()))
-    traces.append(torch.stack(trace).to(state.error_trace.dtype))
-    best = int(score(full, waves).argmin())
-    return waves[best], supports[best]
+    def _refine(self, waves, supports):
+        own = self.parameters
+        settings = AdRefineParameters(
+            iterations=own.refine_iterations, learning_rate=own.refine_rate, loss="poisson", tv_weight=own.tv_weight
+        )
+        return descend(self.full, waves, supports, settings, self._teller(self._trace))
 
+    def _teller(self, trace):
+        """Notes the lowest of the R-factors (B,) of every iteration, and tells of it."""
 
-def _refine(full, waves, supports, own, tell):
-    settings = AdRefineParameters(
-        iterations=own.refine_iterations, learning_rate=own.refine_rate, loss="poisson", tv_weight=own.tv_weight
-    )
-    return descend(full, waves, supports, settings, tell)
+        def tell(r_factor):
+            trace.append(r_factor.min())
+            self.tell()
+
+        return tell
 
 
 def extents(support):
@@ -58,14 +83,3 @@ def extents(support):
         lags = torch.where(inside < (size + 1) // 2, inside, inside - size)
         found.append(2 * int(lags.abs().max()) + 1)
     return found
-
-
-class _Tell:
-    """Counts iterations of several populations at once."""
-
-    def __init__(self, state, watch):
-        self.state, self.watch, self.lock = state, watch, threading.Lock()
-
-    def __call__(self):
-        with self.lock:
-            self.watch.tell(self.state)

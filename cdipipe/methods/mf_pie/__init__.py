@@ -27,24 +27,11 @@ class MfPieParameters(IterativeParameters):
     illumination: float = Field(0.01, gt=0, lt=1, description="the object is 1 where D is below this share of its max")
 
 
-def run(problems, start, parameters, recipe, seed, watch):
-    """Sweep over the frames; the trace is the R-factor of all frames together."""
-    import torch
+def begin(*arguments):
+    """The step on its way; imports torch."""
+    from cdipipe.methods.mf_pie.sweep import SweepRun
 
-    from cdipipe.methods.mf_pie.sweep import Frames
-    from cdipipe.optics import fourier
-    from cdipipe.phasing.loop import State
-    from cdipipe.phasing.stack import StackResult
-
-    frames = Frames(problems, start, parameters)
-    # to the watch the movie is one start whose R-factor is that of all frames together
-    state = State(frames.objects[:1], frames.lit.expand(1, -1, -1), torch.full((1, parameters.iterations), torch.nan))
-    for _ in range(parameters.iterations):
-        state.record(torch.tensor([frames.sweep()]))
-        watch.tell(state)
-    objects = fourier.to_centre(frames.objects).cpu().numpy()
-    lit = fourier.to_centre(frames.lit).cpu().numpy()
-    return StackResult(objects, lit[None].repeat(len(objects), 0), state.error_trace[0].numpy())
+    return SweepRun(*arguments)
 
 
 METHOD = Joint(
@@ -54,8 +41,8 @@ METHOD = Joint(
     "Optica 4, 736 (2017), doi:10.1364/OPTICA.4.000736 (the step); Chambolle, J. Math. Imaging Vis. 20, 89 (2004), "
     "doi:10.1023/B:JMIV.0000011325.36760.1e (total variation)",
     parameters=MfPieParameters,
-    run=run,
+    begin=begin,
     needs=("movie", "probe_modes"),
-    refuses=("constraint", "start_support", *LIGHT),
+    refuses=("start_support", *LIGHT),
     uses_static_region=False,
 )

@@ -8,7 +8,24 @@ import torch
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier
 from cdipipe.optics.total_variation import denoise_movie
+from cdipipe.phasing.steps import JointRun
 from cdipipe.phasing.support import one_support
+
+
+class SweepRun(JointRun):
+    """Sweep after sweep over all frames."""
+
+    def iterate(self):
+        self._frames = Frames(self.problems, self.start, self.parameters)
+        for _ in range(self.parameters.iterations):
+            yield self._frames.sweep()
+
+    def objects(self):
+        return fourier.to_centre(self._frames.objects).cpu().numpy()
+
+    def supports(self):
+        lit = fourier.to_centre(self._frames.lit).cpu().numpy()
+        return lit[None].repeat(len(self.problems), 0)
 
 
 class Frames:
@@ -43,6 +60,8 @@ class Frames:
                 error = self._update(index, self.problems[other], own.neighbour_weight ** abs(other - index))
                 misfit += error if other == index else 0.0
         self.objects = denoise_movie(self.objects, own.tv_space, own.tv_time, own.tv_iterations)
+        if self.problems[0].constraint != "support":
+            self.objects = self.problems[0].project_object(self.objects, self.lit)
         self.objects = torch.where(self.lit, self.objects, torch.ones_like(self.objects))
         return misfit / sum(problem.modulus_sum for problem in self.problems)
 

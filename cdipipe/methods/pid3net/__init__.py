@@ -45,11 +45,11 @@ class Pid3NetParameters(IterativeParameters):
     illumination: float = Field(0.01, gt=0, lt=1, description="the object is 1 where the light is below this share")
 
 
-def run(problems, start, parameters, recipe, seed, watch):
-    """Fit the network, then draw all frames; the trace is the R-factor of each pass."""
-    from cdipipe.methods.pid3net.fit import run_movie
+def begin(*arguments):
+    """The step on its way; imports torch."""
+    from cdipipe.methods.pid3net.fit import NetworkRun
 
-    return run_movie(problems, start, parameters, seed, watch)
+    return NetworkRun(*arguments)
 
 
 METHOD = Joint(
@@ -58,7 +58,7 @@ METHOD = Joint(
     reference="Vu et al., PID3Net: a deep learning approach for single-shot coherent X-ray diffraction imaging of "
     "dynamic phenomena, npj Comput. Mater. 11, 66 (2025), doi:10.1038/s41524-025-01549-y",
     parameters=Pid3NetParameters,
-    run=run,
+    begin=begin,
     needs=("movie", "probe_modes"),
     refuses=("constraint", "start_support", "start object", *LIGHT),
     uses_static_region=False,

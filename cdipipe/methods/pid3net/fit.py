@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,9 +17,8 @@ from cdipipe.networks.pid3net.refine import Beam, Refinement
 from cdipipe.optics import fourier
 from cdipipe.optics.misfits import amplitude_deviance, poisson_terms
 from cdipipe.optics.total_variation import anisotropic_variation
-from cdipipe.phasing.stack import StackResult
+from cdipipe.phasing.steps import JointRun
 from cdipipe.phasing.support import one_support
-from cdipipe.phasing.workers import Stopped
 
 logger = logging.getLogger(__name__)
 
@@ -26,21 +26,34 @@ LAST_RATE = 0.2
 DIVERGED = 10.0
 
 
-def run_movie(problems, start, parameters, seed, watch) -> StackResult:
-    """See ``Joint`` of ``cdipipe.phasing.registry``; one trace entry per pass over the movie."""
-    try:
-        fit = NetworkFit(problems, start, parameters, seed)
-        trace = fit.run(watch)
-        objects = fit.draw_frames()
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, Stopped) or "memory" not in f"{type(error).__name__} {error}".lower():
-            raise
-        raise InputError(
-            f"pid3net: out of memory with {parameters.windows} windows of {parameters.window} frames of "
-            f"{' x '.join(map(str, problems[0].shape))} pixels; lower windows, window or refinement_width"
-        ) from error
-    lit = fourier.to_centre(fit.lit).cpu().numpy()
-    return StackResult(objects, np.broadcast_to(lit, objects.shape), trace)
+class NetworkRun(JointRun):
+    """Fit the network, pass after pass over the movie, then draw all frames."""
+
+    def iterate(self):
+        with self._explain_lack_of_memory():
+            self._fit = NetworkFit(self.problems, self.start, self.parameters, self.seed)
+            yield from self._fit.passes()
+
+    def objects(self):
+        with self._explain_lack_of_memory():
+            return self._fit.draw_frames()
+
+    def supports(self):
+        lit = fourier.to_centre(self._fit.lit).cpu().numpy()
+        return np.broadcast_to(lit, (len(self.problems), *lit.shape))
+
+    @contextmanager
+    def _explain_lack_of_memory(self):
+        """One line that says what to lower, instead of the allocator's complaint."""
+        try:
+            yield
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if "memory" not in f"{type(error).__name__} {error}".lower():
+                raise
+            raise InputError(
+                f"pid3net: out of memory with {self.parameters.windows} windows of {self.parameters.window} frames of "
+                f"{' x '.join(map(str, self.problems[0].shape))} pixels; lower windows, window or refinement_width"
+            ) from error
 
 
 class Model(nn.Module):
@@ -72,26 +85,26 @@ class NetworkFit:
         self.light = float(power[self.lit].mean().sqrt())
         self.brightest = max(float(problem.modulus[problem.measured].max()) for problem in problems)
 
-    def run(self, watch) -> np.ndarray:
-        """All passes; the R-factor of each, (passes,) float32, shorter if the fit diverged. Keeps the best weights."""
-        own, trace, best, kept = self.own, [], math.inf, None
+    def passes(self):
+        """Yield the R-factor of every pass; ends early if the fit diverges, and goes back to the best weights."""
+        own, best, kept = self.own, math.inf, None
         optimiser = self._optimiser()
-        for done in range(own.iterations):
-            _set_rate(optimiser, own.rate, done / own.iterations)
-            loss, r_factor = self._pass(optimiser)
-            if not loss < max(DIVERGED * best, best + DIVERGED):
-                logger.warning(
-                    "pid3net: the fit diverged in pass %d of %d; the best weights are kept, try a lower rate",
-                    done + 1, own.iterations,
-                )  # fmt: skip
-                break
-            trace.append(r_factor)
-            if loss < best:
-                best, kept = loss, {name: value.clone() for name, value in self.model.state_dict().items()}
-            watch.tell(SimpleNamespace(done=done + 1))
-        if kept is not None:
-            self.model.load_state_dict(kept)
-        return np.array(trace, np.float32)
+        try:
+            for done in range(own.iterations):
+                _set_rate(optimiser, own.rate, done / own.iterations)
+                loss, r_factor = self._pass(optimiser)
+                if not loss < max(DIVERGED * best, best + DIVERGED):
+                    logger.warning(
+                        "pid3net: the fit diverged in pass %d of %d; the best weights are kept, try a lower rate",
+                        done + 1, own.iterations,
+                    )  # fmt: skip
+                    return
+                if loss < best:
+                    best, kept = loss, {name: value.clone() for name, value in self.model.state_dict().items()}
+                yield r_factor
+        finally:  # also where the loop ends it
+            if kept is not None:
+                self.model.load_state_dict(kept)
 
     def _optimiser(self):
         kernels = [weight for weight in self.model.parameters() if weight.ndim > 1]

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from cdipipe.phasing.registry import LIGHT, Parameters, Step
+from cdipipe.phasing.steps import StepRun
 
 
 class ReferenceLsqParameters(Parameters):
@@ -48,21 +49,22 @@ class ReferenceLsqParameters(Parameters):
         return f"{self.likelihood} least squares + denoiser {self.denoiser}{rounds}"
 
 
-def run(state, problem, parameters, recipe, watch):
-    """Fit, measure the noise, denoise; every start of a batch begins at what came before."""
-    import torch
+class ReferenceLsqRun(StepRun):
+    """Fit, measure the noise, denoise: for each support of the batch by itself, in one go."""
 
-    from cdipipe.methods.reference_lsq.referenced import reconstruct_beside_reference
+    def iterate(self):
+        import torch
 
-    found = [
-        reconstruct_beside_reference(problem, support, parameters, seed)
-        for support, seed in zip(state.support, state.seeds, strict=True)
-    ]
-    state.exit_wave = problem.project_object(torch.stack(found), state.support)
-    _, r_factor = problem.project_modulus(state.exit_wave.clone())
-    state.record(r_factor)
-    watch.tell(state)
-    return state
+        from cdipipe.methods.reference_lsq.referenced import reconstruct_beside_reference
+
+        state, problem = self.state, self.problem
+        found = [
+            reconstruct_beside_reference(problem, support, self.parameters, seed)
+            for support, seed in zip(state.support, state.seeds, strict=True)
+        ]
+        state.exit_wave = problem.project_object(torch.stack(found), state.support)
+        _, r_factor = problem.project_modulus(state.exit_wave.clone())
+        yield r_factor
 
 
 METHOD = Step(
@@ -71,7 +73,7 @@ METHOD = Step(
     reference="Pham et al., Opt. Express 27, 2792 (2019), doi:10.1364/OE.27.002792 (the baseline it is to beat); "
     "Dabov et al., IEEE Trans. Image Process. 16, 2080 (2007), doi:10.1109/TIP.2007.901238 (block matching)",
     parameters=ReferenceLsqParameters,
-    run=run,
+    begin=ReferenceLsqRun,
     needs=("static_region",),
     refuses=(
         "shrink_wrap",

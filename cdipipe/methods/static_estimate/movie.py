@@ -85,13 +85,15 @@ class JointFrames:
             problem.update_object_(self.waves[one], projected[one], self.supports[one], **coefficients)
         return misfit / sum(problem.modulus_sum for problem in self.problems)
 
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Objects (T, *grid) complex64 that satisfy the constraint, with their supports, centred."""
+    def objects(self) -> np.ndarray:
+        """Objects (T, *grid) complex64 that satisfy the constraint, centred."""
         objects = [
             p.project_object(w[None], s)[0] for p, w, s in zip(self.problems, self.waves, self.supports, strict=True)
         ]
         objects = torch.stack(objects)
         self._share(objects)
-        return fourier.to_centre(objects, self.ndim).cpu().numpy(), fourier.to_centre(
-            self.supports, self.ndim
-        ).cpu().numpy()
+        return fourier.to_centre(objects, self.ndim).cpu().numpy()
+
+    def centred_supports(self) -> np.ndarray:
+        """Their supports (T, *grid) bool, centred."""
+        return fourier.to_centre(self.supports, self.ndim).cpu().numpy()

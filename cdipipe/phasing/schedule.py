@@ -1,4 +1,4 @@
-"""Stages of a step: values that change a few times while its iterations run."""
+"""Schedules of a step: values that change a few times while its iterations run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ FILTER_WIDTHS = tuple(2 * (10 - stage) / 10 for stage in range(10))
 
 
 @dataclass(frozen=True)
-class Stage:
+class Block:
     """Values that hold for some iterations in a row."""
 
     iterations: int
     values: tuple
 
 
-def cut_into_stages(iterations: int, *schedules: tuple[Sequence, Sequence[float] | None]) -> list[Stage]:
+def cut_into_blocks(iterations: int, *schedules: tuple[Sequence, Sequence[float] | None]) -> list[Block]:
     """Lay schedules over each other.
 
     Parameters
@@ -28,18 +28,18 @@ def cut_into_stages(iterations: int, *schedules: tuple[Sequence, Sequence[float]
 
     Returns
     -------
-    list of Stage, one entry of ``values`` per schedule; stages too short for one iteration are left out
+    list of Block, one entry of ``values`` per schedule; blocks too short for one iteration are left out
     """
     begins = [_first_iterations(iterations, len(values), starts) for values, starts in schedules]
     cuts = sorted({begin for row in begins for begin in row if begin < iterations})
-    stages = []
+    blocks = []
     for begin, end in zip(cuts, [*cuts[1:], iterations], strict=True):
         chosen = tuple(
             values[max(index for index, first in enumerate(row) if first <= begin)]
             for (values, _), row in zip(schedules, begins, strict=True)
         )
-        stages.append(Stage(end - begin, chosen))
-    return stages
+        blocks.append(Block(end - begin, chosen))
+    return blocks
 
 
 def _first_iterations(iterations, count, starts) -> list[int]:
@@ -47,10 +47,10 @@ def _first_iterations(iterations, count, starts) -> list[int]:
     return [round(share * iterations) for share in shares]
 
 
-def walk(stages: list[Stage]) -> Iterator[tuple[int, Stage, bool]]:
-    """(iteration, its stage, whether that is the stage's last), one iteration after another."""
+def walk(blocks: list[Block]) -> Iterator[tuple[int, Block, bool]]:
+    """(iteration, its block, whether that is the block's last), one iteration after another."""
     iteration = 0
-    for stage in stages:
-        for index in range(stage.iterations):
-            yield iteration, stage, index == stage.iterations - 1
+    for block in blocks:
+        for index in range(block.iterations):
+            yield iteration, block, index == block.iterations - 1
             iteration += 1
