@@ -1,4 +1,4 @@
-"""Reading HDF5 files that nobody vouches for, and writing them whole. Every fault of a file becomes an InputError."""
+"""Reading HDF5 files of any origin and writing them whole; whatever is wrong with a file becomes an InputError."""
 
 from __future__ import annotations
 

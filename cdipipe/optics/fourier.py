@@ -1,4 +1,4 @@
-"""The Fourier transform of the house; nothing else calls ``torch.fft``.
+"""The one Fourier transform of the package; nothing else calls ``torch.fft``.
 
 Two statements hold everywhere. The transform is orthonormal, so sum |u|^2 = sum |Fu|^2 and photons carry over to
 the object. Files and public functions keep object centre and zero frequency at index ``N // 2``; only loops work in
