@@ -32,7 +32,7 @@ from cdipipe.study.entries import (
     set_options,
 )
 
-Figured = TableEntry | GalleryEntry | DistributionEntry
+FigureEntry = TableEntry | GalleryEntry | DistributionEntry
 
 
 class Config(Section):
@@ -94,18 +94,18 @@ class Config(Section):
             found += [(f"distributions.{name}.{k}", k, getattr(entry, k) or []) for k in ("measurements", "methods")]
         return found
 
-    def rows_of(self, entry: Figured) -> list[str]:
+    def rows_of(self, entry: FigureEntry) -> list[str]:
         """Methods of a figure that run on at least one of its measurements, in the order of the file."""
         members = set(_members(entry))
         used = {method for measurement, method in self.pairs() if measurement in members}
         return [method for method in entry.methods or self.methods if method in used]
 
-    def drawn(self) -> dict[str, Figured]:
+    def drawn(self) -> dict[str, FigureEntry]:
         """Tables, galleries and distributions that have at least one reconstruction to show."""
         entries = self.tables | self.galleries | self.distributions
         return {name: entry for name, entry in entries.items() if self.pairs_of(entry)}
 
-    def pairs_of(self, entry: Figured) -> list[tuple[str, str]]:
+    def pairs_of(self, entry: FigureEntry) -> list[tuple[str, str]]:
         """(measurement, method) of every reconstruction that a figure shows."""
         members, rows = _members(entry), self.rows_of(entry)
         return [pair for pair in self.pairs() if pair[0] in members and pair[1] in rows]
@@ -225,7 +225,7 @@ class Config(Section):
         return None if network is None else f"{self.output}/{network}/best.pt"
 
 
-def _members(entry: Figured) -> list[str]:
+def _members(entry: FigureEntry) -> list[str]:
     """Measurements that a figure shows."""
     if isinstance(entry, GalleryEntry):
         return list(entry.rows.values())
