@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cdipipe.optics.grid import pixel_axes
+
 LEAST_PREDICTED_PHOTONS = 1e-12
 """Floor of the prediction inside the logarithm, where it vanishes and a photon was counted."""
 
@@ -89,8 +91,7 @@ def misfits(
 
 def ring_index(shape: tuple[int, ...]) -> np.ndarray:
     """Ring (shell) of every pixel of a centred pattern, int; see the module's head."""
-    axes = np.ogrid[tuple(slice(-(n // 2), n - n // 2) for n in shape)]
-    frequency2 = sum((k / n) ** 2 for k, n in zip(axes, shape, strict=True))
+    frequency2 = sum((k / n) ** 2 for k, n in zip(pixel_axes(shape), shape, strict=True))
     return np.rint(np.sqrt(frequency2) * min(shape)).astype(np.int64)
 
 

@@ -14,6 +14,7 @@ from scipy import fft
 from cdipipe.errors import InputError
 from cdipipe.io.describe import estimate_object_extent
 from cdipipe.optics import fourier
+from cdipipe.optics.grid import central_slices
 
 BLOCK = 8
 
@@ -121,7 +122,5 @@ def _change_blocks(lines: np.ndarray, before: int, after: int) -> np.ndarray:
 def _embed(arrays, shape: tuple[int, ...]):
     """Centred arrays (B, ...) in zeros of a larger shape, centre on centre."""
     whole = arrays.new_zeros((len(arrays), *shape))
-    inner = arrays.shape[1:]
-    starts = [n // 2 - b // 2 for n, b in zip(shape, inner, strict=True)]
-    whole[(slice(None), *(slice(s, s + b) for s, b in zip(starts, inner, strict=True)))] = arrays
+    whole[(slice(None), *central_slices(shape, arrays.shape[1:]))] = arrays
     return whole

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.optics.grid import pixel_axes
 
 
 def detector_pixel_m(size_px: int, wavelength_m: float, distance_m: float, object_pixel_m: float) -> float:
@@ -45,5 +46,5 @@ def fresnel_chirp(shape: tuple[int, int], wavelength_m: float, distance_m: float
             f"fresnel: distance_m {distance_m:g} is too near for {max(shape)} pixels of {object_pixel_m:g} m: the "
             f"chirp would alias; at least {least:.4g} m, or a smaller object_pixel_m"
         )
-    rows, columns = np.ogrid[tuple(slice(-(n // 2), n - n // 2) for n in shape)]
+    rows, columns = pixel_axes(shape)
     return np.exp(1j * np.pi * object_pixel_m**2 / (wavelength_m * distance_m) * (rows**2 + columns**2))

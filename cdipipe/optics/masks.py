@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cdipipe.optics.grid import pixel_axes
+
 STROKES_GRID = 512
 """Grid on which the sizes of strokes are given; other grids scale them."""
 
 
 def _axes(shape: Sequence[int], offset_px: Sequence[float] = (0, 0)) -> list[np.ndarray]:
-    axes = np.ogrid[tuple(slice(-(n // 2), n - n // 2) for n in shape)]
-    return [axis - shift for axis, shift in zip(axes, offset_px, strict=True)]
+    return [axis - shift for axis, shift in zip(pixel_axes(shape), offset_px, strict=True)]
 
 
 def disc(shape: Sequence[int], radius_px: float, offset_px: Sequence[float] = (0, 0)) -> np.ndarray:

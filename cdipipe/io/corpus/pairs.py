@@ -22,6 +22,7 @@ from cdipipe.errors import InputError
 from cdipipe.io.corpus import pair_checks
 from cdipipe.io.corpus.plan import Plan, digest_of, samples_per_chunk
 from cdipipe.io.hdf5 import faults_are_input_errors, open_source
+from cdipipe.optics.grid import embed
 from cdipipe.provenance import file_sha256
 
 KIND = "pairs"
@@ -189,7 +190,4 @@ def _fill_up(objects: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
     """Centred objects in zeros of the pattern's grid, centre on centre."""
     if objects.shape[1:] == grid:
         return objects
-    whole = np.zeros((len(objects), *grid), objects.dtype)
-    starts = [n // 2 - b // 2 for n, b in zip(grid, objects.shape[1:], strict=True)]
-    whole[(slice(None), *(slice(s, s + b) for s, b in zip(starts, objects.shape[1:], strict=True)))] = objects
-    return whole
+    return embed(objects, grid)

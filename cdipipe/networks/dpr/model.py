@@ -18,6 +18,7 @@ from cdipipe.networks.layers.ffc import FastFourierConv, ResidualBlock
 from cdipipe.networks.layers.partial_conv import PartialConvLayer
 from cdipipe.ops.projection import project_modulus
 from cdipipe.optics import fourier
+from cdipipe.optics.grid import central_slices
 
 ENCODERS = ("wpc", "pc", "ffc")
 
@@ -177,13 +178,11 @@ def fourier_projection(picture: Tensor, intensity: Tensor, measured: Tensor) -> 
 
 def centre_box(arrays: Tensor, box_px: int) -> Tensor:
     """(..., N, N) centred to the (..., box, box) around its centre."""
-    start = arrays.shape[-1] // 2 - box_px // 2
-    return arrays[..., start : start + box_px, start : start + box_px]
+    return arrays[(..., *central_slices(arrays.shape[-2:], (box_px, box_px)))]
 
 
 def in_whole_grid(boxes: Tensor, size: int) -> Tensor:
     """Inverse of :func:`centre_box` with zeros around, complex64."""
     whole = boxes.new_zeros(*boxes.shape[:-2], size, size, dtype=torch.complex64)
-    start = size // 2 - boxes.shape[-1] // 2
-    whole[..., start : start + boxes.shape[-2], start : start + boxes.shape[-1]] = boxes
+    whole[(..., *central_slices((size, size), boxes.shape[-2:]))] = boxes
     return whole

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.optics.grid import central_slices
 from cdipipe.simulation.low_dose.dose import dose_gray, photons_per_pixel
 from cdipipe.simulation.low_dose.parameters import LowDoseParameters
 from cdipipe.simulation.registry import Sample
@@ -81,10 +82,8 @@ def gives(parameters: LowDoseParameters) -> set[str]:
 
 
 def _placed(block: np.ndarray, window: np.ndarray, offset: tuple[int, int]) -> np.ndarray:
-    sides = block.shape[-2:]
     whole = np.zeros((*block.shape[:-2], *window.shape), np.complex128)
-    starts = [n // 2 + o - b // 2 for n, o, b in zip(window.shape, offset, sides, strict=True)]
-    whole[(..., *(slice(s, s + b) for s, b in zip(starts, sides, strict=True)))] = block
+    whole[(..., *central_slices(window.shape, block.shape[-2:], offset))] = block
     return whole * window
 
 

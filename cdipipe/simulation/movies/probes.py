@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cdipipe.optics.grid import pixel_axes
 from cdipipe.simulation.movies.parameters import MovieParameters
 
 GAUSS_HERMITE_ORDERS = sorted(((m, n) for m in range(5) for n in range(5)), key=lambda order: (sum(order), order))
-
-
-def pixel_axes(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column coordinates from the centre ``N // 2``, to broadcast."""
-    axis = np.arange(size, dtype=np.float64) - size // 2
-    return axis[:, None], axis[None, :]
 
 
 def field_support(size: int, field_px: int, aperture: str = "round") -> np.ndarray:
@@ -27,7 +22,7 @@ def depth_in_aperture(size: int, field_px: int, aperture: str) -> np.ndarray:
     the centre. Unlike a disc it has no centre of symmetry, so what it lights differs from its twin image; the
     experiments of single-frame imaging use one (Kang et al., Opt. Express 29, 1441, 2021, doi:10.1364/OE.414341).
     """
-    row, column = pixel_axes(size)
+    row, column = pixel_axes((size, size))
     if aperture == "round":
         return field_px / 2 - np.hypot(row, column)
     sides = [np.sin(angle) * row + np.cos(angle) * column for angle in np.pi / 6 * np.array([3, -1, 7])]
@@ -54,7 +49,7 @@ def probe_modes(parameters: MovieParameters) -> np.ndarray:
     (M, size, size) complex64; sum over all of |P|^2 is 1; the rim falls to zero over two pixels
     """
     p = parameters
-    row, column = pixel_axes(p.size)
+    row, column = pixel_axes((p.size, p.size))
     waist = p.field * WAISTS[p.probe_aperture]
     bent = np.exp(1j * p.probe_curvature_rad * (2 * np.hypot(row, column) / p.field) ** 2)
     aperture = np.clip(depth_in_aperture(p.size, p.field, p.probe_aperture) / 2, 0, 1) * bent

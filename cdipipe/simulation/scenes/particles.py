@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from cdipipe.optics.grid import pixel_axes
 from cdipipe.simulation.movies.materials import GOLD, check_material, phase_per_metre
 from cdipipe.simulation.movies.parameters import MovieParameters
-from cdipipe.simulation.movies.probes import field_support, pixel_axes, probe_modes
+from cdipipe.simulation.movies.probes import field_support, probe_modes
 from cdipipe.simulation.registry import Sample, Scene
 
 BOLTZMANN_J_PER_K = 1.380649e-23
@@ -179,7 +180,7 @@ def _add_sphere(thickness: np.ndarray, place_px: np.ndarray, radius_px: float) -
 
 def _window(p: ParticleParameters) -> np.ndarray:
     """The square field of the plane wave, its sides falling to zero over two pixels outside of it."""
-    row, column = pixel_axes(p.size)
+    row, column = pixel_axes((p.size, p.size))
     sides = [np.clip((p.field / 2 + 2 - np.abs(axis)) / 2, 0, 1) for axis in (row, column)]
     return sides[0] * sides[1]
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from cdipipe.optics.grid import central_slices, embed, pixel_axes
 from cdipipe.simulation.registry import Sample, Scene, SceneParameters
 from cdipipe.simulation.sources.scattered_polygons import EDGE_CUT, EDGE_SIGMA_PX, LEAST_FILL, draw_polygons
 
@@ -65,7 +66,7 @@ def build(parameters: PolygonParameters, rng: np.random.Generator) -> Sample:
     amplitude = _amplitude(parameters, rng)
     span = parameters.phase_range_rad
     span = rng.uniform(0, 2 * np.pi) if span == "random" else min(span, 2 * np.pi)
-    exit_wave = _embedded(amplitude * np.exp(1j * _phase(amplitude > 0, span, rng)), shape)
+    exit_wave = embed(amplitude * np.exp(1j * _phase(amplitude > 0, span, rng)), shape)
     stop = _beam_stop(parameters.beamstop_px, shape)
     return Sample(exit_wave, exit_wave != 0, "volume" if parameters.dimensions == 3 else "single", stop)
 
@@ -78,28 +79,14 @@ def build_batch(parameters: PolygonParameters, rngs: list[np.random.Generator]) 
     shape = (parameters.size,) * 2
     stop = _beam_stop(parameters.beamstop_px, shape)
     waves = np.zeros((len(rngs), *shape), np.complex128)
-    start = parameters.size // 2 - grid // 2
-    inner = waves[:, start : start + grid, start : start + grid]
+    inner = waves[(slice(None), *central_slices(shape, (grid, grid)))]
     for first in range(0, len(rngs), BATCH):
         draw_polygons(rngs[first : first + BATCH], grid, parameters.phase_range_rad, inner[first : first + BATCH])
     return [Sample(wave, support, "single", stop) for wave, support in zip(waves, waves != 0, strict=True)]
 
 
 def _beam_stop(radius_px: float, shape: tuple[int, ...]) -> np.ndarray | None:
-    return sum(x**2 for x in _axes(shape)) < radius_px**2 if radius_px > 0 else None
-
-
-def _axes(shape: tuple[int, ...]) -> list[np.ndarray]:
-    """Pixel coordinates from the centre ``N // 2``, shaped to broadcast."""
-    return np.ogrid[tuple(slice(-(n // 2), n - n // 2) for n in shape)]
-
-
-def _embedded(block: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """``block`` in the middle of zeros: centre on centre."""
-    whole = np.zeros(shape, block.dtype)
-    starts = [n // 2 - b // 2 for n, b in zip(shape, block.shape, strict=True)]
-    whole[tuple(slice(s, s + b) for s, b in zip(starts, block.shape, strict=True))] = block
-    return whole
+    return sum(x**2 for x in pixel_axes(shape)) < radius_px**2 if radius_px > 0 else None
 
 
 def _amplitude(parameters: PolygonParameters, rng: np.random.Generator) -> np.ndarray:
@@ -139,7 +126,7 @@ def _blurred(hull: _Hull, middle: np.ndarray, pixels: float, shape: tuple[int, .
     """Hull magnified by ``pixels``, its point ``middle`` at the centre, edges blurred with a Gaussian and cut."""
     from scipy.ndimage import gaussian_filter
 
-    inside = hull.contains([x / pixels + m for x, m in zip(_axes(shape), middle, strict=True)])
+    inside = hull.contains([x / pixels + m for x, m in zip(pixel_axes(shape), middle, strict=True)])
     amplitude = gaussian_filter(inside.astype(np.float64), EDGE_SIGMA_PX, mode="constant")
     return np.where(amplitude > EDGE_CUT, amplitude, 0.0)
 
@@ -167,7 +154,7 @@ def _with_extent(hull: _Hull, extent_px: int, shape: tuple[int, ...]) -> np.ndar
 
 def _phase(support: np.ndarray, span: float, rng: np.random.Generator) -> np.ndarray:
     """Sine gratings and Gaussians of random number, weight, period, width and place; ``span`` on the support."""
-    shape, axes, inside = support.shape, _axes(support.shape), np.nonzero(support)
+    shape, axes, inside = support.shape, pixel_axes(support.shape), np.nonzero(support)
     low = np.array([index.min() - n // 2 for index, n in zip(inside, shape, strict=True)])
     high = np.array([index.max() - n // 2 for index, n in zip(inside, shape, strict=True)])
     extent = float((high - low).max()) + 1

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
+from cdipipe.optics.grid import embed
 from cdipipe.simulation.registry import Sample, Scene, SceneParameters
 from cdipipe.simulation.sources.banks import DensitySource, ShapeSource, density_bank, shape_bank
 from cdipipe.simulation.sources.images import Split, files_of
@@ -88,10 +89,7 @@ def build(parameters: PseudoObjectParameters, rng: np.random.Generator) -> Sampl
         exit_wave *= np.sqrt(total / np.sum(np.abs(exit_wave) ** 2))
     if parameters.phase_range_rad > 0:
         exit_wave *= np.exp(1j * _phase(densities.draw(rng), support, parameters.phase_range_rad, rng))
-    size, start = parameters.size, parameters.size // 2 - box // 2
-    inside = slice(start, start + box)
-    whole, whole_support = np.zeros((size, size), np.complex128), np.zeros((size, size), bool)
-    whole[inside, inside], whole_support[inside, inside] = exit_wave, support
+    whole, whole_support = (embed(block, (parameters.size,) * 2) for block in (exit_wave, support))
     return Sample(whole, whole_support, photons_scaled=parameters.photons_max is not None)
 
 

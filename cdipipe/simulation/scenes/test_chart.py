@@ -7,9 +7,10 @@ import logging
 import numpy as np
 from pydantic import Field, model_validator
 
+from cdipipe.optics.grid import pixel_axes
 from cdipipe.simulation.movies.materials import TANTALUM, check_material, phase_per_metre
 from cdipipe.simulation.movies.parameters import MovieParameters
-from cdipipe.simulation.movies.probes import field_support, pixel_axes, probe_modes
+from cdipipe.simulation.movies.probes import field_support, probe_modes
 from cdipipe.simulation.registry import Sample, Scene
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def star_coverage(p: ChartParameters, centre_px: np.ndarray, turn_rad: float) ->
 
     From the distance to the nearest edge: straight edges cover a pixel as 1/2 plus that distance, within 0 and 1.
     """
-    row, column = pixel_axes(p.size)
+    row, column = pixel_axes((p.size, p.size))
     row, column = row - centre_px[0], column - centre_px[1]
     radius = np.hypot(row, column)
     turns = (np.arctan2(row, column) + turn_rad) * p.spokes / (2 * np.pi)
