@@ -1,4 +1,4 @@
-"""The forward model: what the detector would see of an object, and the object nearest to what it saw.
+"""The forward model: what the detector would see of an object.
 
     psi_m = P_m (O + U)           exit wave of probe mode m; a plane wave (P = 1) when there are no probe modes
     J     = sum_m |F psi_m|^2     photons, orthonormal F, incoherent sum over modes
@@ -21,14 +21,10 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
-from cdipipe.ops import projection as ops
-from cdipipe.ops.projection.relax import relax_modulus_
 from cdipipe.optics import fourier
 from cdipipe.optics.coherence import apply_coherence, degree_of_coherence
 
 ARRAYS = ("probe_modes", "static_region")
-LEAST_SHARE = 1e-7
-"""Prediction below this share of its maximum is rounding: such pixels are not scaled up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,83 +200,6 @@ class ForwardModel:
     def predict_centred(self, object_: torch.Tensor) -> torch.Tensor:
         """Photons of objects whose centre is at ``N // 2``; so is the zero frequency of the pattern."""
         return fourier.to_centre(self.predict_intensity(fourier.to_corner(object_, self.ndim)), self.ndim)
-
-    def impose_modulus(self, object_, modulus, measured=None) -> tuple[torch.Tensor, torch.Tensor]:
-        """The nearest object whose pattern has the measured moduli, phases kept (P_M of the papers).
-
-        With probe modes the corrected exit waves are brought back to one object by least squares; pixels that no
-        mode illuminates keep their value.
-
-        Parameters
-        ----------
-        object_ : (..., *grid) complex
-        modulus : (*grid) or (..., *grid) real, square root of the counts
-        measured : bool, broadcast like ``modulus``; others keep their value; None: every pixel
-
-        Returns
-        -------
-        the object, and :meth:`misfit` of the one given
-        """
-        wavefront = self.wavefront(object_)
-        misfit = self._replace_modulus_(wavefront, modulus, measured)
-        if self.static_region is not None:
-            wavefront -= self.static_wavefront(wavefront.dtype)
-        waves = fourier.inverse_corner(wavefront, self.ndim)
-        if self.probe_modes is None:
-            return waves, misfit
-        change = waves - self.probe_modes * object_.unsqueeze(-self.ndim - 1)
-        return object_ + (self.probe_modes.conj() * change).sum(-self.ndim - 1) / self.illumination, misfit
-
-    def misfit(self, object_, modulus, measured=None) -> torch.Tensor:
-        """sum_measured |sqrt(I) - modulus| of objects (..., *grid): (...) float64."""
-        return self._replace_modulus_(self.wavefront(object_), modulus, measured)
-
-    def relax_modulus_(self, wavefront, dual, modulus, measured, **steps) -> torch.Tensor:
-        """Primal-dual step on wavefronts of the object alone, see :func:`cdipipe.ops.projection.relax.relax_modulus_`.
-
-        Returns
-        -------
-        (...) float64: sum_measured |A - modulus| of what the modulus was imposed on
-        """
-        misfit = self._empty_misfit(wavefront)
-        static = self.static_wavefront(wavefront.dtype)
-        modes = self.probe_modes is not None
-        relax_modulus_(
-            wavefront, dual, modulus, measured, misfit, reference=static, modes=modes, ndim=self.ndim, **steps
-        )
-        return misfit
-
-    def _empty_misfit(self, wavefront) -> torch.Tensor:
-        batch = wavefront.shape[: wavefront.ndim - self.ndim - (self.probe_modes is not None)]
-        return torch.empty(batch, dtype=torch.float64, device=wavefront.device)
-
-    def _replace_modulus_(self, wavefront, modulus, measured) -> torch.Tensor:
-        """Modulus projection on the detector, in place; returns the misfit before it."""
-        misfit = self._empty_misfit(wavefront)
-        if self.is_ideal:
-            ops.project_modulus_(wavefront, modulus, measured, misfit, self.probe_modes is not None, ndim=self.ndim)
-        else:
-            self._scale_(wavefront, modulus, measured, misfit)
-        return misfit
-
-    def _scale_(self, wavefront, modulus, measured, misfit) -> None:
-        """The modulus projection behind partially coherent light and background, in place.
-
-        All modes get the factor sqrt((I - B)+ / I_pc), with the partially coherent intensity I_pc of the iterate
-        (Clark et al., Nat. Commun. 3, 993 (2012), doi:10.1038/ncomms1994).
-        """
-        seen = self.spread(self.sum_modes(wavefront.abs().square_())).clamp_(min=0)
-        axes = tuple(range(-self.ndim, 0))
-        excess = ((seen + self.background).sqrt_() - modulus).abs_()
-        if measured is not None:
-            excess = excess * measured
-        misfit.copy_(excess.sum(axes, dtype=torch.float64))
-        wanted = (modulus.square() - self.background).clamp_(min=0)
-        floor = LEAST_SHARE * seen.amax(axes, keepdim=True)
-        factor = torch.where(seen > floor, (wanted / seen.clamp(min=1e-30)).sqrt_(), 1.0)
-        if measured is not None:
-            factor = torch.where(measured, factor, 1.0)
-        wavefront.mul_(self.per_mode(factor))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a file; arrays have their centre at ``N // 2``."""

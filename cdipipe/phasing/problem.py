@@ -11,7 +11,7 @@ from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
 from cdipipe.metrics.fourier import misfits
 from cdipipe.ops import projection as ops
-from cdipipe.optics import fourier
+from cdipipe.optics import fourier, moduli
 from cdipipe.optics.coherence_fit import fit_width
 from cdipipe.optics.forward import ForwardModel
 
@@ -137,12 +137,12 @@ class Problem:
 
     def project_modulus(self, exit_wave):
         """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
-        projected, misfit = self.model.impose_modulus(exit_wave, self.modulus, self.measured)
+        projected, misfit = moduli.impose_modulus(self.model, exit_wave, self.modulus, self.measured)
         return projected, misfit / self.modulus_sum
 
     def r_factor(self, exit_wave):
         """R-factor (B,) of a batch (B, *grid) on the measured pixels; one transform."""
-        return self.model.misfit(exit_wave, self.modulus, self.measured) / self.modulus_sum
+        return moduli.modulus_misfit(self.model, exit_wave, self.modulus, self.measured) / self.modulus_sum
 
     def relax_modulus_(self, wavefront, dual, **steps):
         """Primal-dual step on wavefronts of the object alone, in place; R-factor (B,) of what it was made from.
@@ -150,7 +150,7 @@ class Problem:
         ``t``, ``s``, ``softness``, ``keep`` and ``low_pass`` as in
         :func:`cdipipe.ops.projection.relax.relax_modulus_`.
         """
-        misfit = self.model.relax_modulus_(wavefront, dual, self.modulus, self.measured, **steps)
+        misfit = moduli.relax_modulus_(self.model, wavefront, dual, self.modulus, self.measured, **steps)
         return misfit / self.modulus_sum
 
     def invert(self, wavefront):

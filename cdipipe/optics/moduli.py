@@ -1,0 +1,99 @@
+"""The object nearest to what a detector saw: measured moduli imposed on what a forward model makes of an object.
+
+Objects and wavefronts are in FFT order, as those of :class:`cdipipe.optics.forward.ForwardModel`. What happens on the
+detector, to wavefronts, is :mod:`cdipipe.ops.projection`; here objects come in and go out.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from cdipipe.ops import projection as ops
+from cdipipe.ops.projection import relax
+from cdipipe.optics import fourier
+from cdipipe.optics.forward import ForwardModel
+
+LEAST_SHARE = 1e-7
+"""Prediction below this share of its maximum is rounding: such pixels are not scaled up."""
+
+
+def impose_modulus(model: ForwardModel, object_, modulus, measured=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest object whose pattern has the measured moduli, phases kept (P_M of the papers).
+
+    With probe modes the corrected exit waves are brought back to one object by least squares; pixels that no
+    mode illuminates keep their value.
+
+    Parameters
+    ----------
+    object_ : (..., *grid) complex
+    modulus : (*grid) or (..., *grid) real, square root of the counts
+    measured : bool, broadcast like ``modulus``; others keep their value; None: every pixel
+
+    Returns
+    -------
+    the object, and the :func:`modulus_misfit` of the one given
+    """
+    wavefront = model.wavefront(object_)
+    misfit = _replace_modulus_(model, wavefront, modulus, measured)
+    if model.static_region is not None:
+        wavefront -= model.static_wavefront(wavefront.dtype)
+    waves = fourier.inverse_corner(wavefront, model.ndim)
+    if model.probe_modes is None:
+        return waves, misfit
+    change = waves - model.probe_modes * model.per_mode(object_)
+    return object_ + (model.probe_modes.conj() * change).sum(-model.ndim - 1) / model.illumination, misfit
+
+
+def modulus_misfit(model: ForwardModel, object_, modulus, measured=None) -> torch.Tensor:
+    """sum_measured |sqrt(I) - modulus| of objects (..., *grid): (...) float64; arguments as above."""
+    return _replace_modulus_(model, model.wavefront(object_), modulus, measured)
+
+
+def relax_modulus_(model: ForwardModel, wavefront, dual, modulus, measured, **steps) -> torch.Tensor:
+    """Primal-dual step on wavefronts of the object alone, in place, see :mod:`cdipipe.ops.projection.relax`.
+
+    Returns
+    -------
+    (...) float64: sum_measured |A - modulus| of what the modulus was imposed on
+    """
+    misfit = _empty_misfit(model, wavefront)
+    static, modes = model.static_wavefront(wavefront.dtype), model.probe_modes is not None
+    relax.relax_modulus_(
+        wavefront, dual, modulus, measured, misfit, reference=static, modes=modes, ndim=model.ndim, **steps
+    )
+    return misfit
+
+
+def _empty_misfit(model: ForwardModel, wavefront) -> torch.Tensor:
+    batch = wavefront.shape[: wavefront.ndim - model.ndim - (model.probe_modes is not None)]
+    return torch.empty(batch, dtype=torch.float64, device=wavefront.device)
+
+
+def _replace_modulus_(model: ForwardModel, wavefront, modulus, measured) -> torch.Tensor:
+    """Modulus projection on the detector, in place; returns the misfit before it."""
+    misfit = _empty_misfit(model, wavefront)
+    if model.is_ideal:
+        ops.project_modulus_(wavefront, modulus, measured, misfit, model.probe_modes is not None, ndim=model.ndim)
+    else:
+        _scale_(model, wavefront, modulus, measured, misfit)
+    return misfit
+
+
+def _scale_(model: ForwardModel, wavefront, modulus, measured, misfit) -> None:
+    """The modulus projection behind partially coherent light and background, in place.
+
+    All modes get the factor sqrt((I - B)+ / I_pc), with the partially coherent intensity I_pc of the iterate
+    (Clark et al., Nat. Commun. 3, 993 (2012), doi:10.1038/ncomms1994).
+    """
+    seen = model.spread(model.sum_modes(wavefront.abs().square_())).clamp_(min=0)
+    axes = tuple(range(-model.ndim, 0))
+    excess = ((seen + model.background).sqrt_() - modulus).abs_()
+    if measured is not None:
+        excess = excess * measured
+    misfit.copy_(excess.sum(axes, dtype=torch.float64))
+    wanted = (modulus.square() - model.background).clamp_(min=0)
+    floor = LEAST_SHARE * seen.amax(axes, keepdim=True)
+    factor = torch.where(seen > floor, (wanted / seen.clamp(min=1e-30)).sqrt_(), 1.0)
+    if measured is not None:
+        factor = torch.where(measured, factor, 1.0)
+    wavefront.mul_(model.per_mode(factor))
