@@ -42,6 +42,9 @@ def check_before_run(study: Config, where: str) -> None:
     for name in study.imported():
         if study.measurements[name].fetch is None:
             _check_sources(study.sources(name), f"{where}: measurements.{name}.import")
+    for name, network in study.networks.items():
+        if network.pairs is not None:
+            _check_sources(network.pairs.files(), f"{where}: networks.{name}.pairs")
 
 
 def _check_sources(files: list[str], where: str) -> None:
