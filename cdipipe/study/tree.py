@@ -31,7 +31,6 @@ from cdipipe.study.entries import (
     as_options,
     set_options,
 )
-from cdipipe.study.paths import OutputFolder
 
 FigureEntry = TableEntry | GalleryEntry | DistributionEntry
 
@@ -44,7 +43,7 @@ class Config(Section):
     pydantic.ValidationError   an entry that another one names does not exist, or two settings contradict each other
     """
 
-    output: OutputFolder
+    output: str = Field(min_length=1)
     measurements: dict[Name, MeasurementEntry] = Field(min_length=1)
     methods: dict[Name, dict[str, Any]] = Field(min_length=1)
     corpora: dict[Name, CorpusEntry] = Field({})

@@ -154,3 +154,61 @@ def test_absurd_values_are_questioned(name, value, words):
 )
 def test_what_can_be_is_believed(name, value):
     assert doubt(name, value) is None
+
+
+@pytest.fixture
+def chains(tmp_path):
+    """NeXus transformations of a goniometer and a detector on an arm, changed by a function."""
+
+    def write(change=lambda file: None) -> dict:
+        with h5py.File(tmp_path / "a.nxs", "w") as file:
+            file["entry/instrument/detector/data"] = np.ones((3, 4, 4))
+            axes = {
+                "entry/sample/transformations/mu": (0.1, (0, 1, 0), "rotation", "deg", "."),
+                "entry/sample/transformations/eta": ([17.0, 17.5, 18.0], (-1, 0, 0), "rotation", "deg", "mu"),
+                "entry/sample/transformations/phi": (np.pi / 2, (0, 1, 0), "rotation", "rad", "eta"),
+                "entry/instrument/detector/transformations/nu": (2.0, (0, 1, 0), "rotation", "deg", "."),
+                "entry/instrument/detector/transformations/delta": (35.0, (-1, 0, 0), "rotation", "deg", "nu"),
+                "entry/instrument/detector/transformations/z": (1200.0, (0, 0, 1), "translation", "mm", "delta"),
+                "entry/instrument/detector/module/slow_pixel_direction": (55.0, (0, -1, 0), "translation", "um", "."),
+                "entry/instrument/detector/module/fast_pixel_direction": (-75.0, (1, 0, 0), "translation", "um", "."),
+            }
+            for name, (value, vector, kind, units, outer) in axes.items():
+                file[name] = value
+                texts = {"transformation_type": kind, "units": units, "depends_on": outer}
+                file[name].attrs.update({key: np.bytes_(text) for key, text in texts.items()}, vector=vector)
+            file["entry/sample/depends_on"] = "transformations/phi"
+            file["entry/instrument/detector/depends_on"] = "/entry/instrument/detector/transformations/z"
+            change(file)
+        with open_source(tmp_path / "a.nxs") as source:
+            return read_nexus(source, "/entry/instrument/detector/data", None)[0]
+
+    return write
+
+
+def test_chains_of_nexus_are_circles_and_a_scan(chains):
+    found = chains()
+    assert [(c.name, c.axis, c.angle_deg) for c in found["sample_circles"]] == [
+        ("mu", (0, 1, 0), 0.1),
+        ("eta", (-1, 0, 0), 17.5),
+        ("phi", (0, 1, 0), pytest.approx(90)),
+    ]
+    assert [(c.name, c.angle_deg) for c in found["detector_circles"]] == [("nu", 2), ("delta", 35)]
+    assert (found["scan"].motor, found["scan"].positions) == ("eta", (17, 17.5, 18))
+    assert (found["row_direction"], found["column_direction"]) == ((0, -1, 0), (-1, 0, 0))
+    assert (found["pixel_y_m"], found["pixel_x_m"]) == pytest.approx((55e-6, 75e-6))
+    assert found["distance_m"] == pytest.approx(1.2)
+
+
+def test_a_chain_that_leads_nowhere_or_in_a_circle_is_left_out(chains):
+    def circle(file):
+        file["entry/sample/transformations/mu"].attrs["depends_on"] = np.bytes_("phi")
+
+    def broken(file):
+        del file["entry/sample/transformations/eta"]
+
+    def no_vector(file):
+        del file["entry/sample/transformations/eta"].attrs["vector"]
+
+    for change in (circle, broken, no_vector):
+        assert "sample_circles" not in chains(change)

@@ -186,3 +186,16 @@ def test_the_gold_crystals_own_scan_file(tmp_path, data_dir):
     frame = bragg_frame(measurement.geometry, measurement.intensity.shape)
     assert frame.voxel_nm == pytest.approx([31.65, 10.03, 10.08], abs=0.01)
     assert frame.voxel_angles_deg == pytest.approx([93.03, 76.02, 102.63], abs=0.01)
+
+
+def test_a_study_gives_the_same_options(tmp_path):
+    from cdipipe.study.entries import ImportEntry
+
+    given = {"beamline": "aps_34idc", "angles": {"theta": 0.2, "chi": 90}, "pixel_m": [55e-6, 75e-6]}
+    entry = ImportEntry.model_validate({"files": ["a.npy"], "scan_file": "s.spec", "scan": 54, **given})
+    arguments = entry.inside(tmp_path).arguments()
+    assert "--angles=theta=0.2,chi=90.0" in arguments and "--pixel-m=5.5e-05,7.5e-05" in arguments
+    assert (
+        f"--scan-file={tmp_path / 's.spec'}" in arguments
+        and str(tmp_path / "s.spec") in entry.inside(tmp_path).sources()
+    )

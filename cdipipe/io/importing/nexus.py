@@ -11,6 +11,7 @@ import h5py
 from cdipipe.geometry import PLANCK_TIMES_C_EV_M
 from cdipipe.io.hdf5 import Source
 from cdipipe.io.importing.headers import Key, in_units
+from cdipipe.io.importing.transformations import read_transformations
 from cdipipe.io.units import text_of, unit_of
 
 DETECTOR_FIELDS = {
@@ -40,9 +41,15 @@ def read_nexus(source: Source, data: str | None, entry: str | None) -> tuple[dic
     """
     entry = entry or _first_part(data) or "/"
     groups = list(_groups(source, entry))
-    found, notes = _read_detector(source, _detector(source, data, groups))
+    detector = _detector(source, data, groups)
+    found, notes = _read_detector(source, detector)
     light, more = _read_light(source, groups)
-    return {**light, **found}, notes + more
+    return {**light, **read_transformations(source, _sample(source, groups), detector), **found}, notes + more
+
+
+def _sample(source: Source, groups: list[str]) -> str | None:
+    classes = [path for path in groups if nexus_class(source, path) == "NXsample"]
+    return next(iter(classes or [path for path in groups if path.endswith("/sample")]), None)
 
 
 def _first_part(path: str | None) -> str | None:
