@@ -213,3 +213,52 @@ def test_xrayutilities_finds_the_same_vectors(name, geometry):
     theirs = 10 * np.moveaxis(np.array(peer.area(*angles, deg=True)), 0, -1)
     ours = scattering_vectors(geometry, shape, frame="sample")
     assert np.abs(ours - theirs).max() < 1e-12 * np.abs(theirs).max()
+
+
+def test_six_circles_of_you():
+    """J. Appl. Cryst. 32, 614: Z = mu eta chi phi, q = k (sin delta, cos delta cos nu - 1, cos delta sin nu)."""
+    from cdipipe.beamlines.registry import get_beamline
+
+    def turned(axis, angle_deg):
+        c, s = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
+        return {
+            "x": np.array([[1, 0, 0], [0, c, -s], [0, s, c]]),
+            "y": np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]),
+            "z": np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]),  # eta, phi and delta are left-handed about z
+        }[axis]
+
+    angles = {"mu": 3.0, "eta": 17.0, "chi": 80.0, "phi": -20.0, "gamma": 11.0, "delta": 34.0}
+    beamline = get_beamline("diamond_i16")
+    sample, arm = (
+        tuple(entry.circle(angles[entry.name]) for entry in part) for part in (beamline.sample, beamline.arm)
+    )
+    theirs = turned("x", 3) @ turned("z", 17) @ turned("y", 80) @ turned("z", -20)
+    to_lab = diffraction.LAB_FROM["you1999"]
+    assert diffraction.rotation_of(sample) == pytest.approx(to_lab @ theirs @ to_lab.T)
+    geometry = gold(sample_circles=sample, detector_circles=arm, scan=Scan("eta", tuple(17 + 0.01 * np.arange(-2, 3))))
+    k, delta, nu = diffraction.wavenumber_per_nm(geometry), np.radians(34), np.radians(11)
+    q = k * np.array([np.sin(delta), np.cos(delta) * np.cos(nu) - 1, np.cos(delta) * np.sin(nu)])
+    assert scattering_vectors(geometry, (5, 8, 8), np.array([2, 4, 4])) == pytest.approx(to_lab @ q)
+    assert scattering_vectors(geometry, (5, 8, 8), np.array([2, 4, 4]), "sample") == pytest.approx(
+        to_lab @ (theirs.T @ q)
+    )
+
+
+def test_axes_of_a_rocking_curve_about_x_by_hand():
+    """ID01 with eta scanned: the three axes in closed form, as the bcdi package has them for this beamline."""
+    nu, delta, step = np.radians(4.0), np.radians(33.0), np.radians(0.01)
+    geometry = id01(
+        beam_centre_px=None,
+        sample_circles=(Circle("mu", (0, -1, 0)), Circle("eta", (-1, 0, 0)), Circle("phi", (0, -1, 0), 12.0)),
+        detector_circles=(Circle("nu", (0, -1, 0), 4.0), Circle("delta", (-1, 0, 0), 33.0)),
+        scan=Scan("eta", tuple(16 + 0.01 * np.arange(-8, 8))),
+    )
+    k = diffraction.wavenumber_per_nm(geometry)
+    pixel = k * 55e-6 / 1.2
+    across = pixel * np.array([np.cos(nu), 0, np.sin(nu)])
+    down = pixel * np.array([-np.sin(nu) * np.sin(delta), -np.cos(delta), np.cos(nu) * np.sin(delta)])
+    along = k * step * np.array([0, 1 - np.cos(nu) * np.cos(delta), np.sin(delta)])
+    axes = reciprocal_axes(geometry, (16, 64, 64))
+    assert axes[:, 2] == pytest.approx(across)
+    assert axes[:, 1] == pytest.approx(down)
+    assert axes[:, 0] == pytest.approx(along)
