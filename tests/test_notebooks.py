@@ -13,7 +13,7 @@ NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 def test_the_guide_shows_them_all():
     guide = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert NOTEBOOKS and all(f"{file.name}" in guide for file in NOTEBOOKS)
+    assert len(NOTEBOOKS) >= 4 and all(f"{file.name}" in guide for file in NOTEBOOKS)
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
