@@ -46,6 +46,7 @@ lint: $(STAMP) ## check style: Python, Snakemake, C++
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint --configfile config/quickstart.yaml
+	mypy
 	clang-format --dry-run -Werror $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 
 bench: $(STAMP) ## measure all that README and docs quote, into benchmarks/results; BENCH='speed gold' picks

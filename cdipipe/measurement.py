@@ -84,7 +84,7 @@ class Measurement(Shown):
     frame_times_s: np.ndarray | None = None
     object_support: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         rank = 2 if self.stack == "single" else 3
         if self.intensity.ndim != rank:
             raise InputError(f"a measurement of stack '{self.stack}' has {rank} axes; got shape {self.intensity.shape}")
@@ -95,14 +95,13 @@ class Measurement(Shown):
             )
         self._check_extras()
 
-    def _check_extras(self):
+    def _check_extras(self) -> None:
         shapes = (self.pattern_shape, self.intensity.shape)
         for name in ("static_region", "static_support", "object_support"):
             array = getattr(self, name)
             if array is not None and array.shape not in shapes:
                 raise InputError(f"{name} of shape {array.shape} does not fit patterns of shape {self.intensity.shape}")
-        if self.object_support is not None and self.known_static_support is not None:
-            self._check_apart()
+        self._check_apart()
         if self.probe_modes is not None and self.probe_modes.shape[1:] != self.pattern_shape:
             raise InputError(f"probe_modes {self.probe_modes.shape} do not fit patterns of shape {self.pattern_shape}")
         times = self.frame_times_s
@@ -115,9 +114,9 @@ class Measurement(Shown):
                 f"{times[late - 1]:g} s"
             )
 
-    def _check_apart(self):
-        shared = int((self.object_support & self.known_static_support).sum())
-        if shared:
+    def _check_apart(self) -> None:
+        support, static = self.object_support, self.known_static_support
+        if support is not None and static is not None and (shared := int((support & static).sum())):
             raise InputError(f"the static region overlaps the object's support in {shared} pixels; they must be apart")
 
     def __repr__(self) -> str:

@@ -20,13 +20,22 @@ import logging
 import pkgutil
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from cdipipe.errors import InputError
 from cdipipe.settings import unknown_name
 
 logger = logging.getLogger("cdipipe")
-Record = TypeVar("Record")
+
+
+class Named(Protocol):
+    """What every record has."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Record = TypeVar("Record", bound=Named)
 
 
 Found = dict[str, Callable[[], "Record | None"]]
@@ -166,7 +175,7 @@ def in_modules(package: ModuleType, attribute: str, packages_only: bool = False)
     return find
 
 
-def _of_module(module: str, attribute: str):
+def _of_module(module: str, attribute: str) -> Any:
     return getattr(importlib.import_module(module), attribute, None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 from cdipipe import interrupt
@@ -83,5 +83,5 @@ def progress(iterable_or_total: Iterable[Any] | int, description: str) -> Progre
     """
     if isinstance(iterable_or_total, int):
         return Progress(range(iterable_or_total), iterable_or_total, description)
-    total = len(iterable_or_total) if hasattr(iterable_or_total, "__len__") else None
+    total = len(iterable_or_total) if isinstance(iterable_or_total, Sized) else None
     return Progress(iterable_or_total, total, description)
