@@ -29,13 +29,14 @@ install: $(STAMP) ## set up .venv, pinned by constraints.txt
 STUDY := $(if $(SCALE),results/$(basename $(notdir $(CONFIG)))-$(SCALE).yaml,$(CONFIG))
 
 run: $(STAMP) ## run the workflow on CONFIG, perhaps at another SCALE of it, and print where the report is
-	$(if $(SCALE),mkdir -p results && cdipipe config $(CONFIG) --scale $(SCALE) -o $(STUDY))
-	snakemake --cores $(CORES) --workflow-profile workflow/profiles/local --configfile $(STUDY)
-	@cdipipe config $(STUDY) --get output | sed 's|.*|Report: $(CURDIR)/&/report.html|'
+	$(if $(SCALE),mkdir -p results && cdipipe config "$(CONFIG)" --scale $(SCALE) -o "$(STUDY)")
+	snakemake --cores $(CORES) --workflow-profile workflow/profiles/local --configfile "$(STUDY)"
+	@folder="$$(cdipipe config "$(STUDY)" --get output)"; \
+	  case "$$folder" in /*) ;; *) folder="$$PWD/$$folder" ;; esac; printf 'Report: %s\n' "$$folder/report.html"
 
 studies: $(STAMP) ## run every study of config/papers at scale tiny, each to its report
 	@for study in $(wildcard config/papers/*.yaml); do \
-	  $(MAKE) --no-print-directory run CONFIG=$$study SCALE=tiny || exit 1; \
+	  $(MAKE) --no-print-directory run CONFIG="$$study" SCALE=tiny || exit 1; \
 	done
 
 test: $(STAMP) ## run the tests

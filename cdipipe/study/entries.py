@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from cdipipe.errors import InputError
 from cdipipe.io.importing.options import FileName, ImportOptions
 from cdipipe.settings import validate
 
 AS_WRITTEN = {"type": "string", "pattern": r"^[A-Za-z0-9{*?][A-Za-z0-9_{}.*?-]*$"}
 """What an editor allows for a name: in a file it may be a pattern, see ``grids`` and ``names``."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), WithJsonSchema(AS_WRITTEN)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100), WithJsonSchema(AS_WRITTEN)]
+"""Two of them and a few words are the name of a log."""
 Headed = WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array", "items": AS_WRITTEN}]})
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -49,8 +52,8 @@ class ImportEntry(ImportOptions):
     files: list[FileName] = Field(min_length=1)
 
     def sources(self) -> list[str]:
-        """Files that are read, without ::KEY."""
-        return [name.partition("::")[0] for name in [*self.files, *self.named_files()]]
+        """Files that are read, patterns and numbered series spelt out, without ::KEY; what matches nothing as it is."""
+        return [file for name in [*self.files, *self.named_files()] for file in _files_of(name.partition("::")[0])]
 
     def inside(self, folder: Path) -> ImportEntry:
         """The same options with all files in a folder."""
@@ -60,6 +63,18 @@ class ImportEntry(ImportOptions):
     def arguments(self) -> list[str]:
         """Files and options as they stand on the command line."""
         return [*self.files, *as_options(self.model_dump(exclude={"files"}, exclude_defaults=True))]
+
+
+def _files_of(name: str) -> list[str]:
+    """The files that a name stands for."""
+    if os.path.exists(name) or not set(name) & set("*?[%"):
+        return [name]
+    from cdipipe.io.importing.files import expand
+
+    try:
+        return expand(name)
+    except InputError:
+        return [name]
 
 
 class GridEntry(Section):

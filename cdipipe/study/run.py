@@ -1,33 +1,39 @@
-"""Before and after a run of a study: can it be written, are its inputs there, is a lock left, what went wrong.
-
-Imports nothing heavy. Of the locks: Snakemake writes the files that a run will make into ``.snakemake/locks`` and takes
-them away when it ends; a run that is killed cannot. Every run of a study therefore holds a lock of the operating
-system, too, which ends with its process, however it ends: where nobody holds that one, the other locks are stale.
-"""
+"""Around a run of a study: can it begin, is another run of it at work, and what stopped it. Imports nothing heavy."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import IO
 
 from cdipipe.errors import InputError
-from cdipipe.study.config import Config
+from cdipipe.study.paths import fault_of_path
+from cdipipe.study.tree import Config
 
-FOLDER = Path(".snakemake")
 FULL_BYTES = 2**20
 """A disk with less room than this counts as full."""
+MARK = ".running"
+"""File in the output folder that a run holds locked."""
 
 
-def check(study: Config, where: str) -> None:
+def check_before_run(study: Config, where: str) -> None:
     """Find what would stop a study before its first job.
+
+    Parameters
+    ----------
+    where : its file, which commands of the workflow read
 
     Raises
     ------
-    InputError   the output folder cannot be written, or a file to import is not there
+    InputError   the output folder cannot be written, a file to import is not there, or the study's file has a name
+        that the workflow cannot take
     """
+    if fault := fault_of_path(where) or ("'::' stands before keys; rename it" if "::" in where else ""):
+        raise InputError(f"{where}: {fault}")
     place = nearest(study.output)
     if not place.is_dir():
         raise InputError(f"{where}: output: {study.output}: {place} is not a folder")
@@ -35,11 +41,18 @@ def check(study: Config, where: str) -> None:
         raise InputError(f"{where}: output: {study.output}: {place} may not be written (permissions, or read-only)")
     for name in study.imported():
         if study.measurements[name].fetch is None:
-            for file in study.sources(name):
-                if not Path(file).is_file():
-                    raise InputError(
-                        f"{where}: measurements.{name}.import: {file}: no such file; looked in {Path.cwd()}"
-                    )
+            _check_sources(study.sources(name), f"{where}: measurements.{name}.import")
+    for name, network in study.networks.items():
+        if network.pairs is not None:
+            _check_sources(network.pairs.files(), f"{where}: networks.{name}.pairs")
+
+
+def _check_sources(files: list[str], where: str) -> None:
+    for file in files:
+        if fault := fault_of_path(file):
+            raise InputError(f"{where}: {file}: {fault}")
+        if not os.path.isfile(file):
+            raise InputError(f"{where}: {file}: no such file; looked in {Path.cwd()}")
 
 
 def nearest(folder: str) -> Path:
@@ -48,7 +61,7 @@ def nearest(folder: str) -> Path:
     return next(parent for parent in (place, *place.parents) if parent.exists())
 
 
-def trouble(output: str) -> str:
+def explain_failure(output: str) -> str:
     """What of the output folder explains a failed run; empty if nothing does."""
     place = nearest(output)
     free = shutil.disk_usage(place).free
@@ -59,45 +72,32 @@ def trouble(output: str) -> str:
     return ""
 
 
-def hold(output: str, folder: Path = FOLDER) -> IO[str]:
-    """Mark the study that writes into ``output`` as running, and remove locks that a killed run of it left.
+def claim_output(output: str) -> IO[str]:
+    """Keep other runs out of an output folder for as long as this process lives, however it ends.
 
-    Parameters
-    ----------
-    output : folder of the study's results
-    folder : Snakemake's own folder
+    A lock of the operating system does it, so none is left behind by a run that is killed.
 
     Returns
     -------
     file
-        The mark lasts until this file is closed, at the latest when the process ends.
+        The claim lasts until it is closed, at the latest when the process ends.
+
+    Raises
+    ------
+    InputError   another run is at work there
     """
-    marks = folder / "studies"
-    marks.mkdir(parents=True, exist_ok=True)
-    mark = (marks / (output.strip("/").replace("/", "--") + ".running")).open("w", encoding="utf-8")
+    Path(output).mkdir(parents=True, exist_ok=True)
+    mark = (Path(output) / MARK).open("a+", encoding="utf-8")
     try:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # somebody runs, or the file system knows no such locks: Snakemake's own locks decide
-        _share(mark)
-        return mark
-    remove_stale(output, folder)
-    _share(mark)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            return mark  # a file system without locks
+        mark.seek(0)
+        holder = mark.read().strip() or "of which nothing more is known"
+        mark.close()
+        raise InputError(f"{output}: another run is at work here, {holder}; wait for it, or stop it") from error
+    mark.truncate(0)
+    mark.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    mark.flush()
     return mark
-
-
-def _share(mark: IO[str]) -> None:
-    """Others that only look (a dry run) may look at the same time."""
-    try:
-        fcntl.flock(mark, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return
-
-
-def remove_stale(output: str, folder: Path = FOLDER) -> list[Path]:
-    """Remove Snakemake's locks on files in ``output``, and return which those were."""
-    removed = []
-    for lock in sorted((folder / "locks").glob("*.lock")):
-        if any(line.startswith(f"{output}/") for line in lock.read_text(encoding="utf-8").splitlines()):
-            lock.unlink()
-            removed.append(lock)
-    return removed

@@ -31,6 +31,7 @@ from cdipipe.study.entries import (
     as_options,
     set_options,
 )
+from cdipipe.study.paths import OutputFolder
 
 FigureEntry = TableEntry | GalleryEntry | DistributionEntry
 
@@ -43,7 +44,7 @@ class Config(Section):
     pydantic.ValidationError   an entry that another one names does not exist, or two settings contradict each other
     """
 
-    output: str = Field(min_length=1)
+    output: OutputFolder
     measurements: dict[Name, MeasurementEntry] = Field(min_length=1)
     methods: dict[Name, dict[str, Any]] = Field(min_length=1)
     corpora: dict[Name, CorpusEntry] = Field({})

@@ -1,4 +1,4 @@
-# Names of places and small helpers that the rules share.
+# Names of places and small helpers that the rules share. All files stand in quotes in shell commands: {input:q}.
 import re
 import shlex
 import sys
@@ -7,21 +7,19 @@ from cdipipe.study import run as study_run
 from cdipipe.study.code import code_of_job
 
 OUT = STUDY.output
-if workflow.is_main_process:
-    try:
-        study_run.check(STUDY, STUDY_FILE)
-    except InputError as error:
-        raise WorkflowError(str(error))
-    RUNNING = study_run.hold(OUT)  # until this process ends
 MEASUREMENT = f"{OUT}/{{measurement}}"
 METHOD = f"{OUT}/{{measurement}}/{{method}}"
-RESULT = f"{METHOD}/{STUDY.result_name()}"
+RESULT_NAME = STUDY.result_name()
+RESULT = f"{METHOD}/{RESULT_NAME}"
 LOGS, BENCHMARKS = f"{OUT}/logs/{{measurement}}", f"{OUT}/benchmarks/{{measurement}}"
 
 
-def grows(amount):
-    """So much at the first attempt, twice and three times as much at the next ones."""
-    return lambda wildcards, attempt: amount * attempt
+def or_stop(work, *arguments):
+    """What a function of the study gives; bad input ends the workflow in one line."""
+    try:
+        return work(*arguments)
+    except InputError as error:
+        raise WorkflowError(str(error))
 
 
 def any_of(names):
@@ -44,14 +42,30 @@ def truth_of(wildcards):
     return f"{OUT}/{wildcards.measurement}/T.cxi" if wildcards.measurement in STUDY.simulated() else []
 
 
+def truth_option(wildcards, input):
+    """``--truth FILE`` where there is one."""
+    return f"--truth {shlex.quote(input.truth)}" if input.truth else ""
+
+
+def files_of(pairs, *names):
+    """These files of some reconstructions, given as (measurement, method)."""
+    return [f"{OUT}/{measurement}/{method}/{name}" for measurement, method in pairs for name in names]
+
+
 def results(*names):
     """These files of every reconstruction."""
-    return [f"{OUT}/{measurement}/{method}/{name}" for measurement, method in STUDY.pairs() for name in names]
+    return files_of(STUDY.pairs(), *names)
 
 
-def shard_numbers(corpus):
-    """The numbers of a corpus's shards as its files have them."""
-    return [f"{shard:04d}" for shard in range(STUDY.corpora[corpus].shards)]
+def results_on(measurement, *names):
+    """These files of every reconstruction of one measurement."""
+    return files_of([pair for pair in STUDY.pairs() if pair[0] == measurement], *names)
+
+
+def shards_of(wildcards):
+    """The shards of a corpus."""
+    count = STUDY.corpora[wildcards.corpus].shards
+    return [f"{OUT}/{wildcards.corpus}/shard-{number:04d}.json" for number in range(count)]
 
 
 wildcard_constraints:
@@ -60,7 +74,19 @@ wildcard_constraints:
     network=any_of(STUDY.networks),
     measurement=any_of(STUDY.measurements),
     method=any_of(STUDY.methods),
+    table=any_of(STUDY.tables),
+    gallery=any_of(STUDY.galleries),
+    distribution=any_of(STUDY.distributions),
+
+
+if workflow.is_main_process:
+    or_stop(study_run.check_before_run, STUDY, STUDY_FILE)
+
+
+onstart:
+    global CLAIM  # until this process ends
+    CLAIM = or_stop(study_run.claim_output, OUT)
 
 
 onerror:
-    print(study_run.trouble(OUT) or f"{OUT}: see the logs named above; what is done stays done", file=sys.stderr)
+    print(study_run.explain_failure(OUT) or f"{OUT}: see the logs named above; what is done stays", file=sys.stderr)

@@ -7,24 +7,26 @@ rule build_shard:
     benchmark:
         f"{OUT}/benchmarks/{{corpus}}.{{shard}}.tsv"
     threads: 1
-    resources:
-        mem_mb=grows(2000),
-        runtime=grows(240),
     params:
         options=lambda wildcards: shlex.join(STUDY.corpora[wildcards.corpus].options()),
-        folder=f"{OUT}/{{corpus}}",
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
         shard=lambda wildcards: int(wildcards.shard),
         code=code_of("shard"),
     shell:
-        "cdipipe corpus {params.options} -o {params.folder} --shard {params.shard} --rebuild > {log} 2>&1"
+        "cdipipe corpus {params.options} -o {params.folder:q} --shard {params.shard} --rebuild > {log:q} 2>&1"
 
 
 rule finish_corpus:
     input:
-        lambda wildcards: [f"{OUT}/{wildcards.corpus}/shard-{n}.json" for n in shard_numbers(wildcards.corpus)],
+        shards_of,
     output:
         card=f"{OUT}/{{corpus}}/corpus.json",
-        text=f"{OUT}/{{corpus}}/card.md",
+        text=report(
+            f"{OUT}/{{corpus}}/card.md",
+            caption="../report/corpus.rst",
+            category="Corpora",
+            labels={"figure": "card", "corpus": "{corpus}"},
+        ),
         sheet=report(
             f"{OUT}/{{corpus}}/contact.png",
             caption="../report/corpus.rst",
@@ -36,12 +38,9 @@ rule finish_corpus:
     benchmark:
         f"{OUT}/benchmarks/{{corpus}}.finish.tsv"
     threads: 1
-    resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
     params:
         options=lambda wildcards: shlex.join(STUDY.corpora[wildcards.corpus].options()),
-        folder=f"{OUT}/{{corpus}}",
+        folder=lambda wildcards, output: os.path.dirname(output.card),
         code=code_of("corpus"),
     shell:
-        "cdipipe corpus {params.options} -o {params.folder} --finish > {log} 2>&1"
+        "cdipipe corpus {params.options} -o {params.folder:q} --finish > {log:q} 2>&1"

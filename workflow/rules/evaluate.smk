@@ -1,3 +1,4 @@
+# Metrics: of each reconstruction, and all of them as one table and one picture.
 rule evaluate_reconstruction:
     input:
         result=RESULT,
@@ -11,31 +12,51 @@ rule evaluate_reconstruction:
     benchmark:
         f"{BENCHMARKS}.{{method}}.evaluate.tsv"
     threads: 1
-    resources:
-        mem_mb=grows(8000),
-        runtime=grows(30),
     params:
-        truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
+        truth=truth_option,
         code=code_of("evaluate"),
     shell:
-        "cdipipe evaluate {input.result} --measurement {input.measurement} {params.truth} --curves {output.curves} "
-        "-o {output.metrics} > {log} 2>&1"
+        "cdipipe evaluate {input.result:q} --measurement {input.measurement:q} {params.truth} "
+        "--curves {output.curves:q} -o {output.metrics:q} > {log:q} 2>&1"
 
 
 rule collect_metrics:
     input:
         results("metrics.json"),
     output:
-        report(f"{OUT}/summary.tsv", caption="../report/summary.rst", category="Metrics"),
+        report(
+            f"{OUT}/summary.tsv",
+            caption="../report/summary.rst",
+            category="Metrics",
+            labels={"figure": "all metrics as a table"},
+        ),
     log:
         f"{OUT}/logs/collect.log",
     benchmark:
         f"{OUT}/benchmarks/collect.tsv"
     threads: 1
-    resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
     params:
         code=code_of("collect"),
     shell:
-        "cdipipe collect {input} -o {output} > {log} 2>&1"
+        "cdipipe collect {input:q} -o {output:q} > {log:q} 2>&1"
+
+
+rule plot_metrics:
+    input:
+        results("metrics.json"),
+    output:
+        report(
+            f"{OUT}/metrics.png",
+            caption="../report/summary.rst",
+            category="Metrics",
+            labels={"figure": "all metrics"},
+        ),
+    log:
+        f"{OUT}/logs/metrics.plot.log",
+    benchmark:
+        f"{OUT}/benchmarks/metrics.plot.tsv"
+    threads: 1
+    params:
+        code=code_of("plot"),
+    shell:
+        "cdipipe plot {input:q} -o {output:q} > {log:q} 2>&1"

@@ -1,3 +1,4 @@
+# Measurements: simulated with their truth, or read from files.
 rule simulate_measurement:
     output:
         measurement=f"{MEASUREMENT}/M.cxi",
@@ -9,14 +10,11 @@ rule simulate_measurement:
     wildcard_constraints:
         measurement=any_of(STUDY.simulated()),
     threads: 1
-    resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
     params:
         options=options_of("simulate"),
         code=code_of("simulate"),
     shell:
-        "cdipipe simulate {params.options} -o {output.measurement} --truth {output.truth} > {log} 2>&1"
+        "cdipipe simulate {params.options} -o {output.measurement:q} --truth {output.truth:q} > {log:q} 2>&1"
 
 
 rule fetch_data:
@@ -27,13 +25,10 @@ rule fetch_data:
     benchmark:
         f"{OUT}/benchmarks/fetch.{{dataset}}.tsv"
     threads: 1
-    resources:
-        mem_mb=grows(1000),
-        runtime=grows(60),
     params:
         code=code_of("fetch"),
     shell:
-        "cdipipe fetch {wildcards.dataset} > {output} 2> {log}"
+        "cdipipe fetch {wildcards.dataset} > {output:q} 2> {log:q}"
 
 
 rule import_measurement:
@@ -48,11 +43,8 @@ rule import_measurement:
     wildcard_constraints:
         measurement=any_of(STUDY.imported()),
     threads: 1
-    resources:
-        mem_mb=grows(8000),
-        runtime=grows(30),
     params:
         options=options_of("import"),
         code=code_of("import"),
     shell:
-        "cdipipe import {params.options} -o {output} > {log} 2>&1"
+        "cdipipe import {params.options} -o {output:q} > {log:q} 2>&1"

@@ -1,3 +1,4 @@
+# Reconstructions: every method on the measurements that the study pairs it with.
 rule reconstruct_object:
     input:
         measurement=f"{MEASUREMENT}/M.cxi",
@@ -10,8 +11,6 @@ rule reconstruct_object:
         f"{BENCHMARKS}.{{method}}.reconstruct.tsv"
     threads: STUDY.threads
     resources:
-        mem_mb=grows(8000),
-        runtime=grows(240),
         gpu=int(STUDY.device == "cuda"),
     params:
         recipe=lambda wildcards: f"{STUDY_FILE}::methods.{wildcards.method}",
@@ -19,7 +18,8 @@ rule reconstruct_object:
         content=lambda wildcards: STUDY.methods[wildcards.method],
         code=code_of("reconstruct"),
     shell:
-        "cdipipe reconstruct {input.measurement} --recipe {params.recipe} {params.options} -o {output} > {log} 2>&1"
+        "cdipipe reconstruct {input.measurement:q} --recipe {params.recipe:q} {params.options} -o {output:q} "
+        "> {log:q} 2>&1"
 
 
 rule average_runs:
@@ -32,11 +32,8 @@ rule average_runs:
     benchmark:
         f"{BENCHMARKS}.{{method}}.runs.tsv"
     threads: 1
-    resources:
-        mem_mb=grows(8000),
-        runtime=grows(30),
     params:
         options=options_of("runs"),
         code=code_of("runs"),
     shell:
-        "cdipipe runs {input} {params.options} -o {output} > {log} 2>&1"
+        "cdipipe runs {input:q} {params.options} -o {output:q} > {log:q} 2>&1"

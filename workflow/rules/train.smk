@@ -12,84 +12,14 @@ rule train_network:
         f"{OUT}/benchmarks/{{network}}.train.tsv"
     threads: lambda wildcards: STUDY.threads * STUDY.networks[wildcards.network].devices
     resources:
-        mem_mb=grows(8000),
-        runtime=grows(1440),
         gpu=lambda wildcards: STUDY.networks[wildcards.network].devices * (STUDY.device == "cuda"),
     params:
         options=lambda wildcards: shlex.join(STUDY.networks[wildcards.network].options()),
         samples=lambda wildcards: shlex.join(STUDY.samples_of(wildcards.network)[1]),
-        folder=f"{OUT}/{{network}}/run",
+        folder=lambda wildcards, output: os.path.join(os.path.dirname(output.checkpoint), "run"),
         device=STUDY.device,
         code=code_of("train"),
     shell:
-        "cdipipe train {params.options} {params.samples} -o {params.folder} --device {params.device} "
-        "--resume --rebuild > {log} 2>&1 && "
-        "cp {params.folder}/best.pt {output.checkpoint} && cp {params.folder}/curve.tsv {output.curve}"
-
-
-rule plot_trainings:
-    input:
-        [f"{OUT}/{network}/curve.tsv" for network in STUDY.trained()],
-    output:
-        report(f"{OUT}/tables/trainings.png", caption="../report/trainings.rst", category="Networks"),
-    log:
-        f"{OUT}/logs/trainings.log",
-    benchmark:
-        f"{OUT}/benchmarks/trainings.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
-    params:
-        code=code_of("plot"),
-    shell:
-        "cdipipe plot {input} -o {output} > {log} 2>&1"
-
-
-rule plot_training:
-    input:
-        f"{OUT}/{{network}}/curve.tsv",
-    output:
-        report(
-            f"{OUT}/{{network}}/curve.png",
-            caption="../report/trainings.rst",
-            category="Networks",
-            labels={"network": "{network}", "figure": "training"},
-        ),
-    log:
-        f"{OUT}/logs/{{network}}.curve.log",
-    benchmark:
-        f"{OUT}/benchmarks/{{network}}.curve.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(1000),
-        runtime=grows(10),
-    params:
-        code=code_of("plot"),
-    shell:
-        "cdipipe plot {input} -o {output} > {log} 2>&1"
-
-
-rule plot_activations:
-    input:
-        checkpoint=f"{OUT}/{{network}}/best.pt",
-        measurement=lambda wildcards: f"{OUT}/{STUDY.seen_by(wildcards.network)}/M.cxi",
-    output:
-        report(
-            f"{OUT}/{{network}}/activations.png",
-            caption="../report/activations.rst",
-            category="Networks",
-            labels={"network": "{network}", "figure": "activation maps"},
-        ),
-    log:
-        f"{OUT}/logs/{{network}}.activations.log",
-    benchmark:
-        f"{OUT}/benchmarks/{{network}}.activations.tsv"
-    threads: 1
-    resources:
-        mem_mb=grows(4000),
-        runtime=grows(10),
-    params:
-        code=code_of("plot"),
-    shell:
-        "cdipipe plot {input.checkpoint} --measurement {input.measurement} -o {output} > {log} 2>&1"
+        "cdipipe train {params.options} {params.samples} -o {params.folder:q} --device {params.device} "
+        "--resume --rebuild > {log:q} 2>&1 && "
+        "cp {params.folder:q}/best.pt {output.checkpoint:q} && cp {params.folder:q}/curve.tsv {output.curve:q}"

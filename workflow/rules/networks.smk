@@ -1,0 +1,63 @@
+# Pictures of trainings and of what networks see.
+rule plot_trainings:
+    input:
+        [f"{OUT}/{network}/curve.tsv" for network in STUDY.trained()],
+    output:
+        report(
+            f"{OUT}/tables/trainings.png",
+            caption="../report/trainings.rst",
+            category="Networks",
+            labels={"network": "all", "figure": "training"},
+        ),
+    log:
+        f"{OUT}/logs/trainings.log",
+    benchmark:
+        f"{OUT}/benchmarks/trainings.tsv"
+    threads: 1
+    params:
+        code=code_of("plot"),
+    shell:
+        "cdipipe plot {input:q} -o {output:q} > {log:q} 2>&1"
+
+
+rule plot_training:
+    input:
+        f"{OUT}/{{network}}/curve.tsv",
+    output:
+        report(
+            f"{OUT}/{{network}}/curve.png",
+            caption="../report/trainings.rst",
+            category="Networks",
+            labels={"network": "{network}", "figure": "training"},
+        ),
+    log:
+        f"{OUT}/logs/{{network}}.curve.log",
+    benchmark:
+        f"{OUT}/benchmarks/{{network}}.curve.tsv"
+    threads: 1
+    params:
+        code=code_of("plot"),
+    shell:
+        "cdipipe plot {input:q} -o {output:q} > {log:q} 2>&1"
+
+
+rule plot_activations:
+    input:
+        checkpoint=f"{OUT}/{{network}}/best.pt",
+        measurement=lambda wildcards: f"{OUT}/{STUDY.seen_by(wildcards.network)}/M.cxi",
+    output:
+        report(
+            f"{OUT}/{{network}}/activations.png",
+            caption="../report/activations.rst",
+            category="Networks",
+            labels={"network": "{network}", "figure": "activation maps"},
+        ),
+    log:
+        f"{OUT}/logs/{{network}}.activations.log",
+    benchmark:
+        f"{OUT}/benchmarks/{{network}}.activations.tsv"
+    threads: 1
+    params:
+        code=code_of("plot"),
+    shell:
+        "cdipipe plot {input.checkpoint:q} --measurement {input.measurement:q} -o {output:q} > {log:q} 2>&1"

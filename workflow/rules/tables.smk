@@ -1,0 +1,71 @@
+# What a study asks for by name: tables, galleries and distributions.
+rule draw_table:
+    input:
+        study=STUDY_FILE,
+        metrics=lambda wildcards: files_of(STUDY.pairs_of(STUDY.tables[wildcards.table]), "metrics.json"),
+    output:
+        figure=report(
+            f"{OUT}/tables/{{table}}.png",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"figure": "{table}"},
+        ),
+        values=f"{OUT}/tables/{{table}}.tsv",
+    log:
+        f"{OUT}/logs/table.{{table}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/table.{{table}}.tsv"
+    threads: 1
+    params:
+        code=code_of("table"),
+    shell:
+        "cdipipe table {input.study:q} {wildcards.table} --values {output.values:q} -o {output.figure:q} "
+        "> {log:q} 2>&1"
+
+
+rule draw_gallery:
+    input:
+        study=STUDY_FILE,
+        results=lambda wildcards: files_of(STUDY.pairs_of(STUDY.galleries[wildcards.gallery]), RESULT_NAME),
+    output:
+        report(
+            f"{OUT}/tables/{{gallery}}.png",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"figure": "{gallery}"},
+        ),
+    log:
+        f"{OUT}/logs/gallery.{{gallery}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/gallery.{{gallery}}.tsv"
+    threads: 1
+    params:
+        code=code_of("table"),
+    shell:
+        "cdipipe table {input.study:q} {wildcards.gallery} -o {output:q} > {log:q} 2>&1"
+
+
+rule draw_distribution:
+    input:
+        study=STUDY_FILE,
+        found=lambda wildcards: files_of(
+            STUDY.pairs_of(STUDY.distributions[wildcards.distribution]), "metrics.json", "curves.npz", RESULT_NAME
+        ),
+    output:
+        figure=report(
+            f"{OUT}/tables/{{distribution}}.png",
+            caption="../report/distribution.rst",
+            category="Tables",
+            labels={"figure": "{distribution}"},
+        ),
+        values=f"{OUT}/tables/{{distribution}}.tsv",
+    log:
+        f"{OUT}/logs/distribution.{{distribution}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/distribution.{{distribution}}.tsv"
+    threads: 1
+    params:
+        code=code_of("table"),
+    shell:
+        "cdipipe table {input.study:q} {wildcards.distribution} --values {output.values:q} -o {output.figure:q} "
+        "> {log:q} 2>&1"
