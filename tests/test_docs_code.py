@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -42,6 +43,33 @@ def test_the_corpus_of_the_guide_is_read(tmp_path, monkeypatch):
     assert sorted(seen) == sorted([*range(12)] * 10)
 
 
+def test_the_raw_data_of_the_guide_become_a_right_picture(tmp_path, monkeypatch, cli):
+    """The page's commands as printed: what they print, and that the picture is wrong before and right after."""
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "raw_data.md").read_text()
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], {})
+    commands = [line.split() for line in re.findall(r"^    cdipipe (.*)", page, re.MULTILINE)]
+    printed = [cli(*command) for command in commands]
+    assert [done.code for done in printed] == [0] * len(commands)
+    told = re.findall(r"```text\n(.*?)```", page, re.DOTALL)[0]
+    assert " ".join(told.split()) in " ".join(printed[0].out.split())
+    wrong, right = (json.loads(Path(name).read_text()) for name in ("wrong.json", "right.json"))
+    assert wrong["repeatability"] < 0.7 and right["repeatability"] > 0.95
+    assert wrong["r_factor_free"] > 1.3 * right["r_factor_free"]
+    truth = read_truth("raw_truth.cxi").object
+    agreement = [_agreement(truth, read_reconstruction(name).object) for name in ("wrong.cxi", "right.cxi")]
+    assert agreement[0] < 0.7 and agreement[1] > 0.99
+
+
+def _agreement(truth, found):
+    laid = align_to(truth, found, scale=True).object
+    return abs(np.vdot(truth, laid)) / (np.linalg.norm(truth) * np.linalg.norm(laid))
+
+
 def test_all_python_of_the_guide_is_used_here():
     pages = {page.name: page.read_text().count("```python") for page in DOCS.glob("*.md")}
-    assert {name: count for name, count in pages.items() if count} == {"corpora.md": 1, "extending.md": 7}
+    assert {name: count for name, count in pages.items() if count} == {
+        "corpora.md": 1,
+        "extending.md": 7,
+        "raw_data.md": 1,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -100,7 +101,15 @@ def material(tmp_path_factory) -> Path:
     hio = ["-m", "hio", "--set", "iterations=20", "--restarts", "8", "--keep-runs"]
     assert run(["reconstruct", f"{folder}/M.cxi", *hio, "-o", f"{folder}/R.cxi"]) == 0
     (folder / "study.yaml").write_text(yaml.safe_dump(small_study()))
+    make_raw_data(folder)
     return folder
+
+
+def make_raw_data(folder: Path) -> None:
+    """The spoilt measurement of docs/raw_data.md, by the page's own code."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/raw_data.md").read_text(), re.DOTALL)
+    with contextlib.chdir(folder):
+        exec(code, {})
 
 
 def small_study() -> dict:

@@ -73,7 +73,8 @@ def command(
     """Turn files of other tools into a measurement.
 
     In this order: stack the files, mask what is no photon count, square amplitudes, mask saturated pixels, subtract the
-    dark, divide by the white field, cut low counts, centre the corner, bin, crop, fill.
+    dark, divide by the white field, mask hot pixels, subtract the background, scale to the monitor, cut low counts,
+    centre the corner, bin, crop, fill.
     """
     options = options_from_command({name: value for name, value in given.items() if value is not False})
 

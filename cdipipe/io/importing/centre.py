@@ -48,9 +48,9 @@ def find(intake: Intake) -> Centre:
     if not seen.any():
         seen = often
     middle = find_middle(summed(survey), seen)
-    how = f"{middle.why}; turned by 180 degrees about it the pattern agrees to {middle.agreement:.2f}: "
+    how = f"{middle.why} (agrees to {middle.agreement:.2f} with the pattern turned by 180 degrees about it: "
     index = middle.index if intake.rank == 2 else _in_volume(intake, middle, seen)
-    return Centre(index, how + middle.confidence, middle.confidence != "not sure", _note(middle))
+    return Centre(index, f"{how}{middle.confidence})", middle.confidence != "not sure", _note(middle))
 
 
 def _note(middle: Middle) -> str:

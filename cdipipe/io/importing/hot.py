@@ -23,12 +23,15 @@ BEAM_AGREEMENT = 0.4
 
 def of_survey(survey: Survey) -> HotPixels:
     """Hot pixels of the frames looked at, without the direct beam and the rim of a beam stop that was not masked."""
-    stop = dark_patch(summed(survey), survey.times > 0)
-    times = survey.times if stop is None else survey.times * ~stop
-    hot = find_hot(survey.total, survey.peak, survey.least, times)
+    maps, times = (survey.total, survey.peak, survey.least), survey.times
+    hot = find_hot(*maps, times)
     lone = hot.always | hot.once
     if not lone.any():
         return hot
+    if (stop := dark_patch(summed(survey), (times > 0) & ~lone)) is not None:
+        times = times * ~stop
+        hot = find_hot(*maps, times)
+        lone = hot.always | hot.once
     seen = (times > 0) & (survey.saturated == 0) & ~lone
     if not seen.any():
         return hot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,8 +22,11 @@ so much; by less if it lies in an unmeasured patch."""
 SAME_PX = 2
 BRIGHT_RIM = 0.3
 """Around a saturated patch or a beam stop there are this share of the brightest counts."""
-DARK_LEVELS, DARK_RIM = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4), 0.1
-"""A beam stop that counts as measured has less than one of these shares of the brightest counts, and its rim more."""
+DARK_LEVELS, DARK_RIM, DARK_REACH_PX = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2), 0.1, 2
+"""A beam stop that counts as measured has less than one of these shares of the brightest counts, and its rim more, near
+pixels as bright as its rim."""
+SURELY_DARK = 3e-3
+"""At most this share: no pixel beside a bright one has so little, so that dark pixels farther out are no rim."""
 ENOUGH_FOR_DARK, LEAST_DARK_PX = 3, 5
 """Counts that the share must be of, so that none of them is no chance, and the size of a stop."""
 EIGHT = np.ones((3, 3), bool)
@@ -97,37 +101,53 @@ def brightest_spot(image: np.ndarray, measured: np.ndarray) -> Spot:
     return Spot(index, not at_border and bool(measured[wider][beside].all()))
 
 
-def bright_rimmed(image: np.ndarray, measured: np.ndarray, patches: np.ndarray, least: float) -> list[np.ndarray]:
-    """Connected patches whose rim has more than this share of the brightest counts, brightest first; none at a border.
+def rim_level(image: np.ndarray, patch: np.ndarray, counted: np.ndarray) -> float:
+    """The mean of the counted pixels around a patch; 0 where there is none."""
+    rim = ndimage.binary_dilation(patch, EIGHT) & ~patch & counted
+    return float(image[rim].mean()) if rim.any() else 0.0
 
-    Sampled patterns are smooth: dark regions of their own have rims that are as dark.
-    """
-    labels, _ = ndimage.label(patches, EIGHT)
-    found = []
+
+def _patches(where: np.ndarray) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice], np.ndarray]]:
+    """Connected patches: the box, the box one pixel wider, and the patch within that."""
+    labels, _ = ndimage.label(where, EIGHT)
     for number, box in enumerate(ndimage.find_objects(labels), 1):
+        wider = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+        yield box, wider, labels[wider] == number
+
+
+def bright_patch(image: np.ndarray, measured: np.ndarray) -> tuple[int, int] | None:
+    """The middle of the unmeasured patch with the brightest rim, saturated pixels or a beam stop; None without one."""
+    best, found = BRIGHT_RIM * np.max(image, where=measured, initial=0), None
+    for box, wider, patch in _patches(~measured):
         if any(side.start == 0 or side.stop == size for side, size in zip(box, image.shape, strict=True)):
             continue  # gaps run through
-        wider = tuple(slice(side.start - 1, side.stop + 1) for side in box)
-        patch = labels[wider] == number
-        rim = ndimage.binary_dilation(patch, EIGHT) & ~patch & measured[wider]
-        if rim.any():
-            found.append((float(image[wider][rim].mean()), labels == number))
-    least_counts = least * np.max(image, where=measured, initial=0)
-    return [patch for rim, patch in sorted(found, key=lambda pair: -pair[0]) if rim > least_counts]
+        if (level := rim_level(image[wider], patch, measured[wider])) > best:
+            best, mass = level, ndimage.center_of_mass(patch)
+            found = tuple(round(float(place)) + side.start for place, side in zip(mass, wider, strict=True))
+    return found
 
 
 def dark_patch(image: np.ndarray, measured: np.ndarray) -> np.ndarray | None:
-    """A patch without counts inside the brightest part: a beam stop that counts as measured."""
+    """A patch without counts inside the brightest part: a beam stop that counts as measured; None without one.
+
+    Sampled patterns are smooth: between speckles they are dark, but not beside their brightest pixels.
+    """
     brightest = np.max(image, where=measured, initial=0)
-    near = ndimage.binary_dilation(measured & (image > DARK_RIM * brightest), EIGHT, iterations=2)
+    near = ndimage.binary_dilation(measured & (image > DARK_RIM * brightest), EIGHT, iterations=DARK_REACH_PX)
     for share in DARK_LEVELS:
         if share * brightest < ENOUGH_FOR_DARK:
-            break
-        labels, _ = ndimage.label(measured & (image < share * brightest), EIGHT)
-        touching = np.isin(labels, np.setdiff1d(labels[near], [0]))
-        for patch in bright_rimmed(image, measured, touching, DARK_RIM):
-            if np.count_nonzero(patch) >= LEAST_DARK_PX:
-                return patch
+            continue
+        dark = measured & (image < share * brightest)
+        counted = measured & ~dark if share <= SURELY_DARK else measured
+        best, found = DARK_RIM * brightest, None
+        for _, wider, patch in _patches(dark & near):
+            if np.count_nonzero(patch) < LEAST_DARK_PX:
+                continue
+            if (level := rim_level(image[wider], patch, counted[wider])) > best:
+                best, found = level, np.zeros(image.shape, bool)
+                found[wider] = patch
+        if found is not None:
+            return found
     return None
 
 
@@ -160,10 +180,11 @@ def _of_whole_spot(image: np.ndarray, measured: np.ndarray, spot: Spot, best: Sy
 
 def _of_cut_spot(image: np.ndarray, measured: np.ndarray, spot: Spot, best: Symmetry) -> Middle:
     if best.agreement >= NOTICEABLE and best.agreement > best.beside:
-        return Middle(best.index, "symmetry", best.agreement, "by symmetry; the brightest spot was not measured whole")
-    if patches := bright_rimmed(image, measured, ~measured, BRIGHT_RIM):
-        middle = tuple(round(float(place)) for place in ndimage.center_of_mass(patches[0]))
-        return Middle(middle, "patch", best.agreement, "the middle of an unmeasured patch with a bright rim")
+        return Middle(
+            best.index, "symmetry", best.agreement, "by symmetry, as the brightest spot was not measured whole"
+        )
+    if (patch := bright_patch(image, measured)) is not None:
+        return Middle(patch, "patch", best.agreement, "the middle of an unmeasured patch with a bright rim")
     return Middle(spot.index, "spot", best.agreement, "the brightest spot, which was not measured whole")
 
 
