@@ -6,7 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+
 from cdipipe.cli.main import run
+from cdipipe.io.cxi import read_reconstruction, read_truth
+from cdipipe.metrics.align import align_to
 from cdipipe.phasing.registry import all_methods
 
 DOCS = Path(__file__).parents[1] / "docs"
