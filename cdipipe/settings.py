@@ -30,6 +30,11 @@ class Parameters(BaseModel):
         """Iterations that a step will tell and record, or fewer: room in the error trace, length of progress bars."""
         return getattr(self, "iterations", 1)
 
+    @property
+    def refuses(self) -> tuple[str, ...]:
+        """Options of every recipe that the method does not honour with these values, beyond what its record says."""
+        return ()
+
     def brief(self) -> str:
         """The step in a few words, for summaries of methods that are not one number; empty: nothing to add."""
         return ""

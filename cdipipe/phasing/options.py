@@ -82,15 +82,16 @@ def check_options(recipe, where: str = "", stack: str | None = None) -> None:
     where : what names the recipe, for the message
     stack : of the measurement where that is known; without it only what no measurement could honour is refused
     """
-    steps = [get_method(name) for name, _ in recipe.steps]
-    last = {"last": steps[-1], "planned": plan_steps(recipe)[-1].method}
+    steps = [(get_method(name), parameters) for name, parameters in recipe.steps]
+    closing = plan_steps(recipe)[-1]
+    last = {"last": steps[-1], "planned": (closing.method, closing.parameters)}
     for name, option in OPTIONS.items():
         if not option.is_set(recipe):
             continue
         asked = [last[option.by]] if option.by in last else steps
-        deaf = [method for method in asked if not _honours(method, name, stack)]
+        deaf = [step for step in asked if name in step[1].refuses or not _honours(step[0], name, stack)]
         if deaf and (option.by != "any" or len(deaf) == len(asked)):
-            raise InputError(_complaint(name, deaf[0], where, stack))
+            raise InputError(_complaint(name, *deaf[0], where, stack))
 
 
 def _honours(method: Method, option: str, stack: str | None) -> bool:
@@ -98,10 +99,12 @@ def _honours(method: Method, option: str, stack: str | None) -> bool:
     return any(method.on(one).honours(option) for one in stacks)
 
 
-def _complaint(option: str, method: Method, where: str, stack: str | None) -> str:
-    able = [other.name for other in all_methods().values() if _honours(other, option, stack)]
-    on = f" on a {stack}" if stack and method.on(stack) is not method else ""
-    return f"{where}{'.' * bool(where)}{option}: {method.name}{on} does not take it; these do: {', '.join(able)}"
+def _complaint(option: str, method: Method, parameters, where: str, stack: str | None) -> str:
+    others = [other for other in all_methods().values() if other.name != method.name]
+    able = ", ".join(other.name for other in others if _honours(other, option, stack))
+    how = " with these settings" if option in parameters.refuses else ""
+    how += f" on a {stack}" if stack and method.on(stack) is not method else ""
+    return f"{where}{'.' * bool(where)}{option}: {method.name}{how} does not take it; these do: {able}"
 
 
 def ignored_by(method: Method) -> list[str]:

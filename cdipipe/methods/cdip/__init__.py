@@ -97,6 +97,11 @@ class CdipParameters(Parameters):
         return self
 
     @property
+    def refuses(self) -> tuple[str, ...]:
+        """A transmission takes no constraint, and random fields no first support."""
+        return ("constraint",) * (self.output == "refractive") + ("start_support",) * (self.start == "random")
+
+    @property
     def planned(self) -> int:
         """Steps in all: twice as many where fields begin in two ways."""
         return self.iterations * (1 + (self.start == "both"))
@@ -129,6 +134,6 @@ METHOD = Step(
     **WHAT,
     begin=begin,
     by_itself=FITS,
-    refuses=("constraint", "shrink_wrap", "stop_below", "average_last"),
-    on_movies=Joint(**WHAT, begin=begin_movie, refuses=("constraint", "start_support", "stop_below", "average_last")),
+    refuses=("shrink_wrap", "stop_below", "average_last"),
+    on_movies=Joint(**WHAT, begin=begin_movie, refuses=("start_support", "stop_below", "average_last")),
 )

@@ -34,6 +34,10 @@ class FieldRun(StepRun):
                 found.append((yield from self._fit_kind(kind)))
         self._take_the_best(found)
 
+    def leave(self):
+        wave, support = self.state.exit_wave, self.state.support
+        return (wave if self.problem.constraint == "support" else self.problem.project_object(wave, support)), support
+
     def _fit_kind(self, kind):
         """Fields that begin in one way; the best of each start: objects and supports (B, *grid), scores (B,), light."""
         state, problem, own = self.state, self.problem, self.parameters

@@ -20,7 +20,7 @@ from cdipipe.methods.cdip.box import Box, box_around, find_box
 from cdipipe.methods.cdip.course import tv_weight
 from cdipipe.methods.cdip.dynamic_optimiser import TimedAdam
 from cdipipe.methods.cdip.dynamic_render import FittedMovie
-from cdipipe.methods.cdip.model import SMOOTHING, BoxModel
+from cdipipe.methods.cdip.model import SMOOTHING, BoxModel, allowed_phases
 from cdipipe.metrics.align import align_to
 from cdipipe.optics import fourier
 from cdipipe.optics.misfits import misfit
@@ -132,7 +132,11 @@ class FieldFit:
         settings = {"cells": cells, "channels": movie.channels, "fusion": movie.fusion}
         settings |= {name: getattr(parameters, name) for name in ("hidden", "layers", "head", "omega")}
         span_s = (self.times[0], self.times[-1])
-        self.movie = FittedMovie(settings, box, first.shape, span_s, refractive, modulus, seed).to(first.device)
+        if refractive and first.constraint != "support":
+            raise InputError(f"constraint: cdip gives transmissions here, which take none; got '{first.constraint}'")
+        phases_rad = allowed_phases(first)
+        self.movie = FittedMovie(settings, box, first.shape, span_s, refractive, modulus, seed, phases_rad)
+        self.movie.to(first.device)
         self.model = BoxModel(first, box, 1, refractive, modulus, fits).to(first.device)
         self.light, self.tv = self._light(), parameters.tv
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cdipipe.errors import InputError
 from cdipipe.methods.cdip.box import Box
-from cdipipe.methods.cdip.model import REFRACTIVE_SHIFT, SOFTPLUS_AT_START
+from cdipipe.methods.cdip.model import REFRACTIVE_SHIFT, SOFTPLUS_AT_START, isolated_waves
 from cdipipe.networks.fields.dynamic import MovieField
 
 FORMAT = "cdipipe movie field 1"
@@ -30,12 +30,14 @@ class FittedMovie(nn.Module):
     refractive : whether the object is a transmission, one outside the box, or an isolated exit wave
     modulus : that of an isolated exit wave, sqrt(photons per pixel)
     seed : int
+    phases_rad : lowest and highest phase of an isolated exit wave, optional
     """
 
-    def __init__(self, settings, box, shape, span_s, refractive, modulus, seed=0):
+    def __init__(self, settings, box, shape, span_s, refractive, modulus, seed=0, phases_rad=None):
         super().__init__()
         self.settings, self.box, self.shape = dict(settings), box, tuple(shape)
         self.span_s, self.refractive, self.modulus = tuple(map(float, span_s)), bool(refractive), float(modulus)
+        self.phases_rad = None if phases_rad is None else tuple(phases_rad)
         self.field = MovieField(generator=torch.Generator().manual_seed(seed % 2**63), **self.settings)
 
     def field_times(self, times_s: Tensor) -> Tensor:
@@ -49,7 +51,7 @@ class FittedMovie(nn.Module):
         if self.refractive:
             thickness = nn.functional.softplus(torch.stack((one, two)) - REFRACTIVE_SHIFT).sum(-1)
             return torch.polar((-thickness[0]).exp(), -thickness[1])
-        waves = torch.polar(nn.functional.softplus(one), two).sum(-1)
+        waves = isolated_waves(one, two, self.phases_rad).sum(-1)
         return waves * (SOFTPLUS_AT_START * self.modulus / one.shape[-1])
 
     @torch.no_grad()
@@ -87,6 +89,7 @@ class FittedMovie(nn.Module):
             "span_s": list(self.span_s),
             "refractive": self.refractive,
             "modulus": self.modulus,
+            "phases_rad": self.phases_rad,
         }
         partial = Path(f"{path}.part")
         torch.save(plain | {"state": {name: value.cpu() for name, value in self.state_dict().items()}}, partial)
@@ -111,6 +114,6 @@ def load_movie(path: str | Path) -> FittedMovie:
     first, sides = (tuple(part) for part in data["box"])
     names = ("settings", "shape", "span_s", "refractive", "modulus")
     rest = {name: data[name] for name in names}
-    movie = FittedMovie(box=Box(first, sides), **rest)
+    movie = FittedMovie(box=Box(first, sides), phases_rad=data.get("phases_rad"), **rest)
     movie.load_state_dict(data["state"])
     return movie

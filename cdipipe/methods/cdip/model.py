@@ -3,8 +3,9 @@
 isolated      psi(x, y) = scale * sum_z softplus(o_1) exp(i o_2)            zero outside the box
 refractive    T(x, y)   = exp(-sum_z (beta + i delta)), both softplus       one outside the box; matter delays
 
-A true 3D pattern takes the field itself, without the sum. The box is small, so its transform to the whole detector is
-one small matrix product per axis. Partial coherence blurs the pattern with a Gaussian, and a flat background is added.
+An object constraint bounds o_2 to the phases that it allows. A true 3D pattern takes the field itself, without the sum.
+The box is small, so its transform to the whole detector is one small matrix product per axis. Partial coherence blurs
+the pattern with a Gaussian, and a flat background is added.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ SMOOTHING = 1e-2
 """Share of an object's modulus below which a step between pixels counts as none: keeps the slope of TV finite."""
 LEAST_BACKGROUND = 1e-3
 """A background that is fitted begins at this share of the mean count."""
+PHASES_RAD = {"real_nonneg": (0.0, 0.0), "re_nonneg": (-math.pi / 2, math.pi / 2), "quadrant": (0.0, math.pi / 2)}
+"""Phases that constraints allow; ``support`` allows all."""
 REFRACTIVE_SHIFT = 5.0
 """softplus(-5) = 0.007: at the start a refractive object hardly does anything to the beam."""
 
@@ -46,6 +49,7 @@ class BoxModel(nn.Module):
         super().__init__()
         self.problem, self.box, self.refractive, self.modulus = problem, box, refractive, modulus
         self.ndim, self.shape = problem.ndim, problem.shape
+        self.phases_rad = allowed_phases(problem)
         self.transforms = [_box_transform(box.places(axis), size) for axis, size in enumerate(self.shape)]
         self.transforms = [matrix.to(problem.device) for matrix in self.transforms]
         self.index = tuple(i.to(problem.device) for i in box.index(self.shape))
@@ -73,7 +77,7 @@ class BoxModel(nn.Module):
         if self.refractive:
             thickness = nn.functional.softplus(torch.stack((first, second)) - REFRACTIVE_SHIFT).sum(-1)
             return torch.polar((-thickness[0]).exp(), -thickness[1])
-        waves = torch.polar(nn.functional.softplus(first), second)
+        waves = isolated_waves(first, second, self.phases_rad)
         if self.ndim == 3:
             return waves * (SOFTPLUS_AT_START * self.modulus)
         return waves.sum(-1) * (SOFTPLUS_AT_START * self.modulus / outputs.shape[3])
@@ -122,6 +126,19 @@ class BoxModel(nn.Module):
         middle = self.box.middle(objects.shape[1:])
         whole[(slice(None), *(i[middle] for i in self.index))] = objects
         return whole
+
+
+def allowed_phases(problem) -> tuple[float, float] | None:
+    """Lowest and highest phase that the constraint of a problem allows; None: all."""
+    return problem.phase_range_rad if problem.constraint == "phase_range" else PHASES_RAD.get(problem.constraint)
+
+
+def isolated_waves(first, second, phases_rad: tuple[float, float] | None):
+    """Complex cells from both outputs of a field, with phases between two if they are bounded."""
+    if phases_rad is not None:
+        low, high = phases_rad
+        second = low + (high - low) * second.sigmoid()
+    return torch.polar(nn.functional.softplus(first), second)
 
 
 def _box_transform(places: torch.Tensor, size: int) -> torch.Tensor:
