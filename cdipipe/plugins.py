@@ -26,6 +26,8 @@ from cdipipe.errors import InputError
 from cdipipe.settings import unknown_name
 
 logger = logging.getLogger("cdipipe")
+in_use: dict[str, str] = {}
+"""Versions of the other packages of which a record was loaded, by name."""
 
 
 class Named(Protocol):
@@ -155,6 +157,8 @@ class Registry(Generic[Record]):
             raise InputError(f"{place} is no {self.kind.__name__} but {type(record).__name__}; repair or uninstall it")
         if record.name != entry.name:
             raise InputError(f"{place} calls itself '{record.name}'; its entry point must have the same name")
+        if entry.dist is not None:
+            in_use[entry.dist.name] = entry.dist.version
         return record
 
 

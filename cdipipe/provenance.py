@@ -38,12 +38,13 @@ def code_digest() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of cdipipe, Python and the libraries that are loaded."""
+    """Versions of cdipipe, Python, the libraries that are loaded, and the packages that plug-ins came from."""
     found = {"cdipipe": cdipipe.__version__, "python": platform.python_version()}
     for name in ("numpy", "scipy", "h5py", "torch", "skimage"):
         if name in sys.modules:
             found[name] = str(getattr(sys.modules[name], "__version__", None) or metadata.version(name))
-    return found
+    plugins = sys.modules.get("cdipipe.plugins")
+    return found if plugins is None else found | plugins.in_use
 
 
 def _command() -> str:

@@ -91,6 +91,7 @@ def test_each_works_on_the_command_line(plugin, cli, tmp_path):
     size = ("--set", "size=32", "--set", "photons=0")
     assert cli("simulate", "disc", "-o", file["M.cxi"], "--truth", file["T.cxi"], *size).code == 0
     assert cli("reconstruct", file["M.cxi"], "-m", "calm", "--set", "iterations=20", "-o", file["R.cxi"]).code == 0
+    assert read_reconstruction(file["R.cxi"]).provenance["versions"]["cdipipe-example"] == "0.1.0"
     judge = ("--measurement", file["M.cxi"], "--truth", file["T.cxi"], "-o", file["metrics.json"])
     assert cli("evaluate", file["R.cxi"], *judge).code == 0
     assert 0 < read_metrics(file["metrics.json"])["roughness"] < 1
