@@ -39,7 +39,7 @@ Heading = Annotated[str | float, BeforeValidator(_number_if_it_is_one)]
 class Section(BaseModel):
     """A level of the tree: frozen, and a key it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
 
 
 class ImportEntry(ImportOptions):
@@ -50,6 +50,7 @@ class ImportEntry(ImportOptions):
     """
 
     files: list[FileName] = Field(min_length=1)
+    """files of counts, each FILE or FILE::KEY; several are stacked"""
 
     def sources(self) -> list[str]:
         """Files that are read, patterns and numbered series spelt out, without ::KEY; what matches nothing as it is."""
@@ -81,6 +82,7 @@ class GridEntry(Section):
     """An entry that ``grid`` multiplies out, see ``cdipipe.study.grids``; none is left when it is checked."""
 
     grid: dict[str, list[Any] | dict[str, Any]] = Field({}, exclude=True)
+    """key -> values: one entry for every combination; keys that are not the entry's own go into `set`"""
 
     @field_validator("grid")
     @classmethod
@@ -94,10 +96,15 @@ class MeasurementEntry(GridEntry):
     """One named measurement: simulated (``scene``) or read from files (``import``, perhaps of a public set)."""
 
     scene: str | None = None
+    """what is simulated, see `cdipipe scenes`"""
     seed: Count | None = None
+    """of the object and its noise"""
     set: dict[str, Any] = {}
+    """parameters of the scene, see `cdipipe scenes NAME`"""
     fetch: Name | None = None
+    """public data set that the files of `import` belong to"""
     import_: ImportEntry | None = Field(None, alias="import")
+    """what is read from files, with the options of `cdipipe import`"""
     export: list[Name] = []
     """formats of ``cdipipe export``"""
 
@@ -133,11 +140,17 @@ class CorpusEntry(GridEntry):
     """One named corpus: many samples of a scene, made in shards; the options of ``cdipipe corpus``."""
 
     scene: str
+    """what is simulated, see `cdipipe scenes`"""
     count: Size
+    """samples"""
     shards: Size = 1
+    """parts that are made side by side"""
     seed: Count = 0
+    """sample i depends on parameters, seed and i"""
     chunk: Size | None = None
+    """samples per chunk; not given: as many as fit into 32 MiB, at most 256"""
     set: dict[str, Any] = {}
+    """parameters of the scene, see `cdipipe scenes NAME`"""
 
     @model_validator(mode="after")
     def _filled(self) -> CorpusEntry:
@@ -155,8 +168,11 @@ class PairsEntry(Section):
     """Samples of one's own: patterns and the objects behind them, FILE or FILE::KEY; see ``cdipipe train --pairs``."""
 
     intensity: str
+    """patterns in photons"""
     object: str
+    """the objects behind them"""
     mask: str | None = None
+    """nonzero where a pattern was measured"""
 
     def files(self) -> list[str]:
         """Files without ::KEY."""
@@ -174,10 +190,15 @@ class NetworkEntry(GridEntry):
     """
 
     network: str
+    """what is trained: a network of this package or of a plug-in"""
     corpus: Name | None = None
+    """corpus of the study that it learns from"""
     pairs: PairsEntry | None = None
+    """files of your own that it learns from"""
     set: dict[str, Any] = {}
+    """settings of network and training"""
     devices: Size = 1
+    """processes, with device: cuda one GPU each"""
 
     @model_validator(mode="after")
     def _one_source(self) -> NetworkEntry:
@@ -194,7 +215,9 @@ class Pairing(Section):
     """These methods on these measurements; a list left out means all of them."""
 
     measurements: list[Name] | None = None
+    """left out: all"""
     methods: list[Name] | None = None
+    """left out: all"""
     fitting: bool = False
     """only pairs whose measurement has, by its scene, what the method says that it needs"""
 
@@ -203,8 +226,11 @@ class AverageOptions(Section):
     """The mean of the best aligned runs takes the place of the single best run."""
 
     keep_best: Size = 5
+    """runs of lowest score that are averaged"""
     drop: list[Count] = []
+    """numbers of runs to leave out"""
     modes: Size = 3
+    """orthogonal modes of the kept runs that are stored"""
 
 
 class TableEntry(Section):
@@ -213,9 +239,11 @@ class TableEntry(Section):
     metric: str | Annotated[list[str], Field(min_length=1)]
     """of several the first that a result has: there are metrics that only some scenes have"""
     title: str = ""
+    """over the table"""
     columns: Annotated[dict[Heading, Name | list[Name]], Headed] = Field(min_length=1)
     """heading -> the measurement, or several that are averaged; in a file also a list of names and patterns"""
     methods: list[Name] | None = None
+    """its rows; left out: all that run on its measurements"""
     printed: dict[str, dict[Heading, float]] = {}
     """row -> heading -> value that the paper prints"""
     axis: str | None = None
@@ -253,7 +281,9 @@ class GalleryEntry(Section):
     rows: Annotated[dict[str, Name], Headed] = Field(min_length=1)
     """label -> measurement; in a file also a list of names and patterns"""
     title: str = ""
+    """over the pictures"""
     methods: list[Name] | None = None
+    """its columns; left out: all that run on its measurements"""
     sample: Count = 0
     """which pattern of a stack"""
     phase: bool = False
@@ -264,10 +294,13 @@ class DistributionEntry(Section):
     """One metric of every pattern as histograms, with the best and worst objects, and tests between the methods."""
 
     metric: str
+    """of every pattern"""
     measurements: list[Name] = Field(min_length=1)
     """taken together"""
     title: str = ""
+    """over the histograms"""
     methods: list[Name] | None = None
+    """compared with each other; left out: all that run on its measurements"""
     shown: Count = 5
     """of the first method: how many of the best and of the worst objects are drawn"""
     phase: bool = False

@@ -45,24 +45,41 @@ class Config(Section):
     """
 
     output: OutputFolder
+    """folder of the results, relative to where the workflow runs; ~ is the home folder"""
     measurements: dict[Name, MeasurementEntry] = Field(min_length=1)
+    """simulated or read from files, each under a name"""
     methods: dict[Name, dict[str, Any]] = Field(min_length=1)
+    """how objects are reconstructed, each under a name"""
     corpora: dict[Name, CorpusEntry] = Field({})
+    """training data, each under a name"""
     networks: dict[Name, NetworkEntry] = Field({})
+    """what is trained, each under a name that methods give as their checkpoint"""
     reconstructions: list[Pairing] = Field([Pairing()])
+    """which methods run on which measurements; left out: all on all"""
     seed: Count = 0
+    """of the random starts"""
     restarts: Size = 1
+    """random starts per reconstruction, unless a method says otherwise"""
     threads: Size = 1
+    """per reconstruction"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where reconstructions and trainings run; auto: on a GPU if there is one"""
     keep_runs: bool = True
+    """store every run: needed for PRTF, repeatability and `average`"""
     free_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """share of the pixels withheld, for the free R-factor"""
     average: AverageOptions | None = None
+    """left out: the best run is the result"""
     tables: dict[Name, TableEntry] = Field({})
+    """a metric of methods on measurements, each under a name"""
     galleries: dict[Name, GalleryEntry] = Field({})
+    """objects side by side, each under a name"""
     distributions: dict[Name, DistributionEntry] = Field({})
+    """a metric of every pattern, each under a name"""
     scale: Name | None = None
     """which of ``scales`` is laid over the rest"""
     scales: dict[Name, dict[str, Any]] = Field({})
+    """other sizes of the same study: what each lays over the rest"""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:
