@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
@@ -92,6 +92,19 @@ class GridEntry(Section):
         return grid
 
 
+class StrainEntry(Section):
+    """How displacement and strain are made of a rocking curve's objects; the options of ``cdipipe strain``."""
+
+    lattice: str | float | None = Field(None, description="unstrained lattice: a material, or its cell in nm")
+    hkl: list[int] | None = Field(None, min_length=3, max_length=3, description="reflection")
+    surface: float | None = Field(None, gt=0, lt=1, description="share of the amplitude where the crystal ends")
+    frame: Literal["crystal", "sample", "lab"] | None = Field(None, description="of the orthogonal grid")
+    toward: list[float] | None = Field(None, min_length=3, max_length=3, description="lab direction near the frame's x")
+    voxel_nm: Positive | None = Field(None, description="edge of the orthogonal grid's voxels")
+    twin: bool = Field(False, description="take the conjugated, inverted object")
+    keep_ramp: bool = Field(False, description="leave the mean phase ramp")
+
+
 class MeasurementEntry(GridEntry):
     """One named measurement: simulated (``scene``) or read from files (``import``, perhaps of a public set)."""
 
@@ -107,6 +120,8 @@ class MeasurementEntry(GridEntry):
     """what is read from files, with the options of `cdipipe import`"""
     export: list[Name] = []
     """formats of ``cdipipe export``"""
+    strain: StrainEntry | None = None
+    """displacement and strain of every object of a rocking curve; ``{}`` takes the defaults"""
 
     @model_validator(mode="after")
     def _one_origin(self) -> MeasurementEntry:

@@ -168,7 +168,25 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         "runs": _runs(result, source),
         "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
         "made": made,
+        "strain": _strain(place) if study.measurements[measurement].strain is not None else None,
         "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
+    }
+
+
+def _strain(place: Path) -> dict[str, Any]:
+    """Pictures and numbers of displacement and strain."""
+    from cdipipe.bragg.files import read_strain
+
+    pictures = {
+        "strain.png": "Amplitude, displacement and strain along Q in three planes through the crystal.",
+        "strain_surface.png": "The surface, coloured a voxel beneath it by phase, displacement and strain.",
+        "strain_details.png": "Strain in bulk and surface, facets with their mean strain, profiles through the middle.",
+    }
+    return {
+        "pictures": [_picture(place / name, caption) for name, caption in pictures.items()],
+        "numbers": {name: f"{value:.5g}" for name, value in read_metrics(place / "strain.json").items()},
+        "notes": read_strain(place / "strain.cxi").notes,
+        "files": [place / "strain.cxi", place / "facets.tsv"],
     }
 
 

@@ -164,6 +164,10 @@ class Config(Section):
         """Formats that any measurement asks its objects in."""
         return sorted({kind for entry in self.measurements.values() for kind in entry.export})
 
+    def strained(self) -> list[tuple[str, str]]:
+        """(measurement, method) of every reconstruction whose displacement and strain are asked for."""
+        return [pair for pair in self.pairs() if self.measurements[pair[0]].strain is not None]
+
     def used(self) -> list[str]:
         """Names of the measurements that a reconstruction uses, in the order of the file."""
         wanted = {measurement for measurement, _ in self.pairs()}
@@ -183,7 +187,7 @@ class Config(Section):
 
         Parameters
         ----------
-        command : ``simulate``, ``import``, ``reconstruct`` or ``runs``
+        command : ``simulate``, ``import``, ``reconstruct``, ``runs`` or ``strain``
         """
         entry = self.measurements[measurement]
         if command == "simulate":
@@ -193,6 +197,8 @@ class Config(Section):
             return entry.located().arguments()
         if command == "runs":
             return as_options(self.average)
+        if command == "strain":
+            return as_options(entry.strain)
         restarts = self._recipe(measurement, method).get("restarts")
         shared = {"seed": self.seed, "restarts": restarts, "device": self.device, "keep_runs": self.keep_runs}
         shared |= {"free_fraction": self.free_fraction or None, "checkpoint": self.checkpoint(method)}

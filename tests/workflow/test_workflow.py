@@ -156,3 +156,23 @@ def test_ctrl_c_leaves_no_partial_output(tmp_path):
     text, _ = process.communicate(timeout=60)
     assert process.returncode != 0, text
     assert list((tmp_path / "out/simulated/long").glob("*")) == []
+
+
+def test_strain_is_made_where_a_measurement_asks_for_it(tmp_path):
+    study = {
+        "output": str(tmp_path / "out"),
+        "measurements": {
+            "crystal": {"scene": "bragg", "seed": 1, "strain": {"lattice": "gold", "hkl": [1, 1, 1]}},
+            "other": {"scene": "bragg", "seed": 2},
+        },
+        "methods": {"er": {"method": "er", "iterations": 5}},
+    }
+    (tmp_path / "study.yaml").write_text(json.dumps(study))
+    listed = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--configfile", str(tmp_path / "study.yaml")],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert listed.returncode == 0, listed.stderr
+    assert "--lattice=gold --hkl=1,1,1 --facets" in listed.stdout
+    jobs = listed.stdout.split("Job stats:")[1]
+    assert re.search(r"analyse_strain\s+1\b", jobs) and re.search(r"plot_strain\s+1\b", jobs)

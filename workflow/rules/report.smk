@@ -14,6 +14,9 @@ rule write_report:
         tables=expand("{out}/tables/{name}.png", out=OUT, name=STUDY.drawn()),
         reconstructions=results("object.png", "diagnostics.png"),
         movies=files_of([pair for pair in STUDY.pairs() if STUDY.measurements[pair[0]].is_movie], "movie.gif"),
+        strains=files_of(
+            STUDY.strained(), "strain.json", "facets.tsv", "strain.png", "strain_details.png", "strain_surface.png"
+        ),
         corpora=expand("{out}/{corpus}/{name}", out=OUT, corpus=STUDY.built(), name=("corpus.json", "contact.png")),
         networks=expand(
             "{out}/{network}/{name}", out=OUT, network=STUDY.trained(), name=("best.pt", "curve.tsv", "curve.png")
