@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -169,10 +170,10 @@ def test_strain_is_made_where_a_measurement_asks_for_it(tmp_path):
     }
     (tmp_path / "study.yaml").write_text(json.dumps(study))
     listed = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--configfile", str(tmp_path / "study.yaml")],
+        [sys.executable, "-m", "snakemake", "-n", "-p", "--cores", "1", "--configfile", str(tmp_path / "study.yaml")],
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     assert listed.returncode == 0, listed.stderr
-    assert "--lattice=gold --hkl=1,1,1 --facets" in listed.stdout
-    jobs = listed.stdout.split("Job stats:")[1]
+    assert "--lattice=gold --hkl=1,1,1 --facets" in listed.stdout + listed.stderr
+    jobs = (listed.stdout + listed.stderr).split("Job stats:")[-1]
     assert re.search(r"analyse_strain\s+1\b", jobs) and re.search(r"plot_strain\s+1\b", jobs)
