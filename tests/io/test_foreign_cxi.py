@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
-from cdipipe.io.cxi import file_kind, read_measurement, read_reconstruction
+from cdipipe.io.cxi import file_kind, read_measurement, read_reconstruction, write_measurement
 from cdipipe.io.cxi.layout import bits_to_measured
+from cdipipe.io.importing.assemble import import_files
+from cdipipe.io.importing.options import ImportOptions
+from cdipipe.measurement import Measurement
 
 
 def test_a_beamline_file_is_read_as_shots(data_dir):
@@ -54,6 +57,28 @@ def test_the_image_of_another_phasing_program(tmp_path):
     assert read.stack == "volume" and np.array_equal(read.support, image != 0)
     with pytest.raises(InputError, match="complex"):
         read_measurement(path)
+
+
+def test_marks_of_detectors_are_unmeasured(tmp_path):
+    counts = np.arange(12, dtype=np.uint32).reshape(3, 4)
+    counts[1] = 2**32 - 1
+    read = read_measurement(foreign(tmp_path / "a.cxi", counts))
+    assert read.measured.tolist() == [[True] * 4, [False] * 4, [True] * 4] and read.intensity[1].sum() == 0
+
+
+def test_a_mask_the_other_way_round_is_questioned(tmp_path):
+    good = np.ones((8, 8), np.uint8)
+    good[0, 0] = 0
+    with pytest.raises(InputError, match=r"leaves 1.6 % of the pixels; cdipipe import with --mask-good"):
+        read_measurement(foreign(tmp_path / "a.cxi", np.ones((8, 8)), good))
+
+
+def test_large_counts_of_our_own_files_are_counts(tmp_path):
+    counts = np.full((4, 4), 65535.0, np.float32)
+    write_measurement(tmp_path / "own.cxi", Measurement(counts, np.ones((4, 4), bool)))
+    assert read_measurement(tmp_path / "own.cxi").measured.all()
+    again, _ = import_files([tmp_path / "own.cxi"], ImportOptions())
+    assert again.measured.all() and (again.intensity == 65535).all()
 
 
 def test_mask_bits():

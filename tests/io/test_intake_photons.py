@@ -1,5 +1,7 @@
 """From counts as detectors write them to a measurement: what is masked and why, what is told, where the centre is."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from patterns import disc, pattern
 from cdipipe.errors import InputError
 from cdipipe.io.importing.assemble import import_files
 from cdipipe.io.importing.options import ImportOptions
+from cdipipe.study.entries import ImportEntry
 
 CENTRE = (38, 23)
 
@@ -339,3 +342,15 @@ def test_a_defect_in_every_slice_does_not_move_the_peak(save):
 def test_much_beyond_the_detector_is_told(save):
     _, _, told = imported(save(shifted()), crop=(48,), centre=(5, 5))
     assert "63 % of the result lie beyond the detector" in told
+
+
+def test_a_study_writes_the_same_options():
+    entry = ImportEntry(files=["a.h5"], hot_pixels="mask", background="auto", monitor="entry/monitor", mask="m.msk")
+    assert entry.sources() == ["a.h5", "m.msk"] and entry.inside(Path("/d")).monitor == "entry/monitor"
+    arguments = " ".join(entry.arguments())
+    for option in ("--hot-pixels mask", "--background auto", "--monitor entry/monitor", "--mask m.msk"):
+        assert option.replace(" ", "=") in arguments.replace(" ", "=")
+    assert ImportEntry(files=["a.h5"], monitor="b.h5::flux").sources() == ["a.h5", "b.h5"]
+    for wrong in ("low", -1):
+        with pytest.raises(ValueError, match="expected auto or a number of at least 0"):
+            ImportEntry(files=["a.h5"], background=wrong)

@@ -23,6 +23,11 @@ BEAM_AGREEMENT = 0.4
 
 def of_survey(survey: Survey) -> HotPixels:
     """Hot pixels of the frames looked at, without the direct beam and the rim of a beam stop that was not masked."""
+    survey.hot = survey.hot or _look(survey)
+    return survey.hot
+
+
+def _look(survey: Survey) -> HotPixels:
     maps, times = (survey.total, survey.peak, survey.least), survey.times
     hot = find_hot(*maps, times)
     lone = hot.always | hot.once

@@ -12,6 +12,7 @@ from cdipipe.progress import progress
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Intake
+    from cdipipe.io.importing.lone import HotPixels
 
 SURVEY_BYTES = 2**30
 LEAST_FRAMES = 32
@@ -30,6 +31,7 @@ class Survey:
     saturated : (H, W) how often it was saturated
     profile : (K,) photons of every frame
     photons_read : photons in the files, before pixels were masked or corrected
+    hot : hot pixels, once they have been looked for
     """
 
     frames: np.ndarray
@@ -41,6 +43,7 @@ class Survey:
     saturated: np.ndarray
     profile: np.ndarray
     photons_read: float = 0.0
+    hot: HotPixels | None = None
 
     @property
     def mean(self) -> np.ndarray:
