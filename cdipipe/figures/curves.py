@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from cdipipe.figures.canvas import LINES, new_figure, show_image
 from cdipipe.figures.objects import crop_box
 from cdipipe.measurement import Reconstruction
+from cdipipe.metrics.registry import heading_of
 
 FAINT = "#8a8a8a"
 MOST_PATTERNS = 20
@@ -19,7 +20,8 @@ MOST_PATTERNS = 20
 CURVES = {"prtf": ("PRTF", LINES[0]), "frc": ("FRC with truth", LINES[1]), "fsc": ("FSC with truth", LINES[1])}
 FRC_HALVES = 1 / 7
 """0.143: the threshold between two independent halves of the data; against a known truth it corresponds to 0.5."""
-SCORE_NAMES = {"r_factor": "R-factor", "poisson_nll": "Poisson NLL", "r_factor_free": "free R-factor"}
+SCORES = ("r_factor", "poisson_nll", "r_factor_free")
+"""Scores of the runs that may be drawn, two at most."""
 
 
 def diagnostics_figure(reconstruction: Reconstruction, curves: Mapping[str, np.ndarray] | None = None) -> Figure:
@@ -80,7 +82,7 @@ def show_error_traces(axes: Axes, reconstruction: Reconstruction) -> None:
 def _shown_scores(reconstruction: Reconstruction) -> list[str]:
     if reconstruction.stack in ("shots", "movie"):
         return []
-    return [name for name in SCORE_NAMES if len(reconstruction.run_scores.get(name, ())) > 1][:2]
+    return [name for name in SCORES if len(reconstruction.run_scores.get(name, ())) > 1][:2]
 
 
 def show_runs(axes: Axes, reconstruction: Reconstruction) -> None:
@@ -94,8 +96,8 @@ def show_runs(axes: Axes, reconstruction: Reconstruction) -> None:
         for rank in ranks:
             axes.annotate(str(rank), (first[rank], second[rank]), xytext=(3, 3), textcoords="offset points", fontsize=6)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_xlabel(SCORE_NAMES[names[0]])
-    axes.set_ylabel(SCORE_NAMES[names[1]] if len(names) > 1 else "rank")
+    axes.set_xlabel(heading_of(names[0]))
+    axes.set_ylabel(heading_of(names[1]) if len(names) > 1 else "rank")
     axes.set_title(f"{len(first)} runs, numbered by rank")
     axes.margins(0.12)
 
