@@ -339,6 +339,14 @@ def test_a_defect_in_every_slice_does_not_move_the_peak(save):
     assert imported(save(volume), stack="volume", crop=(16, 32, 32))[1]["centre"] == (15, 20, 29)
 
 
+def test_a_zero_frequency_in_the_corner_is_asked_about(save):
+    counts = np.fft.ifftshift(pattern(photons=1e6, half=4))
+    assert "--corner" in imported(save(counts))[2]
+    measurement, _, told = imported(save(counts), corner=True)
+    assert measurement.intensity.argmax() == 32 * 64 + 32 and "as --corner says" in told
+    assert "--corner" not in imported(save(np.fft.fftshift(counts)))[2]
+
+
 def test_much_beyond_the_detector_is_told(save):
     _, _, told = imported(save(shifted()), crop=(48,), centre=(5, 5))
     assert "63 % of the result lie beyond the detector" in told

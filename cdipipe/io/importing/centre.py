@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Intake
 
 BOX_HALF_PX = 3
+CORNER_SHARE = 0.7
 BRIGHT_FRAMES = 8
 """Of a volume, the frames with most photons and those beside them are looked at for the slice of the peak."""
 
@@ -50,10 +51,27 @@ def find(intake: Intake) -> Centre:
     middle = find_middle(summed(survey), seen)
     how = f"{middle.why} (agrees to {middle.agreement:.2f} with the pattern turned by 180 degrees about it: "
     index = middle.index if intake.rank == 2 else _in_volume(intake, middle, seen)
-    return Centre(index, f"{how}{middle.confidence})", middle.confidence != "not sure", _note(middle))
+    return Centre(
+        index,
+        f"{how}{middle.confidence})",
+        middle.confidence != "not sure",
+        _note(middle, np.where(seen, summed(survey), 0)),
+    )
 
 
-def _note(middle: Middle) -> str:
+def in_corners(counts: np.ndarray) -> bool:
+    """Whether next to all photons lie in the corners of a pattern (H, W), as if its zero frequency were there."""
+    height, width = counts.shape
+    rows = (np.abs(np.arange(height) - (height - 1) / 2) < height / 4)[:, None]
+    columns = (np.abs(np.arange(width) - (width - 1) / 2) < width / 4)[None]
+    whole = max(float(counts.sum()), 1e-30)
+    corners, middle = counts[np.broadcast_to(~rows & ~columns, counts.shape)], counts[rows & columns]
+    return corners.sum() > CORNER_SHARE * whole and middle.sum() < (1 - CORNER_SHARE) / 4 * whole
+
+
+def _note(middle: Middle, counts: np.ndarray) -> str:
+    if in_corners(counts):
+        return "next to all photons lie in the corners: is the zero frequency there? --corner"
     if middle.dark_px:
         return (
             f"{middle.dark_px} pixels without counts lie inside the brightest part, near {middle.index}: a beam stop "
