@@ -22,11 +22,11 @@ def _relaxations(parameters):
 def update(exit_wave, problem, support, parameters, iteration):
     """u+ = u + beta (P_S f_M(u) - P_M f_S(u)), f = (1 + gamma) P - gamma (Elser 2003)."""
     gamma_modulus, gamma_support = _relaxations(parameters)
-    projected, r_factor = problem.project_modulus(exit_wave)
+    projected, r_factor = problem.impose_modulus(exit_wave)
     relaxed_modulus = projected.mul(1 + gamma_modulus).sub_(exit_wave, alpha=gamma_modulus)
     relaxed_support = problem.project_object(exit_wave, support).mul_(1 + gamma_support)
     relaxed_support.sub_(exit_wave, alpha=gamma_support)
-    second, _ = problem.project_modulus(relaxed_support)
+    second, _ = problem.impose_modulus(relaxed_support)
     step = problem.project_object(relaxed_modulus, support).sub_(second)
     return exit_wave.add_(step, alpha=parameters.beta), projected, r_factor
 
@@ -34,7 +34,7 @@ def update(exit_wave, problem, support, parameters, iteration):
 def estimate(exit_wave, problem, support, parameters):
     """P_S f_M(u): a fixed point of the map is not the object, its two projections are."""
     gamma_modulus, _ = _relaxations(parameters)
-    projected, _ = problem.project_modulus(exit_wave)
+    projected, _ = problem.impose_modulus(exit_wave)
     relaxed = projected.mul_(1 + gamma_modulus).sub_(exit_wave, alpha=gamma_modulus)
     return problem.project_object(relaxed, support)
 

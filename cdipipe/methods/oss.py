@@ -34,7 +34,7 @@ class OssRun(StepRun):
                 self._best.forget()
                 skip = own.hio_first and current is None
                 low_pass, current = None if skip else _filter(block.values[0], problem), block
-            self._projected, r_factor = problem.project_modulus(state.exit_wave)
+            self._projected, r_factor = problem.impose_modulus(state.exit_wave)
             if iteration % 2:
                 self._best.offer(problem.r_factor(self.estimate()), state.exit_wave)
             state.exit_wave = _update(state.exit_wave, self._projected, problem, state.support, own.beta, low_pass)
@@ -50,7 +50,7 @@ class OssRun(StepRun):
         return self._best.pick(self.state.exit_wave)[0], self.state.support
 
     def finish(self, exit_wave, support):
-        projected, _ = self.problem.project_modulus(exit_wave)
+        projected, _ = self.problem.impose_modulus(exit_wave)
         return self.problem.project_object(projected, support)
 
 

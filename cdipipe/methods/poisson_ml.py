@@ -31,18 +31,18 @@ class PoissonMlRun(StepRun):
 
         state, problem, floor = self.state, self.problem, self.parameters.floor
         state.exit_wave = problem.project_object(state.exit_wave, state.support)
-        wave = problem.wavefront(state.exit_wave)
+        wave = problem.model.wavefront(state.exit_wave)
         gradient = direction = None
         for _ in range(self.parameters.iterations):
             new_gradient = _gradient(problem, wave, state.support, floor)
             direction = _conjugate(new_gradient, gradient, direction)
             gradient = new_gradient
-            step = _line_search(problem, wave, problem.propagate(direction), floor)
+            step = _line_search(problem, wave, problem.model.propagate(direction), floor)
             state.exit_wave = problem.project_object(state.exit_wave + step * direction, state.support)
             if problem.constraint != "support":
                 direction = None  # a projected step breaks conjugacy: start afresh
-            wave = problem.wavefront(state.exit_wave)
-            yield r_factor(problem.detect(wave), problem.modulus, problem.measured, problem.modulus_sum)
+            wave = problem.model.wavefront(state.exit_wave)
+            yield r_factor(problem.model.detect(wave), problem.modulus, problem.measured, problem.modulus_sum)
 
     def estimate(self):
         return self.state.exit_wave
@@ -52,10 +52,8 @@ def _gradient(problem, wave, support, floor):
     from cdipipe.optics.misfits import poisson_slope
 
     counts = problem.intensity.clamp(min=0)
-    weight = problem.spread(poisson_slope(problem.detect(wave), counts, floor) * problem.measured)
-    if wave.ndim > weight.ndim:
-        weight = weight.unsqueeze(1)
-    return problem.backpropagate(weight * wave) * support
+    weight = problem.model.spread(poisson_slope(problem.model.detect(wave), counts, floor) * problem.measured)
+    return problem.model.backpropagate(problem.model.per_mode(weight) * wave) * support
 
 
 def _conjugate(gradient, previous, direction):
@@ -71,9 +69,9 @@ def _conjugate(gradient, previous, direction):
 def _line_search(problem, wave, change, floor, rounds=4):
     """Newton steps on t of L(|z + t D|^2), from the quadratic model; (B, 1, ...) real, never negative."""
     counts = problem.intensity.clamp(min=0) + floor
-    start = problem.detect(wave)
+    start = problem.model.detect(wave)
     changes = 2 * (wave.conj() * change).real, change.abs().square()
-    linear, square = (problem.spread(problem.sum_modes(part)) for part in changes)
+    linear, square = (problem.model.spread(problem.model.sum_modes(part)) for part in changes)
     axes = tuple(range(1, square.ndim))
     step = square.new_zeros((square.shape[0],) + (1,) * (square.ndim - 1))
     for _ in range(rounds):

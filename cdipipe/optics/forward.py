@@ -112,8 +112,8 @@ class ForwardModel:
     def with_light(self, coherence_px, background) -> ForwardModel:
         """The same beam and static region in other light; shares what is known of them."""
         other = replace(self, coherence_px=coherence_px, background=background)
-        known = {name: self.__dict__[name] for name in ("illumination", "_static_wavefronts") if name in self.__dict__}
-        other.__dict__.update(known)
+        lasting = ("illumination", "divisor", "_static_wavefronts")
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if name in lasting})
         return other
 
     def propagate(self, object_: torch.Tensor) -> torch.Tensor:
@@ -130,13 +130,17 @@ class ForwardModel:
     def invert(self, wavefront: torch.Tensor) -> torch.Tensor:
         """The object whose :meth:`propagate` is nearest to given wavefronts (least squares)."""
         waves = self.backpropagate(wavefront)
-        return waves if self.probe_modes is None else waves.div_(self.illumination)
+        return waves if self.probe_modes is None else waves.div_(self.divisor)
 
     @functools.cached_property
     def illumination(self) -> torch.Tensor:
-        """sum_m |P_m|^2 of probe modes, (*grid), kept above zero so that it can be divided by."""
-        power = self.probe_modes.abs().square().sum(0)
-        return power.clamp(min=1e-6 * float(power.max()))
+        """sum_m |P_m|^2 of probe modes, (*grid)."""
+        return self.probe_modes.abs().square().sum(0)
+
+    @functools.cached_property
+    def divisor(self) -> torch.Tensor:
+        """The illumination kept above zero, so that exit waves can be divided by it."""
+        return self.illumination.clamp(min=1e-6 * float(self.illumination.max()))
 
     @functools.cached_property
     def _static_wavefronts(self) -> dict[torch.dtype, torch.Tensor]:

@@ -41,7 +41,7 @@ def impose_modulus(model: ForwardModel, object_, modulus, measured=None) -> tupl
     if model.probe_modes is None:
         return waves, misfit
     change = waves - model.probe_modes * model.per_mode(object_)
-    return object_ + (model.probe_modes.conj() * change).sum(-model.ndim - 1) / model.illumination, misfit
+    return object_ + (model.probe_modes.conj() * change).sum(-model.ndim - 1) / model.divisor, misfit
 
 
 def modulus_misfit(model: ForwardModel, object_, modulus, measured=None) -> torch.Tensor:

@@ -120,12 +120,11 @@ def _cosine(share):
 
 def _loss(problem, wave, parameters, smoothing):
     """Loss (B,) float64, gradient (B, *grid), R-factor (B,)."""
-    wavefront = problem.wavefront(wave)
-    predicted = problem.detect(wavefront)
+    wavefront = problem.model.wavefront(wave)
+    predicted = problem.model.detect(wavefront)
     loss, weight = MISFITS[parameters.loss](predicted, problem)
-    weight = problem.spread(weight)
-    modes = weight if weight.ndim == wavefront.ndim else weight.unsqueeze(1)
-    gradient = problem.backpropagate(wavefront.mul_(modes)).mul_(2)
+    weight = problem.model.spread(weight)
+    gradient = problem.model.backpropagate(wavefront.mul_(problem.model.per_mode(weight))).mul_(2)
     error = r_factor(predicted, problem.modulus, problem.measured, problem.modulus_sum)
     if parameters.tv_weight:
         variation, slope = periodic_variation(wave, problem.ndim, smoothing)

@@ -25,21 +25,20 @@ class Linearised:
 
     def __init__(self, problem, wave, support, real: bool):
         self.problem, self.support, self.real = problem, support, real
-        self.modulus = problem.sum_modes(wave.abs().square()[None])[0].sqrt_()
-        self.direction = (wave / self._per_mode(self.modulus.clamp(min=1e-150))).to(torch.complex64)
-
-    def _per_mode(self, per_pixel):
-        return per_pixel if self.problem.model.probe_modes is None else per_pixel.unsqueeze(0)
+        self.modulus = problem.model.sum_modes(wave.abs().square()[None])[0].sqrt_()
+        self.direction = (wave / problem.model.per_mode(self.modulus.clamp(min=1e-150))).to(torch.complex64)
 
     def forward(self, change):
         """(*grid) complex or real -> change of the modulus (*grid) float32, 0 where not measured."""
-        waves = self.problem.propagate(change.to(torch.complex64)[None])[0]
+        waves = self.problem.model.propagate(change.to(torch.complex64)[None])[0]
         inner = self.direction.real * waves.real + self.direction.imag * waves.imag
-        return self.problem.sum_modes(inner[None])[0] * self.problem.measured
+        return self.problem.model.sum_modes(inner[None])[0] * self.problem.measured
 
     def adjoint(self, residual):
         """Adjoint of :meth:`forward`, in the support."""
-        back = self.problem.backpropagate((self.direction * self._per_mode(residual * self.problem.measured))[None])[0]
+        back = self.problem.model.backpropagate(
+            (self.direction * self.problem.model.per_mode(residual * self.problem.measured))[None]
+        )[0]
         return (back.real if self.real else back) * self.support
 
     def solve(self, target, iterations, start=None, damping=0.0, anchor=None):
@@ -82,11 +81,6 @@ def conjugate_gradients(model, target, zero, iterations, start=None, tolerance=1
 def energy(array) -> float:
     """Sum of |x|^2."""
     return float(torch.view_as_real(array).square().sum() if array.is_complex() else array.square().sum())
-
-
-def reference_wave(problem):
-    """Wavefronts of the static region alone, double precision."""
-    return problem.model.static_wavefront(torch.complex128)
 
 
 def residual(problem, modulus, likelihood: str, floor: float = 0.25):

@@ -131,11 +131,11 @@ class Problem:
 
     def fit_coherence(self, estimate) -> None:
         """Fit the width of every item of this batch to its estimate (B, *grid); changes this problem."""
-        coherent = self.sum_modes(self.wavefront(estimate).abs().square_())
+        coherent = self.model.sum_modes(self.model.wavefront(estimate).abs().square_())
         width = fit_width(coherent, self.coherence_px, self.modulus, self.measured, self.background, self.ndim)
         self.set_light(width, self.background)
 
-    def project_modulus(self, exit_wave):
+    def impose_modulus(self, exit_wave):
         """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
         projected, misfit = moduli.impose_modulus(self.model, exit_wave, self.modulus, self.measured)
         return projected, misfit / self.modulus_sum
@@ -153,10 +153,6 @@ class Problem:
         misfit = moduli.relax_modulus_(self.model, wavefront, dual, self.modulus, self.measured, **steps)
         return misfit / self.modulus_sum
 
-    def invert(self, wavefront):
-        """The object whose wavefronts :meth:`propagate` brings nearest to the given ones."""
-        return self.model.invert(wavefront)
-
     def project_object(self, exit_wave, support):
         """P_S u: the nearest object inside the support that satisfies the constraint; a new tensor."""
         return ops.project_object(exit_wave, support, self.constraint, self.phase_range_rad)
@@ -172,34 +168,6 @@ class Problem:
         """u - P_S u in place: what keeps u from being an object inside the support that satisfies the constraint."""
         return ops.subtract_projection_(exit_wave, support, self.constraint, self.phase_range_rad)
 
-    def predict_intensity(self, exit_wave):
-        """Photons of a batch (B, *grid) in FFT order."""
-        return self.model.predict_intensity(exit_wave)
-
-    def wavefront(self, exit_wave):
-        """Wavefronts of a batch and of the static region, FFT order."""
-        return self.model.wavefront(exit_wave)
-
-    def propagate(self, exit_wave):
-        """Wavefronts of a batch alone, FFT order; linear."""
-        return self.model.propagate(exit_wave)
-
-    def sum_modes(self, per_mode):
-        """A real array of wavefronts, summed over the probe modes if there are any: (B, *grid)."""
-        return self.model.sum_modes(per_mode)
-
-    def spread(self, intensity):
-        """Intensities of coherent light (B, *grid) as partially coherent light shows them; linear, self-adjoint."""
-        return self.model.spread(intensity)
-
-    def detect(self, wavefront):
-        """Photons (B, *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background."""
-        return self.model.detect(wavefront)
-
-    def backpropagate(self, wavefront):
-        """Adjoint of :meth:`propagate`."""
-        return self.model.backpropagate(wavefront)
-
     def scores(self, exit_wave) -> dict[str, np.ndarray]:
         """Misfits of a batch of objects, (B,) float64 each, as ``evaluate`` defines them; NaN where there is none.
 
@@ -208,7 +176,7 @@ class Problem:
         names = ["r_factor", "poisson_nll"] + ["r_factor_free"] * (self.free is not None)
         measured = self.measured if self.free is None else self.measured | self.free
         counts, measured, free = (None if a is None else a.cpu().numpy() for a in (self.intensity, measured, self.free))
-        predicted = (self.of_item(index).predict_intensity(item[None])[0] for index, item in enumerate(exit_wave))
+        predicted = (self.of_item(index).model.predict_intensity(item[None])[0] for index, item in enumerate(exit_wave))
         rows = [misfits(photons.cpu().numpy().astype(np.float64), counts, measured, free) for photons in predicted]
         return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 

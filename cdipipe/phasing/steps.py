@@ -143,7 +143,7 @@ class UpdateRun(StepRun):
     def finish(self, exit_wave: Tensor, support: Tensor) -> Tensor:
         if self.method.estimate:
             return self.method.estimate(exit_wave, self.problem, support, self.parameters)
-        projected, _ = self.problem.project_modulus(exit_wave)
+        projected, _ = self.problem.impose_modulus(exit_wave)
         return self.problem.project_object(projected, support)
 
 

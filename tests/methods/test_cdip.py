@@ -147,11 +147,11 @@ def test_the_boxed_model_is_the_forward_model():
         for refractive in (False, True):
             model = BoxModel(problem, Box((-7, -4), (12, 10)), 1, refractive)
             whole = model.embed(block)
-            assert torch.allclose(model.intensity(block), problem.predict_intensity(whole), rtol=1e-3, atol=1e-3)
+            assert torch.allclose(model.intensity(block), problem.model.predict_intensity(whole), rtol=1e-3, atol=1e-3)
             assert whole[0, 15, 16] == float(refractive)
             inner = block[:, 2:10, 3:7]
-            assert torch.allclose(model.intensity(inner), problem.predict_intensity(model.embed(inner)), rtol=1e-3,
-                                  atol=1e-3)  # fmt: skip
+            expected = problem.model.predict_intensity(model.embed(inner))
+            assert torch.allclose(model.intensity(inner), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_matter_delays_the_phase_and_absorbs():

@@ -52,7 +52,7 @@ def test_gradient_is_that_of_the_loss(constraint, settings, loss):
     start = 1.3 * corner(truth.object)
     variable = start.to(torch.complex128).requires_grad_()
     static = problem.model.static_region.to(torch.complex128)
-    intensity = problem.sum_modes(problem.propagate((variable + static)[None]).abs().square())[0]
+    intensity = problem.model.sum_modes(problem.model.propagate((variable + static)[None]).abs().square())[0]
     counts, measured = problem.intensity.double(), problem.measured.double()
     if constraint == "real_nonneg":  # k and -k measure the same number: their mean, as often as either was measured
         counts, measured = misfit.modulus.double().square(), misfit.weight.double()
@@ -91,8 +91,8 @@ def test_a_static_region_ten_million_times_brighter_does_not_drown_the_sample():
     measurement, truth = scene(dose_static_per_um2=1e12, photons=0)
     misfit = Misfit(Problem(measurement, "support", (-1, 1)))
     problem, object_ = misfit.problem, corner(truth.object)
-    wave = problem.propagate(object_.to(torch.complex128)[None])[0]
-    static = problem.propagate(problem.model.static_region.to(torch.complex128)[None])[0]
+    wave = problem.model.propagate(object_.to(torch.complex128)[None])[0]
+    static = problem.model.propagate(problem.model.static_region.to(torch.complex128)[None])[0]
     exact = (wave + static).abs() - static.abs()
     found = misfit.evaluate(object_)
     change = found.predicted.double().sqrt() - static.abs()  # a difference in single precision

@@ -68,10 +68,10 @@ def test_without_softness_and_filter_it_is_douglas_rachford(constraint, case):
     pair = PrimalDual(problem, random_batch(problem), 1.0, 1.0)
     w = pair.project()
     for _ in range(8):
-        p, r_factor = problem.project_modulus(w)
+        p, r_factor = problem.impose_modulus(w)
         torch.testing.assert_close(pair.advance(inside), r_factor, rtol=1e-4, atol=1e-5)
         w = w + problem.project_object(2 * p - w, inside) - p
-        mine = pair.project() - problem.backpropagate(pair.dual)
+        mine = pair.project() - problem.model.backpropagate(pair.dual)
         assert float((mine - w).abs().max() / w.abs().max()) < 2e-4
 
 
@@ -87,7 +87,7 @@ def test_douglas_rachford_is_raar_and_with_a_support_hio_at_beta_one(constraint)
         others.append((hio, validate(hio.METHOD.parameters, {"beta": 1.0}, "hio"), w.clone()))
     for _ in range(10):
         pair.advance(inside)
-        mine = pair.project() - problem.backpropagate(pair.dual)
+        mine = pair.project() - problem.model.backpropagate(pair.dual)
         for index, (module, parameters, wave) in enumerate(others):
             wave = module.update(wave, problem, inside, parameters, 0)[0]
             others[index] = module, parameters, wave
@@ -104,15 +104,15 @@ def test_the_filter_smooths_the_dual_alone_and_costs_no_accuracy():
     pair.set_stage(sigma, low_pass=low_pass)
     z, y = pair.wavefront.clone(), torch.zeros_like(pair.wavefront)
     for _ in range(8):
-        h = z - t * problem.propagate(y)
+        h = z - t * problem.model.propagate(y)
         measured_part = torch.where(problem.measured, problem.modulus * h / h.abs().clamp(min=1e-20), h)
         new = (t * measured_part + sigma * h) / (t + sigma)
-        v = y + s * problem.backpropagate(2 * new - z)
+        v = y + s * problem.model.backpropagate(2 * new - z)
         y = fourier.inverse_corner(low_pass * fourier.forward_corner(v - problem.project_object(v, inside)))
         z = new
         pair.advance(inside)
         assert float((pair.wavefront - z).abs().max() / z.abs().max()) < 1e-4
-    assert float(((pair.dual * low_pass) - problem.propagate(y)).abs().max() / pair.dual.abs().max()) < 1e-3
+    assert float(((pair.dual * low_pass) - problem.model.propagate(y)).abs().max() / pair.dual.abs().max()) < 1e-3
 
 
 def one_probe_mode(value=1.0):

@@ -44,7 +44,7 @@ def test_the_cropped_pattern_is_that_of_the_same_object(shape):
     assert all(2 * e <= n for e, n in zip(sides, small.shape, strict=True)) and small.shape != shape
     assert small.photons == pytest.approx(np.sum(np.abs(object_) ** 2), rel=1e-3)
     wave = regrid(corner(object_)[None], small.shape)
-    _, r_factor = small.project_modulus(wave)
+    _, r_factor = small.impose_modulus(wave)
     assert float(r_factor[0]) < 2e-3
     assert torch.equal(regrid(wave, shape), corner(object_)[None])
 

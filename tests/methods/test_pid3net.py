@@ -15,6 +15,7 @@ from cdipipe.metrics.evaluate import judge_movie
 from cdipipe.networks.pid3net.model import FrameNetwork, draw_weights
 from cdipipe.networks.pid3net.refine import Beam, Refinement
 from cdipipe.optics import fourier
+from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.joint import run_frames
 from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.problem import Problem
@@ -111,7 +112,10 @@ def test_sides_of_any_size_and_any_number_of_frames():
 def test_a_step_is_the_gradient_of_the_misfit_of_moduli():
     generator = torch.Generator().manual_seed(0)
     probes, objects = (torch.randn(2, 8, 8, 2, generator=generator).double() for _ in range(2))
-    beam, objects = Beam(torch.view_as_complex(probes)), torch.view_as_complex(objects[:1]).requires_grad_(True)
+    beam, objects = (
+        Beam(ForwardModel(probe_modes=torch.view_as_complex(probes))),
+        torch.view_as_complex(objects[:1]).requires_grad_(True),
+    )
     moduli, measured = torch.rand(1, 8, 8, generator=generator).double(), torch.ones(8, 8, dtype=torch.bool)
     ((beam.photons(objects) + 1e-3).sqrt() - moduli).square().sum().backward()
     torch.testing.assert_close(beam.step(objects, moduli, measured) * beam.most, -objects.grad / 2)
@@ -119,7 +123,7 @@ def test_a_step_is_the_gradient_of_the_misfit_of_moduli():
 
 def test_gradient_steps_bring_the_moduli_nearer(movie):
     measurement, _ = movie
-    beam = Beam(fourier.to_corner(torch.from_numpy(measurement.probe_modes)))
+    beam = Beam(ForwardModel.of_measurement(measurement))
     moduli = fourier.to_corner(torch.from_numpy(measurement.intensity)).sqrt()[None]
     refinement, lit = Refinement("gradient", steps=5), torch.ones(32, 32, dtype=torch.bool)
     begin = torch.ones_like(moduli, dtype=torch.complex64)

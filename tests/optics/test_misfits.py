@@ -37,11 +37,11 @@ def test_the_gradient_of_a_misfit_is_that_of_finite_differences(loss, modes):
     probes = guess(shape, 3, seed=1).numpy() / 3 if modes else None
     problem = problem_of(shape, probes)
     wave, direction = guess(shape), guess(shape, seed=6) / 3
-    wavefront = problem.wavefront(wave)
-    _, weight = MISFITS[loss](problem.predict_intensity(wave), problem)
-    gradient = 2 * problem.backpropagate(wavefront * (weight.unsqueeze(1) if modes else weight))
+    wavefront = problem.model.wavefront(wave)
+    _, weight = MISFITS[loss](problem.model.predict_intensity(wave), problem)
+    gradient = 2 * problem.model.backpropagate(wavefront * (weight.unsqueeze(1) if modes else weight))
     along = (gradient.conj() * direction).real.flatten(1).sum(1, dtype=torch.float64)
-    expected = slope_along(lambda u: MISFITS[loss](problem.predict_intensity(u), problem)[0], wave, direction)
+    expected = slope_along(lambda u: MISFITS[loss](problem.model.predict_intensity(u), problem)[0], wave, direction)
     torch.testing.assert_close(along, expected, rtol=1e-2, atol=1.0)
 
 
@@ -59,7 +59,7 @@ def test_a_misfit_is_half_the_deviance_near_a_fit(loss):
 def test_the_scale_is_free_where_amplitudes_are_divided_by_their_maxima():
     problem = problem_of()
     wave = guess(problem.shape)
-    once, twice = (MISFITS["max_amplitude"](problem.predict_intensity(s * wave), problem)[0] for s in (1, 2))
+    once, twice = (MISFITS["max_amplitude"](problem.model.predict_intensity(s * wave), problem)[0] for s in (1, 2))
     torch.testing.assert_close(once, twice, rtol=1e-4, atol=0)
 
 

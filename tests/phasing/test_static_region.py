@@ -44,7 +44,7 @@ def test_modulus_projection_leaves_the_true_sample_alone():
     measurement, truth = scene(photons=0)
     problem = Problem(measurement, "support", (-1, 1))
     sample = fourier.to_corner(torch.from_numpy(truth.object.astype(np.complex64)), 2)[None]
-    projected, r_factor = problem.project_modulus(sample.clone())
+    projected, r_factor = problem.impose_modulus(sample.clone())
     assert float((projected - sample).abs().max() / sample.abs().max()) < 1e-3 and float(r_factor) < 1e-6
 
 

@@ -73,7 +73,7 @@ def find_box(problem, support, box_px, margin) -> Box:
     if support is not None:
         return box_around(support)
     if problem.model.probe_modes is not None:
-        power = problem.model.probe_modes.abs().square().sum(0)
+        power = problem.model.illumination
         return box_around(power > PROBE_LEVEL * power.max())
     extents = object_extents(problem.intensity, problem.measured, problem.ndim)
     halves = [size // 2 for size in problem.shape]

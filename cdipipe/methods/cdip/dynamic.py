@@ -182,7 +182,7 @@ class FieldFit:
             if freedom == "shift":
                 settled[index] = align_to(settled[index - 1], settled[index], scale=False).object
             elif freedom == "phase":
-                light = fourier.to_centre(self.problems[index].model.probe_modes.abs().square().sum(0)).cpu().numpy()
+                light = fourier.to_centre(self.problems[index].model.illumination).cpu().numpy()
                 settled[index] *= _background(settled[index], light, self.movie.refractive)
         corner = fourier.to_corner(torch.from_numpy(settled), 2)
         return corner[(slice(None), *(index.cpu() for index in self.model.index))]

@@ -69,7 +69,7 @@ class BoxModel(nn.Module):
             return None
         outside = torch.full(self.shape, float(self.refractive), dtype=torch.complex64, device=self.problem.device)
         outside[self.index] = 0
-        return self.problem.wavefront(outside[None])[0]
+        return self.problem.model.wavefront(outside[None])[0]
 
     def exit_wave(self, outputs: torch.Tensor) -> torch.Tensor:
         """Objects (seeds, *block) complex64 from the outputs (seeds, X, Y, Z, 2) of a field."""

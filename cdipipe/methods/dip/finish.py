@@ -41,13 +41,12 @@ class Linear:
 
     def apply(self, change):
         """(*grid) complex64 -> (1, *grid) float32."""
-        return self.problem.sum_modes((self.wave.conj() * self.problem.propagate(change[None])).real)
+        return self.problem.model.sum_modes((self.wave.conj() * self.problem.model.propagate(change[None])).real)
 
     def transpose(self, error):
         """(1, *grid) float32 -> (*grid) complex64; the adjoint of :meth:`apply` with the weights."""
         weighted = error * self.weight
-        spread = weighted if self.wave.ndim == weighted.ndim else weighted.unsqueeze(1)
-        change = self.problem.backpropagate(spread * self.wave)[0] * self.support
+        change = self.problem.model.backpropagate(self.problem.model.per_mode(weighted) * self.wave)[0] * self.support
         return torch.complex(change.real, torch.zeros_like(change.real)) if self.real else change
 
 

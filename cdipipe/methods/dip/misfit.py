@@ -59,7 +59,7 @@ class Misfit:
         self.share = 1 / add_partners(problem, torch.ones_like(measured))
         counts = add_partners(problem, problem.intensity.to(torch.float64).clamp(min=0) * measured)
         modulus = (counts / self.times.clamp(min=1)).sqrt()
-        reference = reference_wavefront(problem)
+        reference = problem.model.static_wavefront(torch.complex128)
         self.reference = None if reference is None else reference.to(torch.complex64)
         length = torch.zeros_like(modulus) if reference is None else _modulus(problem, reference)
         self.reference_modulus = length.to(torch.float32)
@@ -74,7 +74,8 @@ class Misfit:
         wave, modulus, change = self._propagate(object_)
         error = change - self.excess
         weighted = error * self.weight
-        gradient = self.problem.backpropagate(self._spread(2 * weighted * self._slope(modulus)) * wave)[0]
+        model = self.problem.model
+        gradient = model.backpropagate(model.per_mode(2 * weighted * self._slope(modulus)) * wave)[0]
         raw = (change - self.raw_excess).abs_().mul_(self.problem.measured).sum(dtype=torch.float64)
         misfit = float((weighted * error).sum(dtype=torch.float64))
         return Residual(misfit, float(raw) / self.problem.modulus_sum, gradient, modulus[0].square(), error)
@@ -83,7 +84,7 @@ class Misfit:
     def directions(self, object_):
         """z / |z| of an object, (1, *grid) or (1, M, *grid) complex64: how moduli change with their wavefronts."""
         wave, modulus, _ = self._propagate(object_)
-        return wave / self._spread(modulus).clamp(min=1e-20)
+        return wave / self.problem.model.per_mode(modulus).clamp(min=1e-20)
 
     def draw_noise(self, generator):
         """Counting noise of the moduli that are compared, (1, *grid) float32; of many photons."""
@@ -92,12 +93,12 @@ class Misfit:
 
     def _propagate(self, object_):
         """Wavefront z, modulus |z|, and |z| - |D| without a difference of large numbers."""
-        wave = self.problem.propagate(object_[None])
-        power = self._sum(wave.abs().square())
+        wave = self.problem.model.propagate(object_[None])
+        power = self.problem.model.sum_modes(wave.abs().square())
         if self.reference is not None:
-            power = power + 2 * self._sum((self.reference.conj() * wave).real)
+            power = power + 2 * self.problem.model.sum_modes((self.reference.conj() * wave).real)
             wave = wave + self.reference
-        modulus = self._sum(wave.abs().square()).sqrt_()
+        modulus = self.problem.model.sum_modes(wave.abs().square()).sqrt_()
         return wave, modulus, power / (modulus + self.reference_modulus).clamp_(min=1e-20)
 
     def expected(self, predicted) -> float:
@@ -110,12 +111,6 @@ class Misfit:
         if self.loss == "amplitude":
             return 1 / modulus.clamp(min=1e-20)
         return (modulus + self.modulus) / modulus.square().clamp(min=1e-3)  # the floor is in photons
-
-    def _sum(self, per_mode):
-        return self.problem.sum_modes(per_mode)
-
-    def _spread(self, per_pixel):
-        return per_pixel if self.problem.model.probe_modes is None else per_pixel.unsqueeze(1)
 
 
 def add_partners(problem, array):
@@ -144,13 +139,8 @@ def has_partner(shape, device):
     return (mirror(index) != index).to(torch.float64)
 
 
-def reference_wavefront(problem):
-    """Wavefront of the static region in double precision, (*grid) or (1, M, *grid); None without one."""
-    return problem.model.static_wavefront(torch.complex128)
-
-
 def _modulus(problem, wavefront):
-    return problem.sum_modes(wavefront[None].abs().square())[0].sqrt()
+    return problem.model.sum_modes(wavefront[None].abs().square())[0].sqrt()
 
 
 def modulus_variance(photons):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from cdipipe.methods.dip.misfit import reference_wavefront
 from cdipipe.optics import fourier
 
 BLUR_PX = 1.5
@@ -27,7 +26,7 @@ def estimate_scale(problem, support) -> float:
     if problem.model.static_region is None:
         light = 1.0
         if problem.model.probe_modes is not None:
-            probes = problem.model.probe_modes.abs().square().sum(0)
+            probes = problem.model.illumination
             light = float(probes[support].mean())
         return PEAK_OF_RMS * (problem.photons / max(light * int(support.sum()), 1e-20)) ** 0.5
     inside = support.to(torch.float32)
@@ -46,12 +45,11 @@ def linear_estimate(problem, support):
     -------
     (*grid) complex64, FFT order, zero outside the support
     """
-    reference = reference_wavefront(problem)[None]
-    length = problem.sum_modes(reference.abs().square()).sqrt()
+    model = problem.model
+    reference = model.static_wavefront(torch.complex128)[None]
+    length = model.sum_modes(reference.abs().square()).sqrt()
     excess = (problem.modulus.to(torch.float64) - length) * problem.measured / length.clamp(min=1e-20)
-    spread = excess if problem.model.probe_modes is None else excess.unsqueeze(1)
-    estimate = 2 * problem.backpropagate((spread * reference).to(torch.complex64))[0] * support
-    if problem.model.probe_modes is not None:
-        power = problem.model.probe_modes.abs().square().sum(0)
-        estimate = estimate / power.clamp(min=1e-2 * float(power.max()))
+    estimate = 2 * model.backpropagate((model.per_mode(excess) * reference).to(torch.complex64))[0] * support
+    if model.probe_modes is not None:
+        estimate = estimate / model.illumination.clamp(min=1e-2 * float(model.illumination.max()))
     return problem.project_object(estimate[None], support)[0]

@@ -37,7 +37,7 @@ class PrimalDual:
     def __init__(self, problem, exit_wave: torch.Tensor, t: float, s: float):
         self._problem, self._t, self._s = problem, t, s
         self._plane = problem.model.probe_modes is None
-        self.wavefront = problem.propagate(exit_wave)
+        self.wavefront = problem.model.propagate(exit_wave)
         problem.relax_modulus_(self.wavefront, torch.zeros_like(self.wavefront))
         self.dual = torch.zeros_like(exit_wave)
         self._low_pass = self._window = None
@@ -52,12 +52,12 @@ class PrimalDual:
         steps = {"t": self._t, "s": self._s, "softness": self._softness}
         if self._plane:
             r_factor = self._problem.relax_modulus_(self.wavefront, self.dual, low_pass=self._low_pass, **steps)
-            residual = self._residual_(self._problem.backpropagate(self.dual), support)
-            self.dual = self._problem.propagate(residual)
+            residual = self._residual_(self._problem.model.backpropagate(self.dual), support)
+            self.dual = self._problem.model.propagate(residual)
             return r_factor
-        dual = self._problem.propagate(self.dual)
+        dual = self._problem.model.propagate(self.dual)
         r_factor = self._problem.relax_modulus_(self.wavefront, dual, keep=0.0, **steps)
-        residual = self._residual_(self.dual.add_(self._problem.invert(dual)), support)
+        residual = self._residual_(self.dual.add_(self._problem.model.invert(dual)), support)
         self.dual = residual if self._low_pass is None else self._smooth(residual)
         return r_factor
 
@@ -72,4 +72,4 @@ class PrimalDual:
 
     def project(self) -> torch.Tensor:
         """A^-1 z, (B, *grid): what the modulus constraint makes of the object."""
-        return self._problem.invert(self.wavefront)
+        return self._problem.model.invert(self.wavefront)

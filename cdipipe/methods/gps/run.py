@@ -53,7 +53,7 @@ class GpsRun(StepRun):
     def leave(self):
         self.projected()
         wavefront, _ = self._best.pick(self._pair.wavefront, self._pair.dual)
-        return self.problem.project_object(self.problem.invert(wavefront), self.state.support), self.state.support
+        return self.problem.project_object(self.problem.model.invert(wavefront), self.state.support), self.state.support
 
 
 def _filter(parameters, width, problem):

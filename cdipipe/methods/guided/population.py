@@ -98,7 +98,7 @@ class Population:
                 supports = shrink_wrap(projected, supports, wrap, done // self.shrink_every - 1, 0.0, problem.ndim)
             if tells:
                 self.tell(r_factor)
-        projected, _ = problem.project_modulus(waves)
+        projected, _ = problem.impose_modulus(waves)
         waves = problem.project_object(projected, supports)
         if self.working.model.freedom == "shift" and self.shrink_every:
             waves, supports = centre_batch(waves, supports, problem.ndim)
@@ -122,5 +122,5 @@ def _chunk(problem, count: int) -> int:
 
 def score(problem, waves):
     """Poisson negative log-likelihood per measured pixel of a batch, as ``evaluate`` defines it; (B,) float64."""
-    predictions = (problem.predict_intensity(wave[None])[0] for wave in waves)
+    predictions = (problem.model.predict_intensity(wave[None])[0] for wave in waves)
     return scaled_poisson_nll(predictions, problem.intensity, problem.measured)

@@ -40,7 +40,7 @@ class Frames:
     def __init__(self, problems, start, parameters):
         self.problems, self.own = problems, parameters
         self.probes = problems[0].model.probe_modes
-        power = self.probes.abs().square().sum(0)
+        power = problems[0].model.illumination
         self.lit = power > parameters.illumination * power.max()
         if start.support is not None:
             self.lit = self.lit & one_support(start.support, problems[0])
@@ -68,7 +68,7 @@ class Frames:
     def _update(self, index, problem, weight) -> float:
         """One step of the object of a frame towards the counts of this or another frame; the misfit before it."""
         object_ = self.objects[index]
-        wavefront = problem.propagate(object_[None])
+        wavefront = problem.model.propagate(object_[None])
         error = torch.empty(1, dtype=torch.float64, device=wavefront.device)
         ops.project_modulus_(wavefront, problem.modulus, problem.measured, error, True)
         waves = fourier.inverse_corner(wavefront)[0]

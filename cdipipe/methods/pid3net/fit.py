@@ -76,8 +76,8 @@ class NetworkFit:
         self.model = Model(parameters)
         draw_weights(self.model, self.random)
         self.model.to(device)
-        self.beam = Beam(problems[0].model.probe_modes)
-        power = self.beam.probes.abs().square().sum(0)
+        self.beam = Beam(problems[0].model)
+        power = problems[0].model.illumination
         self.lit = power > parameters.illumination * power.max()
         if start.support is not None:
             self.lit = self.lit & one_support(start.support, problems[0])

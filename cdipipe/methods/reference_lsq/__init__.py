@@ -63,7 +63,7 @@ class ReferenceLsqRun(StepRun):
             for support, seed in zip(state.support, state.seeds, strict=True)
         ]
         state.exit_wave = problem.project_object(torch.stack(found), state.support)
-        _, r_factor = problem.project_modulus(state.exit_wave.clone())
+        _, r_factor = problem.impose_modulus(state.exit_wave.clone())
         yield r_factor
 
 

@@ -6,7 +6,7 @@ import torch
 
 from cdipipe.denoise.denoisers import denoise
 from cdipipe.optics import fourier
-from cdipipe.phasing.least_squares import Linearised, energy, reference_wave, residual
+from cdipipe.phasing.least_squares import Linearised, energy, residual
 
 SETTLED = 0.05
 """A step smaller than this share of the noise ends the relinearisations."""
@@ -32,11 +32,11 @@ def reconstruct_beside_reference(problem, support, parameters, seed: int):
 
 def fit(problem, support, real: bool, parameters):
     """Object of least squares, the model around it, and what that model has to explain, as a function of the object."""
-    reference = reference_wave(problem)
+    reference = problem.model.static_wavefront(torch.complex128)
     x = torch.zeros(support.shape, dtype=torch.float64 if real else torch.complex128, device=support.device)
     noise = MODULUS_NOISE * (2 * float(support.sum())) ** 0.5
     for _ in range(parameters.relinearisations + 1):
-        wave = reference + problem.propagate(x.to(torch.complex128)[None])[0]
+        wave = reference + problem.model.propagate(x.to(torch.complex128)[None])[0]
         model = Linearised(problem, wave, support, real)
         target = residual(problem, model.modulus, parameters.likelihood)
         step = model.solve(target, parameters.cg_iterations)
@@ -48,10 +48,9 @@ def fit(problem, support, real: bool, parameters):
 
 def illumination(problem, support):
     """sqrt(sum_m |P_m|^2), 1 for a plane wave: the noise of an object pixel is that of the exit wave over this."""
-    modes = problem.model.probe_modes
-    if modes is None:
+    if problem.model.probe_modes is None:
         return torch.ones(support.shape, dtype=torch.float64, device=support.device)
-    weight = modes.abs().square().sum(0).sqrt().double()
+    weight = problem.model.illumination.sqrt().double()
     return weight.clamp(min=1e-3 * float(weight.max()))
 
 

@@ -46,7 +46,7 @@ class Joint:
         self.static, self.supports, self.real = static, supports, real
         self.models = []
         for problem, sample, support in zip(problems, estimate.samples, supports, strict=True):
-            wave = problem.propagate((estimate.static + sample)[None])[0]
+            wave = problem.model.propagate((estimate.static + sample)[None])[0]
             self.models.append(Linearised(problem, wave, support | static, real))
 
     def forward(self, x):

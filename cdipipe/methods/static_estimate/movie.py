@@ -75,7 +75,7 @@ class JointFrames:
         """One iteration on every frame; the R-factor of all of them together."""
         projected, misfit = torch.empty_like(self.waves), 0.0
         for index, problem in enumerate(self.problems):
-            projected[index], r_factor = problem.project_modulus(self.waves[index : index + 1])
+            projected[index], r_factor = problem.impose_modulus(self.waves[index : index + 1])
             misfit += float(r_factor) * problem.modulus_sum
         self._share(projected)
         b, c = (0.0, 1.0) if error_reduction else (1.0, 0.0)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from cdipipe.networks.pid3net.model import TemporalBlock
 from cdipipe.optics import fourier
+from cdipipe.optics.forward import ForwardModel
 
 FIRST_ALPHA = 0.2
 FLOOR = 1e-3
@@ -30,31 +31,22 @@ TINY = 1e-6
 
 
 class Beam:
-    """Known probe modes and what they do to transmissions; arrays in FFT order.
+    """What a forward model with probe modes does to transmissions, with slopes everywhere; arrays in FFT order."""
 
-    Parameters
-    ----------
-    probes : (M, H, W) complex64
-    """
-
-    def __init__(self, probes: Tensor):
-        self.probes = probes
-        self.most = probes.abs().square().amax((-2, -1)).sum()
-
-    def waves(self, objects: Tensor) -> Tensor:
-        """(..., H, W) -> wavefronts (..., M, H, W)."""
-        return fourier.forward_corner(self.probes * objects.unsqueeze(-3))
+    def __init__(self, model: ForwardModel):
+        self.model = model
+        self.most = model.probe_modes.abs().square().amax((-2, -1)).sum()
 
     def photons(self, objects: Tensor) -> Tensor:
         """(..., H, W) -> photons (..., H, W)."""
-        return _power(self.waves(objects)).sum(-3)
+        return _power(self.model.propagate(objects)).sum(-3)
 
     def step(self, objects: Tensor, moduli: Tensor, measured: Tensor) -> Tensor:
         """G of objects (..., H, W): what brings their wavefronts nearer to the measured moduli."""
-        waves = self.waves(objects)
+        waves = self.model.propagate(objects)
         length = (_power(waves).sum(-3) + FLOOR).sqrt()
         change = torch.where(measured, moduli / length - 1, 0.0).unsqueeze(-3) * waves
-        return (self.probes.conj() * fourier.inverse_corner(change)).sum(-3) / self.most
+        return self.model.backpropagate(change) / self.most
 
 
 def _power(waves: Tensor) -> Tensor:

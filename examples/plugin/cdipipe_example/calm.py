@@ -10,7 +10,7 @@ class CalmParameters(IterativeParameters):
 
 
 def update(exit_wave, problem, support, parameters, iteration):
-    projected, r_factor = problem.project_modulus(exit_wave)
+    projected, r_factor = problem.impose_modulus(exit_wave)
     constrained = problem.project_object(projected, support)
     return parameters.calm * exit_wave + (1 - parameters.calm) * constrained, projected, r_factor
 
