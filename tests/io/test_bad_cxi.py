@@ -86,7 +86,7 @@ CASES = {
     "compound": (compound, "type "),
     "objects": (objects, "type object"),
     "absurd shape": (absurd_shape, "GiB, the limit is"),
-    "never written": (never_written, "0 are stored"),
+    "never written": (never_written, "none were ever written"),
     "empty": (empty, "no elements"),
     "null dataspace": (null_space, "is empty"),
     "all zero": (lambda file: file.create_dataset(DATA, data=0 * GOOD), "no photons"),
