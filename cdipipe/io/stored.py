@@ -43,6 +43,11 @@ class StoredArray:
         """Whether everything was written; if not, :meth:`written` tells what."""
         return True
 
+    @property
+    def missing(self) -> list[str]:
+        """Files that hold parts of it and do not exist, as far as is known once :attr:`complete` was asked for."""
+        return []
+
     def get(self, index: Index) -> np.ndarray:
         """Values of a box, in the type of the file."""
         raise NotImplementedError
@@ -92,6 +97,10 @@ class Chained(StoredArray):
     @property
     def complete(self) -> bool:
         return all(member.complete for member in self.members)
+
+    @property
+    def missing(self) -> list[str]:
+        return [name for member in self.members for name in member.missing]
 
     def _pieces(self, frames: slice):
         """Members that hold some of the frames: the member, its own frames, and their place in the box."""

@@ -2,7 +2,7 @@
 
 from cdipipe.io.hdf5.attributes import read_attribute
 from cdipipe.io.hdf5.faults import READ_FAULTS, faults_are_input_errors, one_line
-from cdipipe.io.hdf5.source import FAMILIES, Source, open_source
+from cdipipe.io.hdf5.source import FAMILIES, Source, identity, open_source
 from cdipipe.io.hdf5.writing import _Sink, create_file
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "_Sink",
     "create_file",
     "faults_are_input_errors",
+    "identity",
     "one_line",
     "open_source",
     "read_attribute",

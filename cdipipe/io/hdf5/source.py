@@ -82,7 +82,10 @@ class Source:
         return list(node.keys()) if isinstance(node, h5py.Group) else []
 
     def walk(self, start: str = "/") -> Iterator[tuple[str, Any]]:
-        """Name and object of everything below a group, links followed, each group once; None where a link is broken."""
+        """Name and object of everything below a group, links followed, each group once.
+
+        In place of an object that cannot be had stands the InputError that says why (a broken link), or None.
+        """
         top = self.get(start)
         if not isinstance(top, h5py.Group):
             return
@@ -95,9 +98,12 @@ class Source:
                 if count > MOST_OBJECTS:
                     return
                 path = f"{name}/{part}"
+                node: Any
                 try:
                     node = self.step(group, part)
-                except (InputError, OSError, KeyError):
+                except InputError as error:
+                    node = error
+                except (OSError, KeyError, ValueError):
                     node = None
                 yield path, node
                 if isinstance(node, h5py.Group) and identity(node) not in seen:
@@ -127,6 +133,10 @@ class Source:
         if dataset.dtype.kind not in FAMILIES[family]:
             raise InputError(f"{self.where(name)} holds values of type {dataset.dtype}; allowed: {family}")
         return open_array(self, dataset, self.where(name))
+
+    def open(self, dataset: h5py.Dataset, where: str) -> StoredArray:
+        """A dataset of any of the files as an array that is read piece by piece; ``where`` names it in messages."""
+        return open_array(self, dataset, where)
 
     def array(self, name: str, family: str = "number", dtype: Any = None) -> np.ndarray | None:
         """Values of a dataset, or None if it is absent; what was never written is NaN in floating-point numbers.

@@ -86,7 +86,7 @@ class VirtualArray(StoredArray):
         self.source, self.dataset, self.open_array = source, dataset, open_array
         self.holder = source.files.holder(dataset)
         self.fill = dataset.fillvalue
-        self.missing: dict[str, None] = {}
+        self._missing: dict[str, None] = {}
         self._arrays: dict[tuple[str, str], StoredArray | None] = {}
 
     @functools.cached_property
@@ -124,7 +124,7 @@ class VirtualArray(StoredArray):
         if key not in self._arrays:
             self._arrays[key] = self._look_for(piece)
             if self._arrays[key] is None:
-                self.missing[piece.file if piece.file != "." else piece.name] = None
+                self._missing[piece.file if piece.file != "." else piece.name] = None
         return self._arrays[key]
 
     def _look_for(self, piece: Piece) -> StoredArray | None:
@@ -156,6 +156,10 @@ class VirtualArray(StoredArray):
             places = [axis[places] - part.start for axis, places, part in zip(here, wanted, index, strict=True)]
             result[np.ix_(*places)] = values
         return result
+
+    @property
+    def missing(self) -> list[str]:
+        return list(self._missing)
 
     def get(self, index: Index) -> np.ndarray:
         return self._fill(index, np.full(box_shape(index), self.fill, self.dtype), "get")

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.sources import Order, Stacked, StoredArray
+from cdipipe.io.importing.sources import Order, Stacked
+from cdipipe.io.stored import StoredArray
 from cdipipe.measurement import Stack
+
+PLAUSIBLE_ASPECT = 4.0
+"""A frame that is longer than wide by more is questioned, where counting the last axis would give a squarer one."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,17 @@ class Arrangement:
     ----------
     source : the array as a stack (n, H, W)
     lead : sizes of the axes that count frames: none for one pattern, two for a raster
+    guess : what was guessed of the order, empty where nothing was
     """
 
     source: Stacked
     lead: tuple[int, ...]
+    guess: str = ""
+
+    @property
+    def is_swapped(self) -> bool:
+        """Whether rows of the array became columns."""
+        return self.source.order.row > self.source.order.column
 
     def fit(self, mask: np.ndarray, what: str) -> np.ndarray:
         """A mask of one pattern or of all, as (H, W) or (n, H, W). Raises InputError where it is neither."""
@@ -40,30 +51,71 @@ class Arrangement:
         return mask
 
 
-def arrange(array: StoredArray, axis: tuple[int, ...] | None) -> Arrangement:
+def arrange(array: StoredArray, axis: tuple[int, ...] | None, kind: str = "") -> Arrangement:
     """Put the axes of an array into the order (frames, rows, columns) and drop those of length 1.
 
     Parameters
     ----------
     axis : ``--axis``: the axis that counts frames, or the whole order of the axes
+    kind : format of the file; MATLAB's stacks have their frames last
 
     Raises
     ------
-    InputError   the axes do not fit, or there are too few or too many
+    InputError   the axes do not fit, there are too few or too many, or it is not clear which of them counts frames
     """
-    shape = array.shape
-    order = list(range(len(shape)))
-    if axis is not None:
-        order = _wanted_order(shape, axis)
+    shape, guess = array.shape, ""
+    order = list(range(len(shape))) if axis is None else _wanted_order(shape, axis)
     order = [number for number in order if shape[number] > 1]
-    if len(order) < 2:  # a line of pixels, or a single one
-        order = [number for number in range(len(shape)) if number not in order][: 2 - len(order)] + order
+    if len(order) < 2:
         raise InputError(f"{array.where}: patterns have 2 or 3 axes; got shape {shape} (axes of length 1 are dropped)")
     if len(order) > 4:
         raise InputError(f"{array.where}: patterns have 2 or 3 axes, rasters 4; got shape {shape}")
+    if axis is None and len(order) > 2:
+        order, guess = _frames_first(order, shape, kind, array.where)
     *frames, row, column = order
     source = Stacked(array, Order(tuple(frames), row, column))
-    return Arrangement(source, source.lead)
+    return Arrangement(source, source.lead, guess)
+
+
+def _frames_first(order: list[int], shape: tuple[int, ...], kind: str, where: str) -> tuple[list[int], str]:
+    """The axes with those that count frames in front, judged by their sizes; and what was guessed.
+
+    A frame is square more often than not, and longer than wide by less than four. Where both ends of the shape could
+    be the frame, the first axis counts frames; in MATLAB's files nothing is taken for granted.
+    """
+    sizes = [shape[number] for number in order]
+    last, first = order[2:] + order[:2], order
+    if len(order) == 4:
+        if kind == "mat" or min(sizes[:2]) > max(sizes[2:]):
+            raise InputError(_ask(shape, order, where))
+        return first, f"the last two of its axes {shape} are the pattern"
+    if sizes[-2] == sizes[-1] and sizes[0] != sizes[1]:
+        return first, ""
+    if sizes[0] == sizes[1] and sizes[-2] != sizes[-1]:
+        if kind == "mat":
+            return last, f"the last of its axes {shape} counts frames, as MATLAB has it; else --axis 0"
+        raise InputError(_ask(shape, order, where))
+    squarer = _aspect(sizes[-2:]) > max(PLAUSIBLE_ASPECT, 2 * _aspect(sizes[:2]))
+    if kind == "mat" or squarer:
+        raise InputError(_ask(shape, order, where))
+    return first, ""
+
+
+def _aspect(sizes: list[int]) -> float:
+    return max(sizes) / min(sizes)
+
+
+def _ask(shape: tuple[int, ...], order: list[int], where: str) -> str:
+    if len(order) == 3:
+        return (
+            f"{where}: shape {shape}: which axis counts frames? --axis {order[2]} for the last (as MATLAB has it), "
+            f"--axis {order[0]} for the first"
+        )
+    turned = ",".join(map(str, order[2:] + order[:2]))
+    return (
+        f"{where}: shape {shape}: which two axes are the pattern? --axis {turned} for the first two, "
+        f"--axis {','.join(map(str, order))} for the last two"
+    )
 
 
 def _wanted_order(shape: tuple[int, ...], axis: tuple[int, ...]) -> list[int]:

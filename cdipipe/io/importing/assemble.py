@@ -86,13 +86,13 @@ def open_intake(files: Sequence[str | Path], options: ImportOptions, stack: Exit
         account.note("the files are taken in the order of their numbers")
     parts = [find(name, options.dataset, stack) for name in (progress(names, "opening") if len(names) > 1 else names)]
     for part in parts:
-        part.arrangement = arrange(part.array, options.axis)
+        part.arrangement = arrange(part.array, options.axis, part.kind)
     source = join([part.source for part in parts], names)
     lead = parts[0].arrangement.lead if len(parts) == 1 else (source.shape[0],)
     numbers, one = choose_frames(options.frames, source.shape, single=not lead)
     shape = source.shape[1:] if one or not lead else (*lead, *source.shape[1:])
     stack_in_file = parts[0].hints.get("stack") if len(parts) == 1 or len(parts[0].arrangement.lead) else None
-    meaning = choose_stack(shape, options.stack or (stack_in_file if len(shape) == 3 else None), parts[0].where)
+    meaning = choose_stack(shape, options.stack or (stack_in_file if len(shape) == 3 else None), parts[0].array.where)
     if len(lead) > 1:
         account.say("read", f"a raster of {' x '.join(map(str, lead))} patterns, row by row", raster=list(lead))
     return Intake(options, account, parts, Picked(source, numbers), meaning, numbers)
@@ -145,7 +145,7 @@ def _choose_window(intake: Intake) -> tuple[Window, Part]:
     """Where the patterns are centred and what is kept of them."""
     options, rank = intake.options, intake.rank
     factors = _factors(intake)
-    is_corner = (options.corner and rank == 3, options.corner, options.corner)
+    is_corner = (options.corner and rank == 3, intake.is_corner, intake.is_corner)
     orders = [window.axis_order(*each) for each in zip(intake.source.shape, is_corner, factors, strict=True)]
     spatial = tuple(len(order) // factor for order, factor in zip(orders, factors, strict=True))[-rank:]
     found = _centre(intake, orders, factors, spatial)

@@ -40,7 +40,7 @@ class Centre:
 
 def find(intake: Intake) -> Centre:
     """The centre of the patterns of an import."""
-    if intake.options.corner:
+    if intake.is_corner:
         return Centre((0,) * intake.rank, "the corner, as --corner says")
     survey = intake.survey
     hot = of_survey(survey)

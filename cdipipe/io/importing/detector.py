@@ -9,7 +9,7 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io.counts import check_range
 from cdipipe.io.importing.formats import read_array
-from cdipipe.io.importing.frames import Frames, Part
+from cdipipe.io.importing.frames import Frames, Part, runs
 from cdipipe.io.importing.photons import unmarked
 
 if TYPE_CHECKING:
@@ -125,9 +125,10 @@ def threshold(intake: Intake) -> Apply | None:
 
 def amplitude(intake: Intake) -> Apply | None:
     """Square the values of files that hold amplitudes."""
-    if not intake.options.amplitude:
+    in_file = intake.found.hints.get("amplitude")
+    if not (intake.options.amplitude or in_file):
         return None
-    intake.account.say("corrected", "amplitudes squared")
+    intake.account.say("corrected", f"amplitudes squared{', as the file says that it holds them' if in_file else ''}")
 
     def apply(frames: Frames, part: Part) -> None:
         with np.errstate(over="ignore"):
@@ -148,12 +149,38 @@ def tally(intake: Intake) -> Apply:
 
 def unwritten(intake: Intake) -> Apply | None:
     """Frames and blocks of a file that were never written are unmeasured, not zero."""
-    if intake.source.present() is None:
+    if intake.source.complete:
         return None
+    _tell_unwritten(intake)
 
     def apply(frames: Frames, part: Part) -> None:
-        if (written := intake.source.written(part)) is not None:
-            frames.mask(~written, "never_written")
-            frames.counts[~written] = 0
+        written = intake.source.written(part)
+        frames.mask(~written, "never_written")
+        frames.counts[~written] = 0
 
     return apply
+
+
+def _tell_unwritten(intake: Intake) -> None:
+    """Name the frames that were never written, and the files that are missing."""
+    missing = list(dict.fromkeys(name for found in intake.parts for name in found.missing()))
+    if missing:
+        shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        intake.account.note(f"{len(missing)} files that hold frames do not exist: {shown}; their frames are unmeasured")
+    present = intake.source.present()
+    if not present.any():
+        raise InputError(f"{intake.where}: no frame of {len(present)} was ever written")
+    absent = intake.numbers[~present]
+    if not len(absent):
+        intake.account.note("parts of the frames were never written; they are unmeasured")
+        return
+    shown = ", ".join(_range(run) for run in runs(absent)[:5]) + (", ..." if len(runs(absent)) > 5 else "")
+    what = "slices" if intake.stack == "volume" else "frames"
+    intake.account.note(
+        f"{len(absent)} of {len(present)} {what} were never written, so they are unmeasured: {shown}; "
+        "--frames FIRST:LAST leaves them out"
+    )
+
+
+def _range(run: np.ndarray) -> str:
+    return str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}"

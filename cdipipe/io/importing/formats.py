@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from cdipipe.errors import InputError
 from cdipipe.io.cxi.image import read_image
 from cdipipe.io.cxi.layout import read_kind
 from cdipipe.io.hdf5 import open_source
+from cdipipe.io.importing.choose import choose_any
 from cdipipe.io.importing.files import format_of, reading, split_key, unpacked
-from cdipipe.io.importing.readers import READERS, check_kind
+from cdipipe.io.importing.readers import open_container
+from cdipipe.io.memory import check_size
 
 
 def read_array(name: str | Path, key: str | None = None) -> np.ndarray:
@@ -28,13 +31,14 @@ def read_array(name: str | Path, key: str | None = None) -> np.ndarray:
         Unknown format, damaged file, ambiguous or missing key, values that are not real numbers, too large.
     """
     path, own_key = split_key(name)
-    reader = READERS["h5" if format_of(path) == "cxi" else format_of(path)]
-    with reading(path), unpacked(path) as plain:
-        values = reader(plain, str(path), own_key or key)
-    check_kind(values.dtype, str(path))
-    if values.size == 0:
-        raise InputError(f"{path}: has no elements, its shape is {values.shape}")
-    return values
+    with reading(path), ExitStack() as stack:
+        plain = stack.enter_context(unpacked(path))
+        container = open_container(plain, str(path), format_of(path), stack)
+        array = container.arrays[choose_any(container, own_key or key)].open()
+        check_size(array.shape, array.dtype.itemsize, array.where)
+        if not array.complete and not array.present().any():
+            raise InputError(f"{array.where}: has no values: none were ever written")
+        return array.all()
 
 
 def read_support(name: str | Path) -> np.ndarray:

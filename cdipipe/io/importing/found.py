@@ -12,7 +12,8 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io.hdf5 import Source
 from cdipipe.io.importing.arrange import Arrangement
-from cdipipe.io.importing.sources import PatternSource, StoredArray
+from cdipipe.io.importing.sources import PatternSource
+from cdipipe.io.stored import StoredArray
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Found:
     hints : what the file says of its numbers: ``signed``, ``own`` (written by cdipipe), ``dummy``, ``stack``,
         ``centre``, ``shifted``, ``amplitude``
     beside : arrays beside the data by meaning, such as ``mask``
+    reason : why this array
+    notes : what the user should look at
+    others : opens the further arrays of the file, by name
     """
 
     path: Path
@@ -57,7 +61,9 @@ class Found:
     header: dict[str, Any] = field(default_factory=dict)
     hints: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, ArrayBeside] = field(default_factory=dict)
-    read_key: Callable[[str], np.ndarray] | None = None
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+    others: dict[str, Callable[[], StoredArray]] = field(default_factory=dict)
     arrangement: Arrangement | None = None
 
     @property
@@ -71,6 +77,13 @@ class Found:
 
     def read_array(self, key: str) -> np.ndarray:
         """Another array of the same file. Raises InputError where there is none."""
-        if self.read_key is None:
-            raise InputError(f"{self.where}: has no further arrays; '{key}' was asked for")
-        return self.read_key(key)
+        if self.hdf5 is not None and (values := self.hdf5.array("/" + key.strip("/"), "bool")) is not None:
+            return values
+        if key in self.others:
+            return self.others[key]().all()
+        known = ", ".join(list(self.others)[:12]) or "none"
+        raise InputError(f"{self.where}: no array '{key}' inside; beside the patterns there is {known}")
+
+    def missing(self) -> list[str]:
+        """Files that hold frames and do not exist, as far as that is known by now."""
+        return list(getattr(self.array, "missing", ()))

@@ -60,6 +60,11 @@ class Intake:
         return 3 if self.stack == "volume" else 2
 
     @property
+    def is_corner(self) -> bool:
+        """Whether the zero frequency is at the corner of the arrays: by the option, or as the file says."""
+        return self.options.corner or bool(self.found.hints.get("shifted"))
+
+    @property
     def where(self) -> str:
         """The first file, for messages."""
         return str(self.found.path)

@@ -111,6 +111,8 @@ def beside(intake: Intake) -> Apply | None:
     """
     options = intake.options
     masks = [found.beside.get("mask") for found in intake.parts]
+    if options.mask:  # a mask whose meaning would be a guess gives way to the user's
+        masks = [None if mask is not None and mask.kind == "unknown" else mask for mask in masks]
     known = [mask for mask in masks if mask is not None]
     if options.mask_bad and options.mask_good:
         raise InputError("--mask-bad and --mask-good: nonzero means one or the other")
@@ -119,7 +121,7 @@ def beside(intake: Intake) -> Apply | None:
     if not known:
         return None
     decided = (False, False) if options.mask else (options.mask_bad, options.mask_good)
-    faults = [None if mask is None else faults_of(mask, *decided) for mask in masks]
+    faults = [None if mask is None else faults_of(mask, *_meaning(intake, mask, decided)) for mask in masks]
     intake.account.say("masked", f"by {known[0].name} beside the data", guess=known[0].kind == "unknown")
     for mask in known:
         _tell_disputed(intake, mask)
@@ -132,6 +134,19 @@ def beside(intake: Intake) -> Apply | None:
         fitted[reason] = ~intake.join_masks(measured, known[0].name)
     _question(intake, fitted, f"{intake.where}: the mask {known[0].name}")
     return _apply(fitted)
+
+
+def _meaning(intake: Intake, mask: ArrayBeside, decided: tuple[bool, bool]) -> tuple[bool, bool]:
+    """Whether nonzero is bad, and whether it is good: of a mask that does not say, most lit pixels are good."""
+    if mask.kind != "unknown" or any(decided) or mask.values.shape[-2:] != intake.source.shape[1:]:
+        return decided
+    nonzero = mask.values != 0
+    nonzero = nonzero if nonzero.ndim == 2 else nonzero[0]
+    lit = _middle_frame(intake) > 0
+    is_good = 2 * np.count_nonzero(lit & nonzero) > np.count_nonzero(lit)
+    what = "measured" if is_good else "bad"
+    intake.account.note(f"{mask.name} does not say what nonzero means; taken for {what}, as most lit pixels are good")
+    return not is_good, is_good
 
 
 def _tell_disputed(intake: Intake, mask: ArrayBeside) -> None:
@@ -170,12 +185,17 @@ def _question(intake: Intake, faults: dict[str, np.ndarray], what: str) -> None:
 
 def _share_of_photons(intake: Intake, measured: np.ndarray) -> float:
     """Share of the photons that pixels left by a mask have, in the middle frame."""
+    counts = _middle_frame(intake)
+    here = measured if measured.ndim == 2 else measured[len(measured) // 2]
+    return float((counts * here).sum() / max(float(counts.sum()), 1e-30))
+
+
+def _middle_frame(intake: Intake) -> np.ndarray:
+    """Counts (H, W) of the middle frame, 0 where they are no counts."""
     shape = intake.source.shape
     part = whole_frames(shape, np.array([shape[0] // 2]))
     frames = intake.marks.to_frames(intake.source.read(part), part)
-    counts = frames.counts * frames.measured
-    here = measured if measured.ndim == 2 else measured[part.frames]
-    return float((counts * here).sum() / max(float(counts.sum()), 1e-30))
+    return (frames.counts * frames.measured)[0]
 
 
 def _apply(faults: dict[str, np.ndarray]) -> Apply:

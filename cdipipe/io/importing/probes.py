@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.hdf5 import faults_are_input_errors, open_source
-from cdipipe.io.importing.formats import format_of, split_key
-from cdipipe.io.importing.readers import HDF5_SIGNATURE, choose_key
+from cdipipe.io.importing.files import HDF5_SUFFIXES, format_of, split_key
+from cdipipe.io.importing.readers.matlab import HDF5_SIGNATURE, complex_parts
 from cdipipe.io.memory import check_size
 
-PARTS = [("real", "imag"), ("r", "i")]
-"""Names that MATLAB 7.3 and others give to the two parts of a complex number in HDF5."""
+
+def choose_key(label: str, shapes: Mapping[str, tuple[int, ...]], wanted: str | None) -> str:
+    """The array to take out of a file that may hold several; ``shapes`` has those that may be modes."""
+    patterns = [name for name, shape in shapes.items() if sum(size > 1 for size in shape) >= 2]
+    listing = ", ".join(f"{name} {shapes[name]}" for name in (patterns or list(shapes))[:12])
+    if wanted is not None:
+        for name in (wanted, "/" + wanted.strip("/")):
+            if name in shapes:
+                return name
+        raise InputError(f"{label}: no array '{wanted}' inside; there is {listing or 'none'}")
+    if len(patterns) == 1:
+        return patterns[0]
+    if not patterns:
+        raise InputError(f"{label}: no array of two or more axes inside; there is {listing or 'none'}")
+    raise InputError(f"{label}: holds several arrays, choose one with FILE::KEY: {listing}")
 
 
 def _npy_shape(file) -> tuple[tuple[int, ...], np.dtype]:
@@ -66,9 +80,7 @@ def _read_hdf5(path: Path, key: str | None, transpose: bool) -> np.ndarray:
 
 def _complex_parts(dtype: np.dtype) -> tuple[str, ...] | None:
     """Names of the real and imaginary parts; empty for a complex type, None for anything else."""
-    if dtype.kind == "c":
-        return ()
-    return next((parts for parts in PARTS if dtype.names == parts), None)
+    return () if dtype.kind == "c" else complex_parts(dtype)
 
 
 def _read_mat(path: Path, key: str | None) -> np.ndarray:
@@ -105,7 +117,7 @@ def read_probe_modes(name: str | Path, exposure_s: float | None = None) -> np.nd
     path, key = split_key(name)
     kind = format_of(path)
     readers = {"npy": _read_npy, "npz": _read_npz, "mat": _read_mat}
-    readers |= dict.fromkeys(("h5", "hdf5", "nxs", "cxi"), lambda p, k: _read_hdf5(p, k, transpose=False))
+    readers |= dict.fromkeys((*HDF5_SUFFIXES, "cxi"), lambda p, k: _read_hdf5(p, k, transpose=False))
     if kind not in readers or path.suffix.lower() == ".gz":
         raise InputError(f"--probe {path}: probes are read from {', '.join(readers)}")
     with open(path, "rb"):  # a missing or forbidden file is named by the system

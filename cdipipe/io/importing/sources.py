@@ -1,4 +1,4 @@
-"""Arrays that are read piece by piece: as a format stores them, and as stacks (N, H, W) of patterns."""
+"""Stacks (N, H, W) of patterns that are read piece by piece."""
 
 from __future__ import annotations
 
@@ -10,49 +10,8 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.importing.frames import Part, as_slice, runs
-
-
-class StoredArray:
-    """An array in a file, of any number of axes.
-
-    Parameters
-    ----------
-    shape, dtype : of the array; nothing is read to know them
-    where : file and name, for messages
-    frames_together : how many entries of the first axis are best read together
-    """
-
-    frames_together = 1
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, where: str):
-        self.shape, self.dtype, self.where = tuple(shape), np.dtype(dtype), where
-
-    def get(self, index: tuple[slice, ...]) -> np.ndarray:
-        """Values of a box: one slice of step 1 for every axis."""
-        raise NotImplementedError
-
-    def written(self, index: tuple[slice, ...]) -> np.ndarray | None:
-        """Which values of a box were ever written; None: all of them."""
-        return None
-
-    def present(self) -> np.ndarray | None:
-        """Bool, one per entry of the first axis: whether anything of it was ever written; None: all of them."""
-        return None
-
-    def all(self) -> np.ndarray:
-        """The whole array."""
-        return self.get(tuple(slice(0, size) for size in self.shape))
-
-
-class HeldArray(StoredArray):
-    """An array in memory."""
-
-    def __init__(self, values: np.ndarray, where: str):
-        super().__init__(values.shape, values.dtype, where)
-        self.values, self.frames_together = values, max(1, self.shape[0] if self.shape else 1)
-
-    def get(self, index: tuple[slice, ...]) -> np.ndarray:
-        return self.values[index]
+from cdipipe.io.memory import check_size
+from cdipipe.io.stored import StoredArray
 
 
 class PatternSource:
@@ -71,13 +30,18 @@ class PatternSource:
         """Values (n, h, w) of a part, in the file's type."""
         raise NotImplementedError
 
-    def written(self, part: Part) -> np.ndarray | None:
-        """Bool (n, h, w): which values were ever written; None: all."""
-        return None
+    @property
+    def complete(self) -> bool:
+        """Whether everything was written; if not, :meth:`written` tells what."""
+        raise NotImplementedError
 
-    def present(self) -> np.ndarray | None:
-        """Bool (N,): which frames have anything written; None: all."""
-        return None
+    def written(self, part: Part) -> np.ndarray:
+        """Bool (n, h, w): which values were ever written."""
+        raise NotImplementedError
+
+    def present(self) -> np.ndarray:
+        """Bool (N,): of which frames anything was written."""
+        raise NotImplementedError
 
 
 def _hull(numbers: np.ndarray) -> tuple[slice, np.ndarray | None]:
@@ -102,6 +66,7 @@ class Stacked(PatternSource):
 
     def __init__(self, array: StoredArray, order: Order):
         self.array, self.order = array, order
+        check_size((max(array.shape),), 8, array.where)
         self.lead = tuple(array.shape[axis] for axis in order.frames)
         shape = (math.prod(self.lead), array.shape[order.row], array.shape[order.column])
         super().__init__(shape, array.dtype, array.where)
@@ -142,20 +107,17 @@ class Stacked(PatternSource):
     def read(self, part: Part) -> np.ndarray:
         return self._collect(part, self.array.get, self.dtype)
 
-    def written(self, part: Part) -> np.ndarray | None:
-        if self.array.present() is None:
-            return None
+    @property
+    def complete(self) -> bool:
+        return self.array.complete
 
-        def get(index: tuple[slice, ...]) -> np.ndarray:
-            found = self.array.written(index)
-            return np.ones([piece.stop - piece.start for piece in index], bool) if found is None else found
+    def written(self, part: Part) -> np.ndarray:
+        return self._collect(part, self.array.written, bool)
 
-        return self._collect(part, get, bool)
-
-    def present(self) -> np.ndarray | None:
+    def present(self) -> np.ndarray:
+        if self.order.frames[:1] != (0,):
+            return np.ones(self.shape[0], bool)
         found = self.array.present()
-        if found is None or not self.order.frames or self.order.frames[0] != 0:
-            return None
         return np.repeat(found, self.shape[0] // max(len(found), 1))
 
 
@@ -182,22 +144,18 @@ class Joined(PatternSource):
             result[places[0] : places[-1] + 1] = owner.read(piece)
         return result
 
-    def written(self, part: Part) -> np.ndarray | None:
-        if all(owner.present() is None for owner in self.parts):
-            return None
+    @property
+    def complete(self) -> bool:
+        return all(part.complete for part in self.parts)
+
+    def written(self, part: Part) -> np.ndarray:
         result = np.ones(part.shape, bool)
         for places, owner, piece in self._pieces(part):
-            if (found := owner.written(piece)) is not None:
-                result[places[0] : places[-1] + 1] = found
+            result[places[0] : places[-1] + 1] = owner.written(piece)
         return result
 
-    def present(self) -> np.ndarray | None:
-        found = [part.present() for part in self.parts]
-        if all(one is None for one in found):
-            return None
-        return np.concatenate(
-            [np.ones(p.shape[0], bool) if one is None else one for p, one in zip(self.parts, found, strict=True)]
-        )
+    def present(self) -> np.ndarray:
+        return np.concatenate([part.present() for part in self.parts])
 
 
 class Picked(PatternSource):
@@ -211,12 +169,15 @@ class Picked(PatternSource):
     def read(self, part: Part) -> np.ndarray:
         return self.source.read(part.of_frames(self.numbers[part.frames]))
 
-    def written(self, part: Part) -> np.ndarray | None:
+    @property
+    def complete(self) -> bool:
+        return self.source.complete
+
+    def written(self, part: Part) -> np.ndarray:
         return self.source.written(part.of_frames(self.numbers[part.frames]))
 
-    def present(self) -> np.ndarray | None:
-        found = self.source.present()
-        return None if found is None else found[self.numbers]
+    def present(self) -> np.ndarray:
+        return self.source.present()[self.numbers]
 
 
 def join(parts: Sequence[PatternSource], names: Sequence[str]) -> PatternSource:

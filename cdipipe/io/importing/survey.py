@@ -69,9 +69,7 @@ class Survey:
 
 def choose_sample(intake: Intake, budget_bytes: int = SURVEY_BYTES) -> np.ndarray:
     """Frames to look at: all that were written, or as many of them, evenly spread, as the budget allows."""
-    count = intake.source.shape[0]
-    present = intake.source.present()
-    frames = np.arange(count) if present is None or not present.any() else np.flatnonzero(present)
+    frames = np.flatnonzero(intake.source.present())
     most = max(LEAST_FRAMES, budget_bytes // intake.source.frame_bytes)
     if len(frames) <= most:
         return frames
@@ -80,12 +78,11 @@ def choose_sample(intake: Intake, budget_bytes: int = SURVEY_BYTES) -> np.ndarra
 
 def make_survey(intake: Intake) -> Survey:
     """Look over the frames, block by block."""
-    count, height, width = intake.source.shape
+    _, height, width = intake.source.shape
     sample = choose_sample(intake)
     maps = [np.zeros((height, width), kind) for kind in (np.float64, np.float32, np.float32, np.int64, np.int64)]
     maps[1][:], maps[2][:] = -np.inf, np.inf
-    present = intake.source.present()
-    complete = len(sample) == (count if present is None else int(present.sum()))
+    complete = len(sample) == np.count_nonzero(intake.source.present())
     survey = Survey(sample, complete, *maps, profile=np.zeros(len(sample)))
     with progress(len(sample), "looking at frames") as bar:
         for block in intake.blocks(sample):
