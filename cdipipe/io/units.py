@@ -69,17 +69,10 @@ def text_of(value: Any) -> str | None:
 
 
 def unit_of(source: Source, name: str) -> str | None:
-    """The ``units`` of a dataset, or None.
-
-    Texts of variable length are read from files of other tools only: their heap, if damaged, makes libhdf5 loop.
-    """
+    """The ``units`` of a dataset, or None."""
     node = source.get(name)
-    if node is None or "units" not in node.attrs:
-        return None
-    fixed = read_attribute(node, "units")
-    if isinstance(fixed, str) or read_attribute(source.file, "creator") == "cdipipe":
-        return fixed if isinstance(fixed, str) else None
-    return text_of(node.attrs["units"])
+    unit = None if node is None else read_attribute(node, "units")
+    return unit if isinstance(unit, str) else None
 
 
 def read_quantity(source: Source, name: str, kind: str, default: str, signed: bool = False) -> float | None:

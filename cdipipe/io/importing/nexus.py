@@ -9,10 +9,10 @@ from typing import Any
 import h5py
 
 from cdipipe.geometry import PLANCK_TIMES_C_EV_M
-from cdipipe.io.hdf5 import Source
+from cdipipe.io.hdf5 import Source, read_attribute
 from cdipipe.io.importing.headers import Key, in_units
 from cdipipe.io.importing.transformations import read_transformations
-from cdipipe.io.units import text_of, unit_of
+from cdipipe.io.units import unit_of
 
 DETECTOR_FIELDS = {
     "distance_m": (("distance", "detector_distance", "sample_detector_distance"), "length", "m mm"),
@@ -60,7 +60,7 @@ def _first_part(path: str | None) -> str | None:
 def nexus_class(source: Source, path: str) -> str:
     """``NX_class`` of a group; empty where it has none."""
     node = source.get(path)
-    return (text_of(node.attrs.get("NX_class")) or "") if isinstance(node, h5py.Group) else ""
+    return str(read_attribute(node, "NX_class") or "") if isinstance(node, h5py.Group) else ""
 
 
 def _groups(source: Source, top: str) -> Iterator[str]:
