@@ -121,7 +121,7 @@ def beside(intake: Intake) -> Apply | None:
     if not known:
         return None
     decided = (False, False) if options.mask else (options.mask_bad, options.mask_good)
-    faults = [None if mask is None else faults_of(mask, *_meaning(intake, mask, decided)) for mask in masks]
+    faults = [None if mask is None else faults_of(mask, *decided) for mask in masks]
     intake.account.say("masked", f"by {known[0].name} beside the data", guess=known[0].kind == "unknown")
     for mask in known:
         _tell_disputed(intake, mask)
@@ -134,19 +134,6 @@ def beside(intake: Intake) -> Apply | None:
         fitted[reason] = ~intake.join_masks(measured, known[0].name)
     _question(intake, fitted, f"{intake.where}: the mask {known[0].name}")
     return _apply(fitted)
-
-
-def _meaning(intake: Intake, mask: ArrayBeside, decided: tuple[bool, bool]) -> tuple[bool, bool]:
-    """Whether nonzero is bad, and whether it is good: of a mask that does not say, most lit pixels are good."""
-    if mask.kind != "unknown" or any(decided) or mask.values.shape[-2:] != intake.source.shape[1:]:
-        return decided
-    nonzero = mask.values != 0
-    nonzero = nonzero if nonzero.ndim == 2 else nonzero[0]
-    lit = _middle_frame(intake) > 0
-    is_good = 2 * np.count_nonzero(lit & nonzero) > np.count_nonzero(lit)
-    what = "measured" if is_good else "bad"
-    intake.account.note(f"{mask.name} does not say what nonzero means; taken for {what}, as most lit pixels are good")
-    return not is_good, is_good
 
 
 def _tell_disputed(intake: Intake, mask: ArrayBeside) -> None:
