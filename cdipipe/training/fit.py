@@ -7,7 +7,6 @@ at any moment goes on from its last checkpoint with the same bits as one that ne
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.pairs import Pairs
 from cdipipe.io.corpus.read import Corpus
-from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
+from cdipipe.networks.checkpoint import Checkpoint
 from cdipipe.networks.losses.noise import draw_noise
 from cdipipe.networks.predictor import best_layout, usual_peaks
 from cdipipe.networks.registry import Network, Stage
@@ -28,10 +27,10 @@ from cdipipe.progress import progress
 from cdipipe.training import optimisers
 from cdipipe.training.averaging import MovingAverage
 from cdipipe.training.batches import CorpusBatches, FreshBatches, derived_seed, split_corpus
+from cdipipe.training.first_weights import build_module, choose_parameters
 from cdipipe.training.processes import Silent
 from cdipipe.training.run_folder import RunFolder, code_of_training
 
-logger = logging.getLogger("cdipipe")
 LOOKED_AT = 512
 """Patterns from which a checkpoint learns what is usual."""
 
@@ -163,7 +162,7 @@ class _Training:
             self._save(None, best=False)
 
     def _begin_stage(self, index: int, stage: Stage) -> _StageRun:
-        named = _choose_parameters(self.module, stage)
+        named = choose_parameters(self.module, stage)
         optimiser = optimisers.make_optimiser([p for _, p in named], self.settings)
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
@@ -295,32 +294,3 @@ class _Training:
             weights = self.module.state_dict()
             checkpoint = Checkpoint(self.network, self.settings, weights, corpus, scores, self.provenance, resume)
             self.folder.save(checkpoint, best)
-
-
-def build_module(network: Network, settings: TrainingSettings) -> torch.nn.Module:
-    """The module with weights from torch's generator, or, where ``start_from`` has them, those of a checkpoint.
-
-    Raises
-    ------
-    InputError   the checkpoint is none of this network, or none of its weights fits
-    """
-    module = network.build(settings.network)
-    if settings.start_from is not None:
-        found, mine = read_checkpoint(settings.start_from, network.name).weights, module.state_dict()
-        fitting = {name: tensor for name, tensor in found.items() if name in mine and mine[name].shape == tensor.shape}
-        if not fitting:
-            raise InputError(f"{settings.start_from}: none of its weights fits the network that the settings ask for")
-        logger.info("%d of %d tensors from %s", len(fitting), len(mine), settings.start_from)
-        module.load_state_dict(fitting, strict=False)
-    return module
-
-
-def _choose_parameters(module: torch.nn.Module, stage: Stage) -> list[tuple[str, torch.nn.Parameter]]:
-    """Let the stage's parameters move and hold all others."""
-    named = []
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(not stage.parts or name.startswith(stage.parts))
-        parameter.grad = None
-        if parameter.requires_grad:
-            named.append((name, parameter))
-    return named
