@@ -92,7 +92,7 @@ def test_noise_is_not_sure_of_anything():
     assert middle(counts).confidence == "not sure"
 
 
-@pytest.mark.parametrize("shape", [(300, 410), (513, 260)])
+@pytest.mark.parametrize("shape", [(300, 410), (513, 260), (700, 64)])
 def test_large_patterns_are_searched_coarsely_first(shape):
     centre = (shape[0] // 2 + 31, shape[1] // 2 - 18)
     counts = pattern(shape, 1e7, half=9, centre=centre)

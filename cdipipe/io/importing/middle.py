@@ -89,6 +89,8 @@ def brightest_spot(image: np.ndarray, measured: np.ndarray) -> Spot:
         seen if np.max(seen, initial=0) >= ENOUGH_PHOTONS else ndimage.gaussian_filter(seen.astype(np.float64), BLUR_PX)
     )
     top = np.unravel_index(int(level.argmax()), level.shape)
+    if not level[top] > 0:
+        return Spot(tuple(size // 2 for size in level.shape), False)
     labels, _ = ndimage.label(level >= level[top] / 2, EIGHT)
     region = labels == labels[top]
     (box,) = ndimage.find_objects(region.astype(np.uint8))

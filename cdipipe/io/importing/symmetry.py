@@ -64,20 +64,21 @@ def turned_correlation(image: np.ndarray, measured: np.ndarray) -> tuple[np.ndar
         total[::2, ::2] -= own  # a pixel is no mate of its own
     pairs, first, second, product = sums
     square = first * first / np.maximum(pairs, 1)
-    whole = max(float(np.var(values, where=measured)) * float(measured.sum()), 1e-30)
+    number = max(int(measured.sum()), 1)
+    whole = max(float((values * values).sum()) - float(values.sum()) ** 2 / number, 1e-30)
     contrast = np.clip((second - square) / whole, 0, 1)
     agreement = np.clip((product - square) / (whole * np.maximum(contrast, ENOUGH)), -1, 1)
     return agreement, np.where(pairs < LEAST_OVERLAP * values.size, -1, agreement * contrast**MORE_IS_BETTER)
 
 
-def _shrink(image: np.ndarray, measured: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+def _shrink(image: np.ndarray, measured: np.ndarray, factors: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the measured pixels of blocks; a block is measured if half of its pixels are."""
-    blocks = [size // factor for size in image.shape]
-    cut = tuple(slice(count * factor) for count in blocks)
-    split = (blocks[0], factor, blocks[1], factor)
+    rows, columns = (size // factor for size, factor in zip(image.shape, factors, strict=True))
+    cut = slice(rows * factors[0]), slice(columns * factors[1])
+    split = (rows, factors[0], columns, factors[1])
     number = measured[cut].reshape(split).sum((1, 3))
     total = (image * measured)[cut].reshape(split).sum((1, 3))
-    return total / np.maximum(number, 1), number >= factor * factor / 2
+    return total / np.maximum(number, 1), number >= factors[0] * factors[1] / 2
 
 
 def find_symmetry(image: np.ndarray, measured: np.ndarray) -> Symmetry:
@@ -88,12 +89,12 @@ def find_symmetry(image: np.ndarray, measured: np.ndarray) -> Symmetry:
     image : (H, W), counts, the sum over all frames
     measured : (H, W) bool
     """
-    factor = max(1, -(-max(image.shape) // COARSE_PX))
-    small, known = _shrink(image, measured, factor)
-    _, score = turned_correlation(small, known)
+    factors = tuple(-(-size // COARSE_PX) for size in image.shape)
+    _, score = turned_correlation(*_shrink(image, measured, factors))
     coarse = np.unravel_index(int(score.argmax()), score.shape)
-    guess = tuple(round((place / 2 + 0.5) * factor - 0.5) for place in coarse)
-    return improve_symmetry(image, measured, guess, 2 * factor)
+    places = zip(coarse, factors, image.shape, strict=True)
+    guess = tuple(min(round((at / 2 + 0.5) * factor - 0.5), size - 1) for at, factor, size in places)
+    return improve_symmetry(image, measured, guess, 2 * max(factors))
 
 
 def improve_symmetry(image: np.ndarray, measured: np.ndarray, guess: tuple[int, int], reach_px: int) -> Symmetry:
