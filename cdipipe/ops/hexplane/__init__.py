@@ -39,6 +39,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from cdipipe.ops.complaint import fail
 from cdipipe.ops.hexplane.autograd import EagerBlock  # registers torch.ops.cdipipe.* as well
 from cdipipe.ops.hexplane.reference import reference_sample_block, reference_sample_points  # noqa: F401
 
@@ -47,31 +48,27 @@ FUSIONS = (*STATIC_FUSIONS, "pairs", "pair_sum")
 PLANE_NAMES = ("xy", "xz", "yz", "xt", "yt", "zt")
 
 
-def _fail(what: str, got, allowed: str) -> None:
-    raise ValueError(f"{what}: got {got}; allowed: {allowed}")
-
-
 def _check_planes(planes: Sequence[Tensor], fusion: str) -> None:
     if len(planes) not in (3, 6):
-        _fail("planes", f"{len(planes)} of them", "3 (xy, xz, yz) or 6 (and xt, yt, zt)")
+        fail("planes", f"{len(planes)} of them", "3 (xy, xz, yz) or 6 (and xt, yt, zt)")
     allowed = FUSIONS if len(planes) == 6 else STATIC_FUSIONS
     if fusion not in allowed:
-        _fail("fusion", f"'{fusion}' with {len(planes)} planes", ", ".join(allowed))
+        fail("fusion", f"'{fusion}' with {len(planes)} planes", ", ".join(allowed))
     first = planes[0]
     if first.dtype not in (torch.float32, torch.float64):
-        _fail("planes dtype", first.dtype, "torch.float32, torch.float64")
+        fail("planes dtype", first.dtype, "torch.float32, torch.float64")
     for name, plane in zip(PLANE_NAMES, planes, strict=False):
         if plane.ndim < 3 or min(plane.shape[-3:]) < 1:
-            _fail(f"plane {name} shape", tuple(plane.shape), "(..., n, m, channels), none of the last three 0")
+            fail(f"plane {name} shape", tuple(plane.shape), "(..., n, m, channels), none of the last three 0")
         if plane.shape[:-3] != first.shape[:-3] or plane.shape[-1] != first.shape[-1]:
             wanted = f"(*{tuple(first.shape[:-3])}, n, m, {first.shape[-1]}), like plane xy"
-            _fail(f"plane {name} shape", tuple(plane.shape), wanted)
+            fail(f"plane {name} shape", tuple(plane.shape), wanted)
         _check_like(f"plane {name}", plane, first)
 
 
 def _check_like(name: str, tensor: Tensor, first: Tensor) -> None:
     if tensor.dtype != first.dtype or tensor.device != first.device:
-        _fail(name, f"{tensor.dtype} on {tensor.device}", f"{first.dtype} on {first.device}, like plane xy")
+        fail(name, f"{tensor.dtype} on {tensor.device}", f"{first.dtype} on {first.device}, like plane xy")
 
 
 def _check_coordinates(name: str, tensor: Tensor, first: Tensor) -> None:
@@ -107,10 +104,10 @@ def sample_block(planes: Sequence[Tensor], axes: Sequence[Tensor], fusion: str) 
     """
     _check_planes(planes, fusion)
     if len(axes) != (3 if len(planes) == 3 else 4):
-        _fail("axes", f"{len(axes)} with {len(planes)} planes", "x, y, z with 3 planes; x, y, z, t with 6")
+        fail("axes", f"{len(axes)} with {len(planes)} planes", "x, y, z with 3 planes; x, y, z, t with 6")
     for name, axis in zip("xyzt", axes, strict=False):
         if axis.ndim != 1:
-            _fail(f"axis {name} shape", tuple(axis.shape), "one dimension")
+            fail(f"axis {name} shape", tuple(axis.shape), "one dimension")
         _check_coordinates(f"axis {name}", axis, planes[0])
     flat = _flatten(planes)
     if torch.compiler.is_compiling():
@@ -143,7 +140,7 @@ def sample_points(planes: Sequence[Tensor], coordinates: Tensor, fusion: str) ->
     _check_planes(planes, fusion)
     wanted = 3 if len(planes) == 3 else 4
     if coordinates.ndim != 2 or coordinates.shape[1] != wanted:
-        _fail("coordinates shape", tuple(coordinates.shape), f"(N, {wanted}) with {len(planes)} planes")
+        fail("coordinates shape", tuple(coordinates.shape), f"(N, {wanted}) with {len(planes)} planes")
     _check_coordinates("coordinates", coordinates, planes[0])
     fused = torch.ops.cdipipe.hexplane_points(_flatten(planes), coordinates, fusion)
     return fused.reshape(*planes[0].shape[:-3], *fused.shape[1:])

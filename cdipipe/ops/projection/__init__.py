@@ -16,75 +16,33 @@ from torch.autograd.graph import increment_version
 
 from cdipipe.ops.projection import native
 from cdipipe.ops.projection.autograd import run_project_modulus, run_update_object  # registers torch.ops.cdipipe.*
+from cdipipe.ops.projection.checks import (
+    CONSTRAINTS,
+    check_error_out,
+    check_in_place,
+    check_modulus_arguments,
+    check_object_arguments,
+)
 from cdipipe.ops.projection.reference import HALF_TURN_RANGE, reference_project_modulus, reference_update_object
 
-CONSTRAINTS = ("support", "real_nonneg", "re_nonneg", "quadrant", "phase_range")
-REAL_DTYPES = {torch.complex64: torch.float32, torch.complex128: torch.float64}
-
-
-def _fail(what: str, got, allowed: str) -> None:
-    raise ValueError(f"{what}: got {got}; allowed: {allowed}")
-
-
-def _check_complex(name: str, tensor: Tensor) -> None:
-    if tensor.dtype not in REAL_DTYPES:
-        _fail(f"{name} dtype", tensor.dtype, "torch.complex64, torch.complex128")
+__all__ = [
+    "CONSTRAINTS",
+    "HALF_TURN_RANGE",
+    "project_modulus",
+    "project_modulus_",
+    "project_object",
+    "reference_project_modulus",
+    "reference_update_object",
+    "subtract_projection_",
+    "update_object",
+    "update_object_",
+]
 
 
 def _is_plain(*tensors: Tensor) -> bool:
     """Does nobody want a gradient of what comes out, or a trace of how?"""
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     return not wanted and not torch.compiler.is_compiling() and all(type(tensor) is Tensor for tensor in tensors)
-
-
-def _check_in_place(name: str, tensor: Tensor, instead: str) -> None:
-    if tensor.requires_grad and torch.is_grad_enabled():
-        raise ValueError(f"{name} requires a gradient and cannot be changed in place; use {instead}")
-
-
-def _check_companion(name: str, tensor: Tensor, leader: Tensor, grid: torch.Size, batch_shape: torch.Size) -> None:
-    """A per-pixel array must have the grid as its last axes and broadcast over the batch, on the same device."""
-    if tensor.device != leader.device:
-        _fail(f"{name} device", tensor.device, str(leader.device))
-    if tensor.shape == grid:
-        return
-    split = tensor.ndim - len(grid)
-    leading = tensor.shape[: max(split, 0)]
-    fits = split >= 0 and tensor.shape[split:] == grid and len(leading) <= len(batch_shape)
-    pairs = zip(reversed(leading), reversed(batch_shape), strict=False)
-    if not fits or any(size not in (1, batch) for size, batch in pairs):
-        _fail(f"{name} shape", tuple(tensor.shape), f"{tuple(grid)} or {tuple(batch_shape + grid)}")
-
-
-def _check_mask(name: str, mask: Tensor) -> None:
-    if mask.dtype not in (torch.bool, torch.uint8):
-        _fail(f"{name} dtype", mask.dtype, "torch.bool, torch.uint8")
-
-
-def _check_modulus_arguments(wavefront, modulus, measured, modes: bool, ndim: int) -> torch.Size:
-    """Raise what is wrong, return the batch shape."""
-    _check_complex("wavefront", wavefront)
-    shape, axes = wavefront.shape, wavefront.ndim - ndim
-    if axes < modes or ndim < 1:
-        what = "modes and the grid" if modes else "the grid"
-        _fail("wavefront shape", tuple(shape), f"at least {ndim + modes} axes, {what} of ndim={ndim}")
-    grid, batch_shape = shape[axes:], shape[: axes - modes]
-    if modes and shape[axes - 1] == 0:
-        _fail("wavefront shape", tuple(shape), "at least one mode")
-    if modulus.dtype != REAL_DTYPES[wavefront.dtype]:
-        _fail("modulus dtype", modulus.dtype, f"{REAL_DTYPES[wavefront.dtype]} with a {wavefront.dtype} wavefront")
-    _check_companion("modulus", modulus, wavefront, grid, batch_shape)
-    if measured is not None:
-        _check_mask("measured", measured)
-        _check_companion("measured", measured, wavefront, grid, batch_shape)
-    return batch_shape
-
-
-def _check_error_out(error_out: Tensor, batch_shape: torch.Size, device: torch.device) -> None:
-    fits = error_out.dtype == torch.float64 and error_out.shape == batch_shape and error_out.is_contiguous()
-    if not fits or error_out.device != device:
-        got = f"{error_out.dtype} {tuple(error_out.shape)} on {error_out.device}"
-        _fail("error_out", got, f"contiguous torch.float64 {tuple(batch_shape)} on {device}")
 
 
 def project_modulus(
@@ -119,7 +77,7 @@ def project_modulus(
     ----------
     Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758
     """
-    _check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
+    check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
     run = run_project_modulus if _is_plain(wavefront, modulus) else torch.ops.cdipipe.project_modulus
     return run(wavefront, modulus, measured, modes, ndim)
 
@@ -137,10 +95,10 @@ def project_modulus_(
 
     ``error_out``, if given, is a contiguous float64 tensor with the batch shape and receives the error sums.
     """
-    batch_shape = _check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
-    _check_in_place("wavefront", wavefront, "project_modulus")
+    batch_shape = check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
+    check_in_place("wavefront", wavefront, "project_modulus")
     if error_out is not None:
-        _check_error_out(error_out, batch_shape, wavefront.device)
+        check_error_out(error_out, batch_shape, wavefront.device)
     if native.takes(wavefront) and native.is_dense(wavefront):
         native.project_modulus(wavefront, wavefront, modulus, measured, error_out, modes, ndim)
         increment_version(wavefront)
@@ -150,25 +108,6 @@ def project_modulus_(
         if error_out is not None:
             error_out.copy_(error)
         return wavefront.copy_(projected)
-
-
-def _check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad) -> None:
-    _check_complex("projected", projected)
-    if constraint not in CONSTRAINTS:
-        _fail("constraint", f"'{constraint}'", ", ".join(CONSTRAINTS))
-    if exit_wave.dtype != projected.dtype or exit_wave.shape != projected.shape or exit_wave.device != projected.device:
-        got = f"{exit_wave.dtype} {tuple(exit_wave.shape)} on {exit_wave.device}"
-        _fail("exit_wave", got, f"{projected.dtype} {tuple(projected.shape)} on {projected.device}, like projected")
-    _check_mask("support", support)
-    if support.device != projected.device:
-        _fail("support device", support.device, str(projected.device))
-    pairs = zip(reversed(support.shape), reversed(projected.shape), strict=False)
-    if support.ndim > projected.ndim or any(size not in (1, wanted) for size, wanted in pairs):
-        _fail("support shape", tuple(support.shape), f"what broadcasts to {tuple(projected.shape)}")
-    if constraint == "phase_range":
-        width = phase_range_rad[1] - phase_range_rad[0]
-        if not 0 < width <= 2 * math.pi + 1e-9:
-            _fail("phase_range_rad", tuple(phase_range_rad), "(min, max) with 0 < max - min <= 2 pi")
 
 
 def _effective_constraint(constraint: str, phase_range_rad: tuple[float, float]) -> str:
@@ -225,7 +164,7 @@ def update_object(
     Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758; Luke, Inverse Problems 21, 37 (2005),
     doi:10.1088/0266-5611/21/1/004
     """
-    _check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
+    check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
     constraint = _effective_constraint(constraint, phase_range_rad)
     run = run_update_object if _is_plain(exit_wave, projected) else torch.ops.cdipipe.update_object
     return run(exit_wave, projected, support, constraint, [a, b, c, g], [float(x) for x in phase_range_rad])
@@ -244,8 +183,8 @@ def update_object_(
     phase_range_rad: tuple[float, float] = HALF_TURN_RANGE,
 ) -> Tensor:
     """:func:`update_object` in place in ``exit_wave``, without autograd; returns ``exit_wave``."""
-    _check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
-    _check_in_place("exit_wave", exit_wave, "update_object")
+    check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
+    check_in_place("exit_wave", exit_wave, "update_object")
     constraint = _effective_constraint(constraint, phase_range_rad)
     if native.takes(exit_wave) and native.is_dense(exit_wave):
         rule = constraint, (a, b, c, g), phase_range_rad
@@ -268,8 +207,8 @@ def subtract_projection_(
     What is left of v after its nearest member of the object set is taken away: by Moreau's decomposition the proximal
     step of the conjugate of the set's indicator. With ``real_nonneg`` the imaginary part is left as it is.
     """
-    _check_object_arguments(object_, object_, support, constraint, phase_range_rad)
-    _check_in_place("object", object_, "project_object")
+    check_object_arguments(object_, object_, support, constraint, phase_range_rad)
+    check_in_place("object", object_, "project_object")
     constraint = _effective_constraint(constraint, phase_range_rad)
     if native.takes(object_) and native.is_dense(object_):
         native.subtract_projection(object_, support, constraint, phase_range_rad)

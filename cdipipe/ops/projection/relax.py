@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from cdipipe.ops import backend
-from cdipipe.ops import projection as checks
-from cdipipe.ops.projection import native
+from cdipipe.ops.complaint import fail
+from cdipipe.ops.projection import checks, native
 
 
 def relax_modulus_(
@@ -68,10 +68,10 @@ def relax_modulus_(
     ----------
     Pham, Yin, Rana, Osher & Miao, Opt. Express 27, 2792 (2019), doi:10.1364/OE.27.002792
     """
-    batch_shape = checks._check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
+    batch_shape = checks.check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
     _check_arguments(wavefront, dual, low_pass, reference, t, modes, ndim)
     if error_out is not None:
-        checks._check_error_out(error_out, batch_shape, wavefront.device)
+        checks.check_error_out(error_out, batch_shape, wavefront.device)
     rule = (t, s, t / (t + softness), keep)
     if native.takes(wavefront) and native.is_dense(wavefront) and native.is_dense(dual):
         _relax_native(wavefront, dual, modulus, measured, error_out, rule, low_pass, reference, modes, ndim)
@@ -96,11 +96,11 @@ def _check_arguments(wavefront, dual, low_pass, reference, t, modes, ndim) -> No
     for name, (array, wanted, size) in arrays.items():
         if array is not None and (array.dtype != wanted or array.shape != size or array.device != device):
             got = f"{array.dtype} {tuple(array.shape)} on {array.device}"
-            checks._fail(name, got, f"{wanted} {tuple(size)} on {device}")
+            fail(name, got, f"{wanted} {tuple(size)} on {device}")
     for name, array in (("wavefront", wavefront), ("dual", dual)):
-        checks._check_in_place(name, array, "torch operations")
+        checks.check_in_place(name, array, "torch operations")
     if t <= 0:
-        checks._fail("t", t, "above 0")
+        fail("t", t, "above 0")
 
 
 def _relax_native(wavefront, dual, modulus, measured, error, rule, low_pass, reference, modes, ndim) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 from torch.compiler import is_dynamo_compiling
 
+from cdipipe.ops.complaint import fail
 from cdipipe.ops.wpc import autograd as wpc_autograd  # noqa: F401  registers torch.ops.cdipipe.*
 from cdipipe.ops.wpc import native
 from cdipipe.ops.wpc.reference import reference_first_layer, reference_renormalise, reference_window_ratio
@@ -34,10 +35,6 @@ __all__ = [
 ]
 
 SMALLEST_WEIGHT = 1e-8
-
-
-def _fail(what: str, got, allowed: str) -> None:
-    raise ValueError(f"{what}: got {got}; allowed: {allowed}")
 
 
 @functools.lru_cache(maxsize=64)
@@ -78,7 +75,7 @@ def guinier_porod_weights(shape: tuple[int, int], oversampling: float, device=No
     (2025), "Deep-learning real-time phase retrieval of imperfect diffraction patterns"
     """
     if not oversampling > 0:
-        _fail("oversampling", oversampling, "a positive number")
+        fail("oversampling", oversampling, "a positive number")
     return _guinier_porod_weights(tuple(shape), float(oversampling), torch.device(device or "cpu"))
 
 
@@ -110,18 +107,18 @@ def window_ratio(
     # what a tensor is asked costs more than many windows: nothing is asked twice
     shape, dtype, device = weights.shape, weights.dtype, weights.device
     if len(shape) != 2 or not dtype.is_floating_point:
-        _fail("weights", f"{dtype} {tuple(shape)}", "float (H, W)")
+        fail("weights", f"{dtype} {tuple(shape)}", "float (H, W)")
     if weights.requires_grad:
         raise ValueError("weights: require a gradient; window_ratio has none")
     if measured.dtype not in (torch.bool, torch.uint8):
-        _fail("measured dtype", measured.dtype, "torch.bool, torch.uint8")
+        fail("measured dtype", measured.dtype, "torch.bool, torch.uint8")
     if measured.shape[-2:] != shape or measured.device != device:
         got = f"{tuple(measured.shape)} on {measured.device}"
-        _fail("measured", got, f"(..., {shape[0]}, {shape[1]}) on {device}, like weights")
+        fail("measured", got, f"(..., {shape[0]}, {shape[1]}) on {device}, like weights")
     if kernel < 1 or stride < 1 or not 0 <= padding < kernel:
-        _fail("window", (kernel, stride, padding), "kernel >= 1, stride >= 1, 0 <= padding < kernel")
+        fail("window", (kernel, stride, padding), "kernel >= 1, stride >= 1, 0 <= padding < kernel")
     if min(shape) + 2 * padding < kernel:
-        _fail("kernel", kernel, f"at most {min(shape) + 2 * padding} for {tuple(shape)}")
+        fail("kernel", kernel, f"at most {min(shape) + 2 * padding} for {tuple(shape)}")
     plain = type(measured) is Tensor and type(weights) is Tensor and not is_dynamo_compiling()
     if plain and native.takes(weights):  # it has no gradient: no need for the dispatcher
         return native.window_ratio(measured, weights, kernel, stride, padding)
@@ -131,16 +128,16 @@ def window_ratio(
 def _check_renormalise(features: Tensor, ratio: Tensor, bias: Tensor | None) -> None:
     shape, dtype, device = features.shape, features.dtype, features.device
     if len(shape) != 4 or not dtype.is_floating_point:
-        _fail("features", f"{dtype} {tuple(shape)}", "float (B, C, H, W)")
+        fail("features", f"{dtype} {tuple(shape)}", "float (B, C, H, W)")
     batch, channels = shape[:2]
     of_ratio = ratio.shape
     if of_ratio[-2:] != shape[2:] or of_ratio[:-2] not in ((), (1,), (batch,)):
-        _fail("ratio shape", tuple(of_ratio), f"{tuple(shape[2:])} or {(batch, *shape[2:])}")
+        fail("ratio shape", tuple(of_ratio), f"{tuple(shape[2:])} or {(batch, *shape[2:])}")
     if bias is not None and bias.shape != (channels,):
-        _fail("bias shape", tuple(bias.shape), f"({channels},)")
+        fail("bias shape", tuple(bias.shape), f"({channels},)")
     for name, tensor in (("ratio", ratio), ("bias", bias)):
         if tensor is not None and (tensor.dtype != dtype or tensor.device != device):
-            _fail(name, f"{tensor.dtype} on {tensor.device}", f"{dtype} on {device}, like features")
+            fail(name, f"{tensor.dtype} on {tensor.device}", f"{dtype} on {device}, like features")
 
 
 def renormalise(features: Tensor, ratio: Tensor, bias: Tensor | None = None, *, zero_invalid: bool = True) -> Tensor:
@@ -202,7 +199,7 @@ def first_layer(image: Tensor, kernels: Tensor, ratio: Tensor, bias: Tensor) -> 
     batch, height, width = image.shape
     channels, size = kernels.shape[:2]
     if size % 2 == 0 or size // 2 >= min(height, width) or kernels.shape != (channels, size, size):
-        _fail("kernels", tuple(kernels.shape), f"(C, n, n), n odd and below {2 * min(height, width)}")
+        fail("kernels", tuple(kernels.shape), f"(C, n, n), n odd and below {2 * min(height, width)}")
     _check_renormalise(image.new_empty(1).expand(batch, channels, height, width), ratio, bias)
     framed = image.new_empty(batch, height + 2, width + 2, channels)
     inner = framed[:, 1:-1, 1:-1]
