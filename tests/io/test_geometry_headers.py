@@ -175,8 +175,7 @@ def chains(tmp_path):
             }
             for name, (value, vector, kind, units, outer) in axes.items():
                 file[name] = value
-                texts = {"transformation_type": kind, "units": units, "depends_on": outer}
-                file[name].attrs.update({key: np.bytes_(text) for key, text in texts.items()}, vector=vector)
+                file[name].attrs.update(vector=vector, transformation_type=kind, units=units, depends_on=outer)
             file["entry/sample/depends_on"] = "transformations/phi"
             file["entry/instrument/detector/depends_on"] = "/entry/instrument/detector/transformations/z"
             change(file)
@@ -202,7 +201,7 @@ def test_chains_of_nexus_are_circles_and_a_scan(chains):
 
 def test_a_chain_that_leads_nowhere_or_in_a_circle_is_left_out(chains):
     def circle(file):
-        file["entry/sample/transformations/mu"].attrs["depends_on"] = np.bytes_("phi")
+        file["entry/sample/transformations/mu"].attrs["depends_on"] = "phi"
 
     def broken(file):
         del file["entry/sample/transformations/eta"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -99,6 +101,94 @@ def test_a_header_is_used_and_what_cannot_be_is_left_out_with_a_note(tmp_path):
     measurement, account = import_files([str(tmp_path / "a.h5")], ImportOptions(stack="shots"))
     assert measurement.geometry == Geometry(distance_m=1.2)
     assert any("pixel_x_m is not believed and left out (0.055 m?" in line for line in account.told())
+
+
+PILATUS = (
+    "# Pixel_size 172e-6 m x 86e-6 m\n# Wavelength 0.9790 A\n# Detector_distance 0.19 m\n# Beam_xy (3.5, 5) pixels\n"
+)
+IN_HEADER = Geometry(12398.419843320026 / 0.979, 0.19, 86e-6, 172e-6, beam_centre_px=(5.0, 3.5))
+
+
+def cbf(path):
+    import fabio
+
+    fabio.cbfimage.CbfImage(data=COUNTS[0].astype(np.int32), header={"_array_data.header_contents": PILATUS}).write(
+        path
+    )
+
+
+def full_cbf(path):
+    cbf(path)
+    tags = "_diffrn_radiation_wavelength.wavelength 0.979\n_diffrn_measurement.sample_detector_distance 190\n"
+    content = (
+        Path(path).read_bytes().replace(b"# Wavelength 0.9790 A", b"# none").replace(b"# Detector_distance", b"# no")
+    )
+    Path(path).write_bytes(
+        content.replace(b"_array_data.header_contents", tags.encode() + b"_array_data.header_contents")
+    )
+
+
+def pilatus_tif(path):
+    import tifffile
+
+    tifffile.imwrite(path, COUNTS[0].astype(np.int32), description=PILATUS, metadata=None)
+
+
+def edf(path):
+    import fabio
+
+    header = {"PSize_1": "172e-6_m", "PSize_2": "86e-6_m", "WaveLength": "0.979e-10", "SampleDistance": "0.19"}
+    header |= {"Center_1": "3.5", "Center_2": "5"}
+    fabio.edfimage.EdfImage(data=COUNTS[0].astype(np.int32), header=header).write(path)
+
+
+def eiger_master(path):
+    with h5py.File(path, "w") as file:
+        detector = file.create_group("entry/instrument/detector")
+        detector.attrs["NX_class"] = "NXdetector"
+        numbers = {"x_pixel_size": 172e-6, "y_pixel_size": 86e-6, "detector_distance": 190.0}
+        for name, value in (numbers | {"beam_center_x": 3.5, "beam_center_y": 5.0}).items():
+            detector[name] = value
+        detector["detector_distance"].attrs["units"] = "mm"
+        file["entry/instrument/beam/incident_wavelength"] = 0.979
+        file["entry/data/data_000001"] = COUNTS[0]
+
+
+def cxi_of_another_tool(path):
+    with h5py.File(path, "w") as file:
+        file["cxi_version"] = 160
+        file["entry_1/data_1/data"] = COUNTS[0]
+        file["entry_1/instrument_1/source_1/wavelength"] = 0.979e-10
+        detector = file.create_group("entry_1/instrument_1/detector_1")
+        for name, value, unit in (
+            ("distance", 190.0, "mm"),
+            ("x_pixel_size", 172.0, "um"),
+            ("y_pixel_size", 86.0, "um"),
+        ):
+            detector[name] = value
+            detector[name].attrs["units"] = unit
+        detector["beam_center_x"], detector["beam_center_y"] = 3.5, 5.0
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.cbf", cbf),
+        ("b.cbf", full_cbf),
+        ("a.tif", pilatus_tif),
+        ("a.edf", edf),
+        ("a_master.h5", eiger_master),
+        ("a.cxi", cxi_of_another_tool),
+        ("b.h5", cxi_of_another_tool),
+    ],
+)
+def test_the_header_of_every_format(tmp_path, name, write):
+    write(str(tmp_path / name))
+    measurement, account = import_files([str(tmp_path / name)], ImportOptions())
+    found = measurement.geometry
+    assert found.energy_ev == pytest.approx(IN_HEADER.energy_ev, rel=1e-9)
+    assert replace(found, energy_ev=IN_HEADER.energy_ev) == IN_HEADER
+    assert any(f"from the header of {tmp_path / name}" in line for line in account.told())
 
 
 def test_counts_and_positions_in_one_hdf5_file(tmp_path):

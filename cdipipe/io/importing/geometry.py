@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,8 @@ from cdipipe.beamlines.registry import get_beamline
 from cdipipe.errors import InputError
 from cdipipe.geometry import Geometry, Scan
 from cdipipe.io.cxi.geometry import read_geometry
-from cdipipe.io.hdf5 import open_source
 from cdipipe.io.importing.experiment import Experiment, read_experiment
-from cdipipe.io.importing.files import HDF5_SUFFIXES, unpacked
+from cdipipe.io.importing.files import HDF5_SUFFIXES
 from cdipipe.io.importing.found import Found
 from cdipipe.io.importing.headers import read_header
 from cdipipe.io.importing.nexus import read_nexus
@@ -47,23 +45,13 @@ class Hints:
 
 def from_found(found: Found) -> Hints:
     """The geometry in a file's headers; what is implausible there is left out with a note."""
-    if found.kind == "cxi" and found.hdf5 is not None:
-        return _believed(_given(read_geometry(found.hdf5)), [], found.where)
     if found.kind in IMAGE_KINDS:
         return _believed(read_header(found.kind, found.header), [], found.where)
-    if found.kind in ("hdf5", "cxi"):
-        values, notes = _from_hdf5(found)
-        return _believed(values, notes, found.where)
-    return Hints()
-
-
-def _from_hdf5(found: Found) -> tuple[dict[str, Any], list[str]]:
-    with ExitStack() as stack:
-        if (source := found.hdf5) is None:
-            plain = stack.enter_context(unpacked(found.path))
-            content = None if plain == found.path else stack.enter_context(open(plain, "rb"))
-            source = stack.enter_context(open_source(found.path, content))
-        return read_nexus(source, found.detector or found.key, found.entry)
+    if (source := found.hdf5) is None:
+        return Hints()
+    if found.kind == "cxi" or source.get("/cxi_version") is not None:
+        return _believed(_given(read_geometry(source)), [], found.where)
+    return _believed(*read_nexus(source, found.detector or found.key, found.entry), found.where)
 
 
 def _given(geometry: Geometry) -> dict[str, Any]:

@@ -88,7 +88,9 @@ def open_cbf(path: Path, label: str, stack: ExitStack) -> Container:
     check_size(shape, 8, label)
     kind = re.search(rb"X-Binary-Element-Type:\s*\"([^\"]*)\"", head)
     dtype = np.dtype(ELEMENTS.get(kind.group(1).decode("ascii", "replace").lower() if kind else "", np.int32))
-    header = {"_array_data.header_contents": _comments(content[:section].decode("utf-8", "replace"))}
+    text = content[:section].decode("utf-8", "replace")
+    header = dict(re.findall(r"^(_[\w.\[\]-]+)\s+([^\s;].*?)\s*$", text, re.MULTILINE))  # of a full CBF
+    header["_array_data.header_contents"] = _comments(text)
     return Container("cbf", label, {ONLY: listed(CbfArray(shape, dtype, label, path))}, header=header)
 
 
