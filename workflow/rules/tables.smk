@@ -10,7 +10,12 @@ rule draw_table:
             category="Tables",
             labels={"figure": "{table}"},
         ),
-        values=f"{OUT}/tables/{{table}}.tsv",
+        values=report(
+            f"{OUT}/tables/{{table}}.tsv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"figure": "{table}, values"},
+        ),
     log:
         f"{OUT}/logs/table.{{table}}.log",
     benchmark:
@@ -58,7 +63,12 @@ rule draw_distribution:
             category="Tables",
             labels={"figure": "{distribution}"},
         ),
-        values=f"{OUT}/tables/{{distribution}}.tsv",
+        values=report(
+            f"{OUT}/tables/{{distribution}}.tsv",
+            caption="../report/distribution.rst",
+            category="Tables",
+            labels={"figure": "{distribution}, values"},
+        ),
     log:
         f"{OUT}/logs/distribution.{{distribution}}.log",
     benchmark:
