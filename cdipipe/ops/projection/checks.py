@@ -10,6 +10,7 @@ from torch import Tensor
 from cdipipe.ops.complaint import fail
 
 CONSTRAINTS = ("support", "real_nonneg", "re_nonneg", "quadrant", "phase_range")
+"""By the numbers of ``projection::Constraint`` in csrc."""
 REAL_DTYPES = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 

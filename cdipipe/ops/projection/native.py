@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from cdipipe.ops import backend
+from cdipipe.ops.projection.checks import CONSTRAINTS
 
 BLOCK_PIXELS = 4096  # kBlockPixels of csrc/projection/projection.h
-CONSTRAINT_CODES = {"support": 0, "real_nonneg": 1, "re_nonneg": 2, "quadrant": 3, "phase_range": 4}
+CONSTRAINT_CODES = {name: code for code, name in enumerate(CONSTRAINTS)}
 
 
 def takes(tensor: Tensor) -> bool:
