@@ -5,13 +5,16 @@ Imports inside functions count too; only those under ``if TYPE_CHECKING`` do not
 
 from __future__ import annotations
 
-import ast
+import importlib
+import itertools
+import re
 from collections import deque
 from pathlib import Path
 
 import pytest
 
 import cdipipe
+from cdipipe.module_source import modules_of, read_source
 
 ROOT = Path(cdipipe.__file__).parent
 ORDER = (
@@ -34,50 +37,22 @@ ORDER = (
 )
 """Packages, lowest first: each may import those before it, and all may import the modules beside them. The face for
 Python, ``api``, is a module and stands above all."""
+NUMBERS = itertools.count()
+"""Sources are read once in a process: every package that a test makes has a name of its own."""
 RECORDS = {
     ("cdipipe.phasing.registry", "cdipipe.methods"),
     ("cdipipe.simulation.registry", "cdipipe.simulation.scenes"),
 }
-"""Imports of a package for its folder alone, where ``plugins.find_records`` looks for files."""
+"""Imports of a package for its folder alone, where ``plugins.in_modules`` looks for files."""
 
 
-def read_imports(root: Path, package: str) -> dict[str, set[str]]:
+def read_imports(top: str) -> dict[str, set[str]]:
     """Modules of a package, and which others each imports, at its head or inside a function."""
-    files = {_module(file, root, package): file for file in sorted(root.rglob("*.py"))}
-    return {name: _imported(name, file, set(files)) for name, file in files.items()}
-
-
-def _module(file: Path, root: Path, package: str) -> str:
-    parts = file.relative_to(root).with_suffix("").parts
-    return ".".join((package, *(part for part in parts if part != "__init__")))
-
-
-def _imported(name: str, file: Path, known: set[str]) -> set[str]:
-    found = set()
-    for node in _statements(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {_nearest(alias.name, known) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = _base(node, name, file)
-            found |= {_nearest(f"{base}.{alias.name}", known) for alias in node.names}
-    return found - {None, name}
-
-
-def _statements(tree: ast.AST):
-    """All nodes but those under ``if TYPE_CHECKING``."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        yield node
-        yield from _statements(node)
-
-
-def _base(node: ast.ImportFrom, name: str, file: Path) -> str:
-    if not node.level:
-        return node.module
-    package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-    base = package[: len(package) - node.level + 1]
-    return ".".join((*base, node.module) if node.module else base)
+    known = {name for name, file in modules_of(top).items() if file.suffix == ".py"}
+    return {
+        name: {_nearest(each, known) for each in read_source(name).imports} - {None, name, top}
+        for name in sorted(known)
+    }
 
 
 def _nearest(name: str, known: set[str]) -> str | None:
@@ -143,7 +118,7 @@ def _way_back(imports: dict[str, set[str]], start: str) -> list[str] | None:
 
 @pytest.fixture(scope="module")
 def imports():
-    return read_imports(ROOT, "cdipipe")
+    return read_imports("cdipipe")
 
 
 def test_every_package_has_its_place():
@@ -160,18 +135,27 @@ def test_no_module_imports_itself_through_others(imports):
 
 
 @pytest.fixture
-def package(tmp_path):
-    """Write modules (path: text) and return which imports which."""
+def package(tmp_path, monkeypatch):
+    """Write modules (path: text) of a package ``made`` and return which imports which."""
+    monkeypatch.syspath_prepend(tmp_path)
 
     def write(**texts):
+        top = f"made{next(NUMBERS)}"
         for path, text in texts.items():
-            file = tmp_path / "made" / (path.replace("__", "/") + ".py")
+            file = tmp_path / top / (path.replace("__", "/") + ".py")
             file.parent.mkdir(parents=True, exist_ok=True)
-            (file.parent / "__init__.py").touch()
-            file.write_text(text)
-        return read_imports(tmp_path / "made", "made")
+            for folder in (tmp_path / top, file.parent):
+                (folder / "__init__.py").touch()
+            file.write_text(text.replace("made", top))
+        importlib.invalidate_caches()
+        named = read_imports(top)
+        return {_plain(name): {_plain(other) for other in others} for name, others in named.items()}
 
     return write
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"^made\d+", "made", name)
 
 
 def test_a_lazy_import_upwards_is_named(package):
