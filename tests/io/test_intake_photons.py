@@ -198,6 +198,88 @@ def test_cxi_masks_the_other_way_round_are_questioned(tmp_path):
     assert np.array_equal(imported(file, mask_good=True)[0].measured, good == 1)
 
 
+def nexus(path, frames, **masks):
+    with h5py.File(path, "w") as file:
+        detector = file.create_group("entry/instrument/detector")
+        file["entry"].attrs["NX_class"], detector.attrs["NX_class"] = "NXentry", "NXdetector"
+        detector["data"] = frames
+        for name, bits in masks.items():
+            detector[name] = bits
+    return str(path)
+
+
+def test_nexus_masks_are_read_by_their_bits(tmp_path):
+    frames = np.stack([pattern(photons=1e5, seed=s) for s in range(3)]).astype(np.uint32)
+    bits, more = np.zeros((2, 64, 64), np.uint32)
+    bits[1, :4], bits[2, :3], bits[3, :2], bits[4, 0] = 1, 2, 16, 1 << 8
+    bits[40:50] = 1 << 31
+    more[5, :6] = 1 << 8
+    file = nexus(tmp_path / "a.nxs", frames, pixel_mask=bits, pixel_mask_2=more)
+    measurement, facts, told = imported(file, stack="shots")
+    assert np.array_equal(measurement.measured, (bits & 0xFFFF | more) == 0) and "pixel_mask beside the data" in told
+    reasons = {"gap": 4, "dead": 3, "noisy": 2, "user": 7}
+    assert facts["masked"] == {f"pixel_mask_{name}": 3 * count for name, count in reasons.items()}
+
+
+def test_nexus_masks_may_differ_from_frame_to_frame(tmp_path):
+    frames = np.stack([pattern(photons=1e5, seed=s) for s in range(3)]).astype(np.uint32)
+    bits = np.zeros((3, 64, 64), np.uint32)
+    bits[1, 5, 5] = 1
+    measurement, facts, _ = imported(nexus(tmp_path / "a.nxs", frames, pixel_mask=bits), stack="shots")
+    assert np.argwhere(~measurement.measured).tolist() == [[1, 5, 5]] and facts["masked"] == {"pixel_mask_gap": 1}
+
+
+def test_edf_headers_name_a_dummy(tmp_path):
+    from fabio.edfimage import EdfImage
+
+    counts = pattern(photons=1e5).astype(np.float32)
+    counts[counts == 7] = 8
+    counts[20:24] = 7.01
+    path = tmp_path / "a.edf"
+    EdfImage(data=counts, header={"Dummy": "7", "DDummy": "0.1"}).write(str(path))
+    measurement, facts, _ = imported(str(path))
+    assert np.array_equal(measurement.measured, BAD == 0) and facts["masked"] == {"dummy": 256}
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int16])
+def test_gaps_and_defects_of_a_pilatus(tmp_path, dtype):
+    from fabio.cbfimage import CbfImage
+
+    counts = np.minimum(pattern(photons=1e5), 30000).astype(np.int32)
+    counts[20:23], counts[23] = -1, -2
+    CbfImage(data=counts.astype(dtype)).write(str(tmp_path / "a.cbf"))
+    measurement, facts, _ = imported(str(tmp_path / "a.cbf"))
+    assert np.array_equal(measurement.measured, BAD == 0) and facts["masked"] == {"negative": 256}
+
+
+def stopped_scan(path):
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("entry/data/data", (12, 64, 64), np.uint32, chunks=(1, 64, 64))
+        for index in range(8):
+            data[index] = pattern(photons=1e5, seed=index)
+    return str(path)
+
+
+def scan_with_a_hole(path):
+    """A virtual dataset of two files, of which the second is not there."""
+    with h5py.File(path.with_name("part.h5"), "w") as file:
+        file["data"] = np.stack([pattern(photons=1e5, seed=s) for s in range(8)]).astype(np.uint32)
+    layout = h5py.VirtualLayout((12, 64, 64), np.uint32)
+    layout[:8] = h5py.VirtualSource("part.h5", "data", (8, 64, 64))
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("entry/data/data", layout)
+    return str(path)
+
+
+@pytest.mark.parametrize("write", [stopped_scan, scan_with_a_hole])
+@pytest.mark.parametrize("stack", ["volume", "shots"])
+def test_frames_that_were_never_written_are_unmeasured(tmp_path, write, stack):
+    measurement, facts, told = imported(write(tmp_path / "scan.h5"), stack=stack)
+    assert measurement.measured[:8].all() and not measurement.measured[8:].any()
+    assert facts["masked"] == {"never_written": 4 * 64 * 64}
+    assert ("4 of 12 frames" in told or "4 of 12 slices" in told) and "--frames" in told
+
+
 # hot pixels --------------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from cdipipe.io.importing.found import ArrayBeside
 from cdipipe.io.importing.readers.hdf5 import Hdf5File
 
 MASK_NAMES = ("pixel_mask", "mask", "mask_shared")
+FURTHER_MASK = re.compile(r"pixel_mask_\d+")
 SPECIFIC = "detectorSpecific"
 DETECTOR_NAME = re.compile(r"detector(_?\d+)?$", re.IGNORECASE)
 CXI_PLACE = re.compile(r"/entry_\d+/")
@@ -178,8 +179,16 @@ def mask_beside(file: Hdf5File, names: list[str], detector: str | None) -> tuple
                 continue
             kind = "nexus" if leaf == "pixel_mask" else "cxi" if _has_cxi_bits(file, place) else "unknown"
             values = source.open(mask, source.where(place)).all()
+            for further in _further_masks(group, mask) if kind == "nexus" else ():
+                values = values | source.open(further, source.where(f"{where}/{leaf}_N")).all()
             return ArrayBeside(_without_ones(values, shape), place, kind), ""
     return None, note
+
+
+def _further_masks(group: h5py.Group, first: h5py.Dataset) -> list[h5py.Dataset]:
+    """``pixel_mask_N`` beside ``pixel_mask``, which NeXus adds up bit by bit; those of its shape and type."""
+    names = [name for name in group if FURTHER_MASK.fullmatch(name) and isinstance(group.get(name), h5py.Dataset)]
+    return [group[name] for name in names if group[name].shape == first.shape and group[name].dtype.kind in "iu"]
 
 
 def _has_cxi_bits(file: Hdf5File, place: str) -> bool:
