@@ -143,9 +143,18 @@ class Geometry:
                 raise InputError(f"geometry: {name} is {value}; expected a positive number")
         if self.pixel_x_m is None:
             object.__setattr__(self, "pixel_x_m", self.pixel_y_m)
+        self._check_places()
         self._check_directions()
         self._check_step()
         self._place_scanned_circle()
+
+    def _check_places(self):
+        for name in ("beam_centre_px", "offset_px", "binning"):
+            pair = getattr(self, name)
+            if pair is not None and (len(pair) != 2 or not np.isfinite(pair).all()):
+                raise InputError(f"geometry: {name} is {pair}; expected two numbers, row and column")
+        if min(self.binning) < 1:
+            raise InputError(f"geometry: binning is {self.binning}; expected two whole numbers of at least 1")
 
     def _check_directions(self):
         known = [direction for direction in (self.row_direction, self.column_direction) if direction is not None]

@@ -112,10 +112,10 @@ def read_geometry(source: Source) -> Geometry:
 
 def _read_energy_ev(source: Source) -> float | None:
     energy_ev = read_quantity(source, f"{layout.SOURCE_GROUP}/energy", "energy", "J")
-    if energy_ev is not None and energy_ev < 1e10:
+    if energy_ev is not None and 1e-6 < energy_ev < 1e10:
         return energy_ev
     wavelength_m = read_quantity(source, f"{layout.SOURCE_GROUP}/wavelength", "length", "m")
-    if wavelength_m is not None and wavelength_m < 1e-2:
+    if wavelength_m is not None and 1e-15 < wavelength_m < 1e-2:
         return PLANCK_TIMES_C_EV_M / wavelength_m
     return None
 

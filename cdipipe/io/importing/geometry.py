@@ -13,7 +13,7 @@ from cdipipe.errors import InputError
 from cdipipe.geometry import Geometry, Scan
 from cdipipe.io.cxi.geometry import read_geometry
 from cdipipe.io.importing.experiment import Experiment, read_experiment
-from cdipipe.io.importing.files import HDF5_SUFFIXES
+from cdipipe.io.importing.files import HDF5_SUFFIXES, reading
 from cdipipe.io.importing.found import Found
 from cdipipe.io.importing.headers import read_header
 from cdipipe.io.importing.nexus import read_nexus
@@ -45,13 +45,19 @@ class Hints:
 
 def from_found(found: Found) -> Hints:
     """The geometry in a file's headers; what is implausible there is left out with a note."""
+    with reading(found.path):
+        values, notes = _from_header(found)
+    return _believed(values, notes, found.where)
+
+
+def _from_header(found: Found) -> tuple[dict[str, Any], list[str]]:
     if found.kind in IMAGE_KINDS:
-        return _believed(read_header(found.kind, found.header), [], found.where)
+        return read_header(found.kind, found.header), []
     if (source := found.hdf5) is None:
-        return Hints()
+        return {}, []
     if found.kind == "cxi" or source.get("/cxi_version") is not None:
-        return _believed(_given(read_geometry(source)), [], found.where)
-    return _believed(*read_nexus(source, found.detector or found.key, found.entry), found.where)
+        return _given(read_geometry(source)), []
+    return read_nexus(source, found.detector or found.key, found.entry)
 
 
 def _given(geometry: Geometry) -> dict[str, Any]:

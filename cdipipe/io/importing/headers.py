@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cdipipe.geometry import PLANCK_TIMES_C_EV_M
 from cdipipe.io.importing.plausible import RANGES, doubt
 from cdipipe.io.units import scaled, unit_size
@@ -85,7 +87,7 @@ def read_header(kind: str, header: Mapping[str, Any]) -> dict[str, Any]:
     wavelength = found.pop("wavelength_m", None)
     if wavelength is not None and "energy_ev" not in found:
         found["energy_ev"] = PLANCK_TIMES_C_EV_M / wavelength
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None and np.isfinite(value).all()}
 
 
 def motors_of_edf(header: Mapping[str, Any]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cdipipe.io.cxi.extra import read_scene
+from cdipipe.io.importing.files import reading
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Intake
@@ -31,7 +32,8 @@ def scene_of_file(intake: Intake, shape: tuple[int, ...], same_grid: bool) -> di
     """
     if intake.found.kind != "cxi" or intake.found.hdf5 is None:
         return {}
-    scene = {name: values for name, values in read_scene(intake.found.hdf5).items() if values is not None}
+    with reading(intake.found.path):
+        scene = {name: values for name, values in read_scene(intake.found.hdf5).items() if values is not None}
     if not scene:
         return {}
     on_grid = {
