@@ -98,7 +98,7 @@ def measure_field(count: int, size: int) -> dict:
     from cdipipe.methods.cdip import CdipParameters
     from cdipipe.methods.cdip.dynamic import MovieFit, find_movie_box
     from cdipipe.phasing.problem import Problem
-    from cdipipe.phasing.stack import Start
+    from cdipipe.phasing.starts import Start
 
     movie = cdi.simulate("particles", seed=21, size=size, frames=count, illumination="probe", photons=3e7)
     problems = [Problem(movie.pattern(i), "support", (-1.6, 1.6)) for i in range(count)]

@@ -123,7 +123,7 @@ def load_recipe(reference: str) -> dict:
 def _start(init, support):
     from cdipipe.io.cxi import read_reconstruction
     from cdipipe.io.importing.formats import read_support
-    from cdipipe.phasing.reconstruct import Start
+    from cdipipe.phasing.starts import Start
 
     result = None if init is None else read_reconstruction(init)
     mask = None if support is None else read_support(support)

@@ -79,7 +79,7 @@ def _estimate_from_frames(run):
 
     from cdipipe.methods.static_estimate import StaticEstimateParameters
     from cdipipe.methods.static_estimate.estimate import estimate_static
-    from cdipipe.phasing.stack import Start
+    from cdipipe.phasing.starts import Start
 
     problems, support, own = run.problems, run.start.support, run.parameters
     settings = StaticEstimateParameters(beta=own.beta, hops=own.hops, prior="none")

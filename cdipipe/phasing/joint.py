@@ -11,9 +11,11 @@ from cdipipe.optics import fourier
 from cdipipe.phasing.ends import Ends
 from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.registry import get_method
-from cdipipe.phasing.restarts import Runs, light_scores
-from cdipipe.phasing.stack import score_object
+from cdipipe.phasing.runs import Runs, light_scores, score_object
+from cdipipe.phasing.starts import Start
 from cdipipe.phasing.steps import JointRun
+from cdipipe.phasing.task import Task
+from cdipipe.progress import progress
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,14 @@ class Frames:
     """(iterations,) float32: R-factor of all frames together"""
 
 
-def run_joint(problems, start, recipe, seed, watch: Watch) -> list[Runs]:
-    """One joint step; every frame's result as its only run."""
+def phase_movie(task: Task, recipe, start: Start, _keep) -> list[Runs]:
+    """One joint step on all frames; every frame's result as its only run."""
     name, parameters = recipe.steps[0]
-    run = get_method(name).on("movie").begin(problems, start, parameters, recipe, seed, watch)
-    frames = run_frames(run, watch)
+    problems = [task.problem(index, recipe) for index in task.indices()]
+    with progress(parameters.iterations, name) as bar:
+        watch = Watch(bar.update, task.show(problems[0]), recipe.preview_every)
+        run = get_method(name).on("movie").begin(problems, start, parameters, recipe, task.seed, watch)
+        frames = run_frames(run, watch)
     return [
         Runs(object_[None], support, frames.error_trace[None], _scores(problem, recipe, object_))
         for problem, object_, support in zip(problems, frames.objects, frames.supports, strict=True)

@@ -113,12 +113,14 @@ def ignored_by(method: Method) -> list[str]:
     return ignored + [name for name, with_which in COMPANIONS.items() if with_which in ignored]
 
 
-def check_start(recipe, stack: str, has_object: bool, has_support: bool, has_preview: bool) -> None:
-    """Raise InputError for a start or a preview that would be ignored."""
+def check_extras(recipe, stack: str, start, free_fraction: float, preview) -> None:
+    """Raise InputError for what is given beside the recipe and would be ignored: a start, a preview, a score."""
     methods = [get_method(name).on(stack) for name, _ in recipe.steps]
-    if has_object and not methods[0].honours("start object"):
+    if start.object is not None and not methods[0].honours("start object"):
         raise InputError(f"{methods[0].name} does not start from an object (--init)")
-    if has_support and not methods[0].honours("start support"):
+    if start.support is not None and not methods[0].honours("start support"):
         raise InputError(f"{methods[0].name} finds the support itself and takes none (--support)")
-    if has_preview and not any(method.honours("preview") for method in methods):
+    if preview is not None and not any(method.honours("preview") for method in methods):
         raise InputError(f"--preview: {recipe.name} has no iterations to show")
+    if recipe.select == "r_factor_free" and not free_fraction:
+        raise InputError("select: r_factor_free is of withheld pixels; give --free-fraction 0.03")

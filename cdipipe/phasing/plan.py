@@ -1,11 +1,12 @@
-"""The steps of a recipe as they will run; imports no torch."""
+"""The steps of a recipe as they will run, and its parts; imports no torch."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from cdipipe.phasing.registry import Method, Parameters, get_method
+from cdipipe.phasing.registry import Joint, Method, Parameters, Predictor, Preparation, get_method
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,38 @@ def _with_closing_block(recipe) -> list[tuple[str, Any]]:
 def count_iterations(recipe) -> int:
     """Iterations that a recipe plans, for progress bars."""
     return sum(step.parameters.planned for step in plan_steps(recipe))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Steps of a recipe that go together.
+
+    Parameters
+    ----------
+    kind : ``prepare``, ``joint`` and ``predict`` are single steps; ``each`` has those in a row that take one pattern
+        at a time
+    recipe : Recipe of these steps; what is for the last step of all is left to the last part
+    """
+
+    kind: Literal["prepare", "each", "joint", "predict"]
+    recipe: Any
+
+
+def split_recipe(recipe, stack: str) -> list[Part]:
+    """The parts of a recipe, each of which begins with the objects and supports of the one before."""
+    groups = []
+    for kind, steps in itertools.groupby(recipe.steps, lambda step: _kind_of(get_method(step[0]).on(stack))):
+        together = tuple(steps)
+        groups += [(kind, together)] if kind == "each" else [(kind, (step,)) for step in together]
+    not_last = {"average_last": 0, "average_best": 1, "closing_er": 0.0}
+    parts = [Part(kind, recipe.model_copy(update={"steps": steps, **not_last})) for kind, steps in groups[:-1]]
+    kind, steps = groups[-1]
+    return [*parts, Part(kind, recipe.model_copy(update={"steps": steps}))]
+
+
+def _kind_of(method: Method) -> Literal["prepare", "each", "joint", "predict"]:
+    if isinstance(method, Preparation):
+        return "prepare"
+    if isinstance(method, Predictor):
+        return "predict"
+    return "joint" if isinstance(method, Joint) else "each"

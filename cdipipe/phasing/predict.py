@@ -9,26 +9,23 @@ from cdipipe.measurement import Measurement
 from cdipipe.metrics.fourier import misfits
 from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.registry import get_method
-from cdipipe.phasing.restarts import Runs
+from cdipipe.phasing.runs import Runs
+from cdipipe.phasing.task import Task
+from cdipipe.progress import progress
 
 
-def predict_patterns(measurement: Measurement, recipe, device, free_pixels, advance) -> list[Runs]:
-    """Runs of every pattern of a measurement, from the only step of a recipe.
-
-    Parameters
-    ----------
-    free_pixels : (*grid) bool or None; withheld from the method like pixels that were not measured
-    advance : called with the number of patterns that are done
-    """
+def predict_patterns(task: Task, recipe, _start, _keep) -> list[Runs]:
+    """Runs of every pattern of a measurement, from the only step of a recipe."""
     name, parameters = recipe.steps[0]
-    predictor = get_method(name).predict(parameters, measurement.pattern_shape, device)
-    results: list[Runs] = []
+    measurement, results = task.measurement, []
+    predictor = get_method(name).predict(parameters, measurement.pattern_shape, task.device)
     size = recipe.batch or parameters.batch
-    for first in range(0, measurement.pattern_count, size):
-        indices = range(first, min(first + size, measurement.pattern_count))
-        patterns = [measurement.pattern(index) for index in indices]
-        results += _predict_batch(patterns, predictor, device, free_pixels)
-        advance(len(patterns))
+    with progress(measurement.pattern_count, name) as bar:
+        for first in range(0, measurement.pattern_count, size):
+            indices = range(first, min(first + size, measurement.pattern_count))
+            patterns = [measurement.pattern(index) for index in indices]
+            results += _predict_batch(patterns, predictor, task.device, task.free_pixels)
+            bar.update(len(patterns))
     return results
 
 

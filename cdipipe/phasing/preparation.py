@@ -3,55 +3,67 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cdipipe.phasing.loop import Watch
-from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.registry import get_method
-from cdipipe.phasing.restarts import derive_seed
-from cdipipe.phasing.stack import Start
+from cdipipe.phasing.runs import Runs, score_object
+from cdipipe.phasing.starts import Start, derive_seed
+from cdipipe.phasing.task import Task
 from cdipipe.phasing.workers import run_jobs
 from cdipipe.progress import progress
 
 
-def prepare(measurement, recipe, seed, device, start, free_pixels):
+@dataclass(frozen=True)
+class Prepared:
+    """What a first step makes of the patterns that share one static structure; arrays centred."""
+
+    static_region: np.ndarray
+    """(*grid) complex64"""
+    objects: np.ndarray
+    """(T, *grid) complex64, one for each pattern"""
+    report: dict
+    """plain data on what was found, kept with the recipe"""
+
+
+def prepare(task: Task, recipe, start: Start) -> tuple[Task, Start, list[dict]]:
     """Run the first step.
 
     Returns
     -------
-    the measurement with a static region, what the next step may start from, and what was found, a list of mappings
+    the task with a measurement that has a static region, what the next step may start from, and what was found
     """
-    name, parameters = recipe.steps[0]
-    method = get_method(name)
-    groups = [range(measurement.pattern_count)]
-    if measurement.stack == "shots":
-        groups = [[index] for index in groups[0]]
+    (name, parameters), measurement = recipe.steps[0], task.measurement
+    indices = list(task.indices())
+    groups = [[index] for index in indices] if measurement.stack == "shots" else [indices]
     stop = threading.Event()
     with progress(parameters.planned * len(groups), name) as bar:
         watch = Watch(bar.update, stop=stop)
 
         def run_group(number):
-            own = [measurement.pattern(index) for index in groups[number]]
-            arguments = (recipe.constraint, recipe.phase_range_rad, device, free_pixels, False)
-            problems = [Problem(pattern, *arguments) for pattern in own]
-            first = Start(*(_of_group(a, groups[number], measurement) for a in (start.object, start.support)))
-            return method.prepare(problems, first, parameters, recipe, derive_seed(seed, number), watch)
+            problems = [task.problem(index, recipe, use_static_region=False) for index in groups[number]]
+            first, seed = start.of_patterns(groups[number], task.ndim), derive_seed(task.seed, number)
+            return get_method(name).prepare(problems, first, parameters, recipe, seed, watch)
 
-        found = run_jobs(run_group, range(len(groups)), device, stop)
+        found = list(run_jobs(run_group, range(len(groups)), task.device, stop))
     statics, objects = np.stack([f.static_region for f in found]), np.concatenate([f.objects for f in found])
-    alone = measurement.stack in ("single", "volume")
     complete = replace(
         measurement,
         static_region=statics if measurement.stack == "shots" else statics[0],
         static_support=measurement.known_static_support,
     )
-    return complete, Start(objects[0] if alone else objects, start.support), [f.report for f in found]
+    alone = measurement.stack in ("single", "volume")
+    next_start = Start(objects[0] if alone else objects, start.support)
+    return replace(task, measurement=complete), next_start, [f.report for f in found]
 
 
-def _of_group(array, indices, measurement):
-    """The entries of a per-pattern array that belong to a group; one for all stays as it is."""
-    if array is None or array.ndim == len(measurement.pattern_shape):
-        return array
-    return array[list(indices)]
+def take_start(task: Task, recipe, start: Start) -> list[Runs]:
+    """The start itself as the result, where no step is left."""
+    results = []
+    for index in task.indices():
+        object_ = start.of_pattern(index, task.ndim).object
+        scores = score_object(task.problem(index, recipe), object_)
+        results.append(Runs(object_[None], object_ != 0, np.empty((1, 0), np.float32), scores))
+    return results

@@ -1,68 +1,28 @@
-"""Many random starts of one pattern: run in batches on all cores, scored, aligned, ranked."""
+"""Many random starts of every pattern: run in batches on all cores, scored, ranked, aligned."""
 
 from __future__ import annotations
 
+import itertools
+import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from cdipipe.metrics.align import align_to, match_phase
 from cdipipe.optics import fourier
 from cdipipe.phasing.loop import State, Watch, run_recipe
 from cdipipe.phasing.plan import count_iterations
+from cdipipe.phasing.problem import Problem
+from cdipipe.phasing.recipe import Recipe
+from cdipipe.phasing.runs import Batch, Runs, blank_runs, centre_on_support, lay_over, light_scores, rank
+from cdipipe.phasing.starts import Start, derive_seed, random_start, warm_start
 from cdipipe.phasing.support import start_support
+from cdipipe.phasing.task import Task, has_photons
 from cdipipe.phasing.workers import run_jobs
+from cdipipe.progress import progress
 
 CPU_BATCH_BYTES = 2**19
 """Bytes of iterates per batch on a CPU: small arrays go together to save calls, large ones alone to stay in cache."""
-
-
-@dataclass
-class Runs:
-    """The restarts of one pattern, best first; arrays centred."""
-
-    objects: np.ndarray
-    """(K, *grid) complex64, the best K of R, aligned to the first"""
-    support: np.ndarray
-    """(*grid) bool, of the best"""
-    error_trace: np.ndarray
-    """(R, iterations) float32"""
-    scores: dict[str, np.ndarray]
-    """name -> (R,), among them ``seed``: the index of the start"""
-
-
-def derive_seed(seed: int, index: int) -> int:
-    """A seed of its own for part ``index`` of what ``seed`` decides."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0])
-
-
-def restart_generator(seed: int, index: int, device="cpu") -> torch.Generator:
-    """The generator of start ``index``: depends on nothing else, so batches and their order do not matter."""
-    state = np.random.SeedSequence([seed, index]).generate_state(2, np.uint32)
-    generator = torch.Generator("cpu")
-    generator.manual_seed(int(state[0]) << 31 ^ int(state[1]))
-    return generator
-
-
-def random_start(problem, support, seed, index):
-    """Random modulus and phase inside the support, with the measured number of photons; (*grid) complex64."""
-    generator = restart_generator(seed, index)
-    modulus, phase = torch.rand((2, *problem.shape), generator=generator).to(problem.device)
-    if problem.constraint == "support":
-        wave = torch.polar(modulus, 2 * torch.pi * phase) * support
-    else:
-        wave = problem.project_object(torch.complex(modulus, torch.zeros_like(modulus)), support)
-    norm = wave.abs().square().sum().sqrt().clamp(min=1e-20)
-    return wave * (problem.object_photons**0.5 / norm)
-
-
-def warm_start(problem, initial, seed, index):
-    """The given object for the first start, and with 10 % of complex noise for the others; (*grid) complex64."""
-    if index == 0:
-        return initial
-    noise = torch.view_as_complex(torch.randn((*problem.shape, 2), generator=restart_generator(seed, index)))
-    return initial + 0.1 * initial.abs() * noise.to(problem.device)
 
 
 def batch_size(recipe, shape, device) -> int:
@@ -76,125 +36,151 @@ def batch_size(recipe, shape, device) -> int:
     return int(max(1, min(recipe.restarts, CPU_BATCH_BYTES // item, 8)))
 
 
-def run_restarts(problem, recipe, seed=0, initial=None, support=None, watch=None, keep=1) -> Runs:
-    """Run all restarts of a recipe on one pattern.
+@dataclass(frozen=True)
+class _Beginning:
+    """What all restarts of a pattern begin with; arrays in FFT order."""
+
+    problem: Problem
+    index: int
+    """number of the pattern"""
+    seed: int
+    """start i depends on (seed, i) alone"""
+    support: torch.Tensor
+    initial: torch.Tensor | None
+    """(*grid) complex64, a given object"""
+    support_known: bool
+    floats: bool
+    """nothing tells where in the array the object is"""
+
+
+def phase_patterns(task: Task, recipe, start: Start, keep: int) -> list[Runs]:
+    """All restarts of every pattern, several batches at a time, with one progress bar over all.
 
     Parameters
     ----------
-    problem : Problem
-    recipe : Recipe
-    seed : int
-        Start i depends on (seed, i) alone.
-    initial, support : (*grid) complex64 and bool, centred, optional
-        A start object (of the right scale or not) and support; default random inside ``recipe.start_support``.
-    watch : Watch, optional
-    keep : int
-        Objects to return, of the best runs.
+    start : an object (of the right scale or not) and a support; default random inside ``recipe.start_support``
+    keep : objects to return of each pattern, of the best runs
 
     Returns
     -------
-    Runs, ranked by ``recipe.select`` and aligned to the best
+    list of Runs, one for each pattern, ranked by ``recipe.select`` and aligned to the best
     """
-    ndim, device = problem.ndim, problem.device
-    watch = watch or Watch()
-    if support is None:
-        first_support = start_support(problem, recipe.start_support)
-        floats = problem.object_support is None and problem.model.freedom == "shift"
+    planned, size = count_iterations(recipe), batch_size(recipe, task.measurement.pattern_shape, task.device)
+    batches = [range(first, min(first + size, recipe.restarts)) for first in range(0, recipe.restarts, size)]
+    alone, stop = len(task.indices()) == 1, threading.Event()
+    lit = [index for index in task.indices() if alone or has_photons(task.measurement.pattern(index))]
+    found = [blank_runs(task.measurement.pattern_shape, planned) for _ in task.indices()]
+    with progress(len(found) * planned * len(batches), recipe.name) as bar:
+        watch = Watch(_one_by_one(bar.update), preview_every=recipe.preview_every, stop=stop)
+        begins = {index: _Once(task, recipe, start, index, len(batches) + 1) for index in lit}
+        jobs = [_Job(task, recipe, begins[index], batch, watch) for index in lit for batch in batches]
+        done = run_jobs(_Job.run, jobs, task.device, stop)
+        freedoms = []
+        for index in lit:
+            runs, begin = rank(list(itertools.islice(done, len(batches))), recipe.select, keep), begins[index]()
+            if begin.floats:
+                runs.objects[0], runs.support = centre_on_support(runs.objects[0], runs.support)
+            found[index] = runs
+            freedoms.append(begin.problem.model.freedom)
+        done.close()
+    _align([found[index] for index in lit], freedoms, stop)
+    return found
+
+
+def _align(patterns: list[Runs], freedoms: list[str], stop: threading.Event) -> None:
+    """Lay the runs that are kept over the best one of their pattern, in place."""
+    pairs = zip(patterns, freedoms, strict=True)
+    jobs = [(runs, freedom, index) for runs, freedom in pairs for index in range(1, len(runs.objects))]
+
+    def lay(job):
+        runs, freedom, index = job
+        runs.objects[index] = lay_over(runs.objects[0], runs.objects[index], freedom)
+
+    for _ in run_jobs(lay, jobs, torch.device("cpu"), stop):
+        pass
+
+
+class _Once:
+    """The beginning of a pattern: made by whichever thread first asks for it, forgotten after so many uses."""
+
+    def __init__(self, task: Task, recipe, start: Start, index: int, uses: int):
+        self._what, self._uses = (task, recipe, start, index), uses
+        self._made, self._lock = None, threading.Lock()
+
+    def __call__(self) -> _Beginning:
+        with self._lock:
+            made = self._made or _begin(*self._what)
+            self._uses -= 1
+            self._made = made if self._uses else None
+            return made
+
+
+def _one_by_one(update):
+    """A function that threads may call at once."""
+    lock = threading.Lock()
+
+    def locked(steps):
+        with lock:
+            update(steps)
+
+    return locked
+
+
+def _begin(task: Task, recipe, start: Start, index: int) -> _Beginning:
+    problem, given = task.problem(index, recipe), start.of_pattern(index, task.ndim)
+    initial, known = None, problem.object_support is not None
+    if given.support is None:
+        support = start_support(problem, recipe.start_support)
+        floats = not known and problem.model.freedom == "shift"
     else:
-        floats = False
-        first_support = fourier.to_corner(torch.from_numpy(support).to(device), ndim)
-    if initial is not None:
-        initial = fourier.to_corner(torch.from_numpy(initial).to(device, torch.complex64), ndim)
+        support, floats = fourier.to_corner(torch.from_numpy(given.support).to(task.device), task.ndim), False
+    if given.object is not None:
+        initial = fourier.to_corner(torch.from_numpy(given.object).to(task.device, torch.complex64), task.ndim)
         if problem.model.freedom != "none":  # beside a static region the scale is known
             initial = initial * (problem.photons**0.5 / initial.abs().square().sum().sqrt().clamp(min=1e-20))
-    known = problem.object_support is not None or (support is not None and initial is None)
-    size = batch_size(recipe, problem.shape, device)
-    batches = [range(first, min(first + size, recipe.restarts)) for first in range(0, recipe.restarts, size)]
-
-    def run_batch(indices):
-        seen = watch if 0 in indices else replace(watch, preview=None)
-        return _run_batch(problem, recipe, seed, indices, initial, first_support, seen, known)
-
-    runs = _best(run_jobs(run_batch, batches, device, watch.stop), recipe, keep)
-    if floats:
-        runs.objects[0], runs.support = centre_on_support(runs.objects[0], runs.support)
-
-    def lay_over_best(index):
-        if problem.model.freedom == "none":
-            return runs.objects[index]
-        if problem.model.freedom == "phase":
-            return match_phase(runs.objects[0], runs.objects[index])
-        return align_to(runs.objects[0], runs.objects[index], ndim=ndim).object
-
-    others = range(1, len(runs.objects))
-    for index, aligned in zip(others, run_jobs(lay_over_best, others, torch.device("cpu"), watch.stop), strict=True):
-        runs.objects[index] = aligned
-    return runs
+    known = known or (given.support is not None and initial is None)
+    return _Beginning(problem, index, task.seed_of(index), support, initial, known, floats)
 
 
-def _run_batch(problem, recipe, seed, indices, initial, support, watch, support_known):
-    if initial is None:
-        waves = [random_start(problem, support, seed, index) for index in indices]
+@dataclass(frozen=True)
+class _Job:
+    """Some restarts of a pattern."""
+
+    task: Task
+    recipe: Recipe
+    begin: _Once
+    indices: range
+    watch: Watch
+
+    def run(self) -> Batch:
+        """All steps of the recipe on these restarts."""
+        begin, recipe, watch = self.begin(), self.recipe, self.watch
+        problem, state = begin.problem, _first_state(begin, recipe, self.indices)
+        if begin.index == 0 and 0 in self.indices:
+            watch = replace(watch, preview=self.task.show(problem))
+        if not recipe.is_ideal:  # each start has its own light, and the batch its own problem
+            problem = problem.with_light_of_each(len(self.indices))
+        estimate, state = run_recipe(state, problem, recipe, watch)
+        scores = problem.scores(estimate) | {"seed": np.array(list(self.indices))}
+        return Batch(
+            fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
+            fourier.to_centre(state.support, problem.ndim).cpu().numpy(),
+            state.error_trace.cpu().numpy(),
+            scores | light_scores(problem, recipe, len(self.indices)),
+        )
+
+
+def _first_state(begin: _Beginning, recipe, indices: range) -> State:
+    problem, seed = begin.problem, begin.seed
+    if begin.initial is None:
+        waves = [random_start(problem, begin.support, seed, index) for index in indices]
     else:
-        waves = [warm_start(problem, initial, seed, index) for index in indices]
-    supports = support.expand(len(waves), *problem.shape).contiguous()
-    trace = torch.full((len(waves), count_iterations(recipe)), torch.nan, device=problem.device)
-    seeds = tuple(derive_seed(seed, index) for index in indices)
-    state = State(
-        torch.stack(waves), supports, trace, seeds=seeds, given=initial is not None, support_known=support_known
+        waves = [warm_start(problem, begin.initial, seed, index) for index in indices]
+    return State(
+        torch.stack(waves),
+        begin.support.expand(len(waves), *problem.shape).contiguous(),
+        torch.full((len(waves), count_iterations(recipe)), torch.nan, device=problem.device),
+        support_known=begin.support_known,
+        seeds=tuple(derive_seed(seed, index) for index in indices),
+        given=begin.initial is not None,
     )
-    if not recipe.is_ideal:  # each start has its own light, and the batch its own problem
-        problem = problem.with_light_of_each(len(waves))
-    estimate, state = run_recipe(state, problem, recipe, watch)
-    scores = problem.scores(estimate)
-    scores["seed"] = np.array(list(indices))
-    scores |= light_scores(problem, recipe, len(waves))
-    return (
-        fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
-        fourier.to_centre(state.support, problem.ndim).cpu().numpy(),
-        trace.cpu().numpy(),
-        scores,
-    )
-
-
-def light_scores(problem, recipe, count: int) -> dict[str, np.ndarray]:
-    """Coherence width and background of a batch of ``count`` starts, where there is something to tell."""
-    found = {}
-    if problem.coherence_px is not None:
-        found["coherence_px"] = problem.coherence_px
-    if recipe.background.fit:
-        found["background_photons"] = problem.background
-    return {
-        name: torch.as_tensor(value, dtype=torch.float64).flatten().expand(count).cpu().numpy()
-        for name, value in found.items()
-    }
-
-
-def _best(parts, recipe, keep) -> Runs:
-    """Rank all runs by the recipe's score and copy the objects of the best."""
-    scores = {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]}
-    order = np.argsort(scores.get(recipe.select, scores["poisson_nll"]), kind="stable")
-    traces = np.concatenate([part[2] for part in parts])[order]
-    reached = np.isfinite(traces).any(axis=0)  # an early stop leaves the rest of the plan empty
-    objects = [object_ for part in parts for object_ in part[0]]
-    supports = [support for part in parts for support in part[1]]
-    return Runs(
-        np.stack([objects[index] for index in order[:keep]]),
-        supports[order[0]],
-        traces[:, reached],
-        {name: values[order] for name, values in scores.items()},
-    )
-
-
-def centre_on_support(object_, support):
-    """Roll object and support so that the support's box is centred on ``N // 2``."""
-    if not support.any():
-        return object_, support
-    shifts = []
-    for axis, size in enumerate(support.shape):
-        # the support may straddle the periodic edge: its centre is the circular mean
-        profile = support.sum(axis=tuple(a for a in range(support.ndim) if a != axis))
-        angle = np.angle(np.sum(profile * np.exp(2j * np.pi * np.arange(size) / size)))
-        shifts.append(size // 2 - round(angle / (2 * np.pi) * size))
-    axes = tuple(range(support.ndim))
-    return np.roll(object_, shifts, axes), np.roll(support, shifts, axes)

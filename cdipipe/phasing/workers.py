@@ -8,7 +8,8 @@ the result independent of the number of cores.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -18,8 +19,8 @@ class Stopped(Exception):
     """Raised inside a job after another one failed or Ctrl-C was pressed."""
 
 
-def run_jobs(function: Callable, jobs: Iterable, device: torch.device, stop: threading.Event) -> list:
-    """``[function(job) for job in jobs]``, on a CPU with as many jobs at a time as torch has threads.
+def run_jobs(function: Callable, jobs: Iterable, device: torch.device, stop: threading.Event) -> Iterator:
+    """Yield ``function(job)`` of one job after another, on a CPU with as many at a time as torch has threads.
 
     Parameters
     ----------
@@ -31,13 +32,16 @@ def run_jobs(function: Callable, jobs: Iterable, device: torch.device, stop: thr
     threads = torch.get_num_threads()
     workers = min(threads, len(jobs)) if device.type == "cpu" else 1
     if workers <= 1:
-        return [function(job) for job in jobs]
+        for job in jobs:
+            yield function(job)
+        return
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(function, job) for job in jobs]
+            futures = deque(pool.submit(function, job) for job in jobs)
             try:
-                return [future.result() for future in futures]
+                while futures:
+                    yield futures.popleft().result()
             except BaseException:
                 stop.set()
                 pool.shutdown(cancel_futures=True)

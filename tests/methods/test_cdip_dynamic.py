@@ -17,7 +17,7 @@ from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
-from cdipipe.phasing.stack import Start
+from cdipipe.phasing.starts import Start
 from cdipipe.simulation.exposure import simulate
 from cdipipe.simulation.registry import get_scene
 

@@ -15,7 +15,7 @@ from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import Recipe, recipe_from_mapping
 from cdipipe.phasing.reconstruct import Start, reconstruct
 from cdipipe.phasing.registry import IterativeParameters, Predictor, all_methods
-from cdipipe.phasing.restarts import derive_seed
+from cdipipe.phasing.starts import derive_seed
 
 ITERATIVE = [m.name for m in all_methods().values() if issubclass(m.parameters, IterativeParameters) and not m.needs]
 

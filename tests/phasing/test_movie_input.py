@@ -19,7 +19,7 @@ def test_frames_of_different_sizes(cli, tmp_path):
         np.save(tmp_path / f"{name}.npy", np.ones((size, size), np.float32))
     files = [tmp_path / "one.npy", tmp_path / "two.npy"]
     complaint = cli("import", *files, "--stack", "movie", "-o", tmp_path / "M.cxi").complaint
-    assert "shape (20, 20) does not go with (16, 16)" in complaint
+    assert "two.npy: shape (20, 20)" in complaint and "must hold patterns of one shape" in complaint
 
 
 @pytest.mark.parametrize("times", [[0, 1, 1, 2], [0, 2, 1, 3], [0, 1, np.nan, 3]])

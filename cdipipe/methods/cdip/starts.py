@@ -11,7 +11,7 @@ from cdipipe.optics import fourier
 from cdipipe.phasing.loop import State, Watch, run_recipe
 from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.recipe import recipe_from_mapping
-from cdipipe.phasing.restarts import derive_seed, random_start
+from cdipipe.phasing.starts import derive_seed, random_start
 
 HIO = {"method": "hio", "er_every": 10, "closing_er": 0.2}
 PIECE_SIGMA_PX, PIECE_THRESHOLD, PIECES_HOLD = 1.5, 0.25, 0.97

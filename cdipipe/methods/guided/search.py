@@ -8,7 +8,7 @@ from cdipipe.methods.ad_refine import AdRefineParameters
 from cdipipe.methods.guided.crop import cropped_problem, regrid
 from cdipipe.methods.guided.population import Population, score
 from cdipipe.phasing.descend import descend
-from cdipipe.phasing.restarts import derive_seed, random_start
+from cdipipe.phasing.starts import derive_seed, random_start
 from cdipipe.phasing.workers import run_jobs
 
 
@@ -39,7 +39,7 @@ class Search:
 
     def run(self):
         """Object and support of the search, (*grid) each, and all R-factors (planned,), population after population."""
-        grown = run_jobs(self._grow, range(self.parameters.populations), self.full.device, self.stop)
+        grown = list(run_jobs(self._grow, range(self.parameters.populations), self.full.device, self.stop))
         self._trace = [value for _, _, part in grown for value in part]
         leaders = [population.enlarge(members.best(1)) for population, members, _ in grown]
         waves, supports = (torch.cat(arrays) for arrays in zip(*leaders, strict=True))

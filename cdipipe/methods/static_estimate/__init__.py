@@ -61,7 +61,7 @@ def prepare(problems, start, parameters, recipe, seed, watch):
 
     from cdipipe.methods.static_estimate.estimate import estimate_static
     from cdipipe.optics import fourier
-    from cdipipe.phasing.stack import Prepared
+    from cdipipe.phasing.preparation import Prepared
 
     ndim = problems[0].ndim
     found = estimate_static(problems, start, parameters, recipe.start_support, seed, watch.tick)

@@ -17,7 +17,7 @@ from cdipipe.methods.static_estimate.joint import Estimate, refine
 from cdipipe.methods.static_estimate.movie import JointFrames
 from cdipipe.methods.static_estimate.prior import refine_with_prior
 from cdipipe.optics import fourier
-from cdipipe.phasing.restarts import derive_seed
+from cdipipe.phasing.starts import derive_seed
 
 logger = logging.getLogger(__name__)
 

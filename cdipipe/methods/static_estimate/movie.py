@@ -7,7 +7,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.optics import fourier
-from cdipipe.phasing.restarts import random_start
+from cdipipe.phasing.starts import random_start
 from cdipipe.phasing.support import check_support, start_support
 
 
