@@ -14,7 +14,7 @@ Lengths are in metres in the file, as everywhere in CXI, and in nm in memory.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -28,6 +28,9 @@ from cdipipe.io.cxi.geometry import read_geometry, write_geometry
 from cdipipe.io.cxi.image import read_image, write_image
 from cdipipe.io.hdf5 import Source, create_file, open_source
 from cdipipe.optics.diffraction import bragg_frame
+
+if TYPE_CHECKING:
+    from cdipipe.bragg.multipeak import Crystal
 
 NM = 1e-9
 OWN, GRID = "/entry_1/strain_1", "/entry_1/orthogonal_1"
@@ -66,6 +69,30 @@ def _write_fields(group: h5py.Group, fields: Fields | Orthogonal) -> None:
     for name, array in values.items():
         stored = layout.write_array(group, name, np.asarray(array, np.float32))
         layout.write_attributes(stored, units=UNITS[name])
+
+
+def write_crystal(path: str | Path, crystal: Crystal, provenance: dict[str, Any]) -> None:
+    """Write a crystal of several reflections, whole or not at all: ``/entry_1/crystal_1``, in the sample's frame.
+
+    ``density``, ``inside``, ``displacement`` (x, y, z in front), ``strain`` (xx, yy, zz, xy, xz, yz in front),
+    ``rotation`` (rad), ``voxel_size``; ``numbers``, ``r_factors``, ``started`` and ``notes`` as JSON.
+    """
+    from cdipipe.bragg.multipeak import COMPONENTS
+
+    with create_file(path) as file:
+        entry = layout.write_header(file, "crystal", provenance)
+        group = layout.make_group(entry, "crystal_1", "NXdata")
+        layout.write_attributes(group, signal="density")
+        layout.write_array(group, "density", np.asarray(crystal.density, np.float32))
+        layout.write_array(group, "inside", crystal.inside.astype(np.uint8))
+        tensor = np.stack([crystal.strain[i, j] for i, j in COMPONENTS.values()])
+        arrays = {"displacement": crystal.displacement_nm * NM, "strain": tensor, "rotation": crystal.rotation_rad}
+        for name, unit in (("displacement", "m"), ("strain", "1"), ("rotation", "rad")):
+            stored = layout.write_array(group, name, np.asarray(arrays[name], np.float32))
+            layout.write_attributes(stored, units=unit)
+        layout.write_number(group, "voxel_size", crystal.grid.voxel_nm * NM)
+        plain = {"r_factors": crystal.r_factors, "started": crystal.started, "notes": crystal.notes}
+        layout.write_json(group, "numbers", {**crystal.numbers, **{name: list(v) for name, v in plain.items()}})
 
 
 def read_strain(path: str | Path) -> Strain:

@@ -11,6 +11,7 @@ from cdipipe.beamlines.record import Beamline, CircleEntry
 from cdipipe.errors import InputError
 from cdipipe.geometry import PLANCK_TIMES_C_EV_M, Circle, Geometry, Scan
 from cdipipe.optics.diffraction import BEAM, BraggFrame, bragg_frame, rotation_of
+from cdipipe.optics.lattice import rotation_to_z
 
 SIDEWAYS_DEG = 9.0
 """Angle of the detector's other circles, so that the scattering plane is no plane of the lab."""
@@ -122,3 +123,20 @@ def crystal_axes(frame: BraggFrame) -> np.ndarray:
     x = BEAM - (BEAM @ z) * z
     x /= np.linalg.norm(x)
     return np.stack([x, np.cross(z, x), z])
+
+
+def cubic_to_lab(frame: BraggFrame, hkl: Sequence[int]) -> np.ndarray:
+    """Rotation (3, 3) of a cubic crystal whose reflection ``hkl`` is at its scattering vector."""
+    return crystal_axes(frame).T @ rotation_to_z(hkl)
+
+
+def with_mount(geometry: Geometry, to_lab: np.ndarray) -> Geometry:
+    """The geometry with one more, innermost circle, so that the sample's axes are carried to the lab by ``to_lab``."""
+    turn = rotation_of(geometry.sample_circles).T @ to_lab
+    angle = float(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)))
+    axis = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
+    if np.linalg.norm(axis) < 1e-6:  # no turn, or half a turn
+        axis = np.linalg.eigh(turn + turn.T)[1][:, -1]
+    axis = axis / np.linalg.norm(axis)
+    mount = Circle("mount", tuple(axis), float(np.degrees(angle)))
+    return replace(geometry, sample_circles=(*geometry.sample_circles, mount))

@@ -63,6 +63,25 @@ def edge(places: np.ndarray, radius_nm: float, rng: np.random.Generator, d_nm: f
     return d_nm / (2 * np.pi) * (turned + along * across / (2 * (1 - POISSON_RATIO) * squared))
 
 
+def vector(places: np.ndarray, radius_nm: float, rng: np.random.Generator) -> np.ndarray:
+    """Three components (..., 3), each a random polynomial of second and third order of range about one."""
+    return np.stack([_without_gradient(smooth, places, radius_nm, rng) for _ in range(3)], axis=-1)
+
+
+def _without_gradient(field, places: np.ndarray, radius_nm: float, rng: np.random.Generator) -> np.ndarray:
+    """A field less its mean gradient over a sphere, with a range of about one in there."""
+    state = rng.bit_generator.state
+    axis = np.linspace(-radius_nm, radius_nm, 21)
+    sphere = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
+    sphere = sphere[np.linalg.norm(sphere, axis=-1) < radius_nm]
+    inside = field(sphere, radius_nm, rng)
+    design = np.column_stack([sphere / radius_nm, np.ones(len(sphere))])
+    fit = np.linalg.lstsq(design, inside, rcond=None)[0]
+    rng.bit_generator.state = state
+    rest = field(places, radius_nm, rng) - places / radius_nm @ fit[:3] - fit[3]
+    return rest / np.ptp(inside - design @ fit)
+
+
 def _around(places: np.ndarray, radius_nm: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates across a line along z that passes beside the middle."""
     x, y, _ = np.moveaxis(places, -1, 0)

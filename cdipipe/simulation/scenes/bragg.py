@@ -34,9 +34,10 @@ class BraggParameters(SceneParameters):
     )
     distance_m: float | None = Field(None, gt=0, description="sample to detector")
     step_deg: float | None = Field(None, gt=0, lt=5, description="rocking step")
-    displacement: Literal["smooth", "bend", "inclusion", "screw", "edge", "none"] = Field(
+    displacement: Literal["smooth", "bend", "inclusion", "screw", "edge", "vector", "none"] = Field(
         "smooth",
-        description="smooth, bend, inclusion: scaled to phase_range_rad; screw, edge: a dislocation, Q.b = 2 pi",
+        description="smooth, bend, inclusion: scaled to phase_range_rad; screw, edge: a dislocation, Q.b = 2 pi; "
+        "vector: three components in the axes of the cubic lattice, the same for every hkl of one seed",
     )
     phase_range_rad: float = Field(2.5, ge=0, le=60, description="range of the phase inside, without its mean ramp")
     roughness: float = Field(0.12, ge=0, lt=0.5, description="relative spread of the facets' distances from the middle")
@@ -73,16 +74,24 @@ class BraggParameters(SceneParameters):
 def build(parameters: BraggParameters, rng: np.random.Generator) -> Sample:
     """One crystal; the truth has the displacement along Q in nm and the voxel axes."""
     from cdipipe.optics.diffraction import bragg_frame
+    from cdipipe.simulation.rocking import cubic_to_lab, with_mount
 
     geometry = _geometry(parameters)
     frame = bragg_frame(geometry, parameters.shape)
-    make = _from_atoms if parameters.atoms else _from_formula
-    object_, inside, displacement = make(parameters, frame, rng)
+    more = {}
+    if parameters.displacement == "vector" and not parameters.atoms:
+        geometry = with_mount(geometry, cubic_to_lab(frame, parameters.hkl))
+        object_, inside, displacement, vectors = _with_vectors(parameters, bragg_frame(geometry, parameters.shape), rng)
+        more = {"displacement_vectors_nm": vectors.astype(np.float32)}
+    else:
+        make = _from_atoms if parameters.atoms else _from_formula
+        object_, inside, displacement = make(parameters, frame, rng)
     extra = {
         "displacement_nm": displacement.astype(np.float32),
         "voxel_nm": frame.voxel_nm,
         "voxel_angles_deg": frame.voxel_angles_deg,
         "d_spacing_nm": frame.d_spacing_nm,
+        **more,
     }
     return Sample(object_.astype(np.complex64), inside, "volume", geometry=geometry, extra=extra)
 
@@ -112,9 +121,14 @@ def facet_normals(hkl: tuple[int, int, int]) -> np.ndarray:
     """Normals (14, 3) of {111} and {100} in the crystal frame."""
     from cdipipe.optics.lattice import rotation_to_z
 
+    return cubic_normals() @ rotation_to_z(hkl).T
+
+
+def cubic_normals() -> np.ndarray:
+    """Normals (14, 3) of {111} and {100} in the axes of the lattice."""
     corners = np.array(list(itertools.product((-1, 1), repeat=3))) / np.sqrt(3)
     faces = np.array([sign * axis for axis in np.eye(3) for sign in (1, -1)])
-    return np.concatenate([corners, faces]) @ rotation_to_z(hkl).T
+    return np.concatenate([corners, faces])
 
 
 def _from_formula(p: BraggParameters, frame, rng):
@@ -145,6 +159,33 @@ def _from_formula(p: BraggParameters, frame, rng):
         fine = scale * (fine - flat(_index(p.shape, FINER)))
     wave = fine_inside * np.exp(-1j * np.linalg.norm(frame.q_per_nm) * fine)
     return _recorded(wave, p), inside, displacement
+
+
+def _with_vectors(p: BraggParameters, frame, rng):
+    """A crystal and its displacement in the axes of the cubic lattice, which are those of the sample.
+
+    Shape and field depend on the seed alone, not on the reflection, so that several scenes are one crystal.
+    """
+    from cdipipe.simulation.crystals.displacements import vector
+
+    radius = p.diameter_nm / 2
+    normals = cubic_normals()
+    distances = radius * np.where(np.arange(len(normals)) < 8, 0.86, 0.95)
+    distances = distances * (1 + p.roughness * rng.uniform(-1, 1, len(normals)))
+    state = rng.bit_generator.state
+    along = np.asarray(p.hkl) / np.linalg.norm(p.hkl)
+    largest = p.phase_range_rad / np.linalg.norm(frame.q_per_nm)
+
+    def crystal(finer: int):
+        rng.bit_generator.state = state
+        places = _index(p.shape, finer) @ (frame.voxels_nm.T @ frame.sample_to_lab)
+        inside = np.all(places @ normals.T < distances, axis=-1)
+        return inside, largest * vector(places, radius, rng)
+
+    inside, vectors = crystal(1)
+    fine_inside, fine = crystal(FINER)
+    wave = fine_inside * np.exp(-1j * np.linalg.norm(frame.q_per_nm) * (fine @ along))
+    return _recorded(wave, p), inside, vectors @ along, vectors
 
 
 def _index(shape, finer: int) -> np.ndarray:
