@@ -15,7 +15,9 @@ from cdipipe.io.cxi.extra import read_extra
 from cdipipe.io.cxi.geometry import read_geometry
 from cdipipe.io.cxi.image import read_image
 from cdipipe.io.hdf5 import open_source
-from cdipipe.io.importing.formats import format_of, read_array, split_key
+from cdipipe.io.importing.files import split_key
+from cdipipe.io.importing.formats import read_array
+from cdipipe.io.importing.readers import reader_of
 from cdipipe.measurement import Geometry, Measurement, Reconstruction
 from cdipipe.optics.diffraction import bragg_frame
 
@@ -196,7 +198,7 @@ def describe(name: str) -> dict[str, Any]:
         The file is damaged, of an unknown format, or holds nothing usable.
     """
     path, key = split_key(name)
-    if format_of(path) != "cxi" or key is not None:
+    if reader_of(path).name != "cxi" or key is not None:
         return {"file": str(path), "kind": "array", **_describe_array(name)}
     kind = cxi.file_kind(path)
     if kind == "measurement":

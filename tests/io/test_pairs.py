@@ -121,7 +121,7 @@ def test_pairs_in_another_order_are_questioned(files, shots, caplog):
     [
         (("d.h5", "d.h5"), r"which dataset\? write FILE::KEY; there is /a, /b"),
         (("d.h5::c", "d.h5::b"), r"no dataset 'c' inside; there is /a, /b"),
-        (("x.tif", "d.h5::b"), r"pairs are read from \.npy and from HDF5"),
+        (("x.tif", "d.h5::b"), r"pairs are read from npy, HDF5 and CXI files"),
         (("text.npy", "d.h5::b"), "not an npy file, or damaged"),
         (("M.cxi", "M.cxi"), "holds a measurement|expected a truth|truth"),
         (("one.cxi", "d.h5::b"), r"holds a single; a network learns from many shots"),

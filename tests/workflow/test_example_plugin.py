@@ -10,12 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from test_workflow import snakemake
 
-from cdipipe.io.cxi import read_reconstruction
+from cdipipe import import_closure, module_source
+from cdipipe.io.cxi import read_measurement, read_reconstruction
 from cdipipe.io.export import EXPORTS
+from cdipipe.io.importing.readers import READERS
 from cdipipe.io.metrics_file import read_metrics
 from cdipipe.metrics.registry import METRICS
 from cdipipe.networks.checkpoint import read_checkpoint
@@ -25,20 +28,32 @@ from cdipipe.simulation.registry import SCENES
 from cdipipe.study.config import check_config
 
 SOURCE = Path(__file__).parents[2] / "examples/plugin"
-REGISTRIES = (METHODS, SCENES, NETWORKS, METRICS, EXPORTS)
+REGISTRIES = (METHODS, SCENES, NETWORKS, METRICS, EXPORTS, READERS)
 TRAINING = {"epochs": 3, "learning_rate": 0.01}
 STUDY = {
     "output": "out",
-    "measurements": {"disc": {"scene": "disc", "seed": 2, "set": {"size": 32, "photons": 1e5}, "export": ["csv"]}},
+    "measurements": {
+        "text": {"import": {"files": ["two.counts"], "stack": "shots", "no_centre": True}},
+        "disc": {"scene": "disc", "seed": 2, "set": {"size": 32, "photons": 1e5}, "export": ["csv"]},
+    },
     "corpora": {"discs": {"scene": "disc", "count": 24, "set": {"size": 32, "photons": 0}}},
     "networks": {"learned": {"network": "pixel_net", "corpus": "discs", "set": TRAINING}},
     "methods": {
         "calm": {"method": "calm", "iterations": 20},
         "net": {"method": "pixel_net", "checkpoint": "learned"},
     },
-    "tables": {"rough": {"metric": "roughness", "columns": {"disc": "disc"}, "ranking": True}},
+    "reconstructions": [{"measurements": ["disc"]}, {"measurements": ["text"], "methods": ["calm"]}],
+    "tables": {"rough": {"metric": "roughness", "columns": ["disc", "text"], "ranking": True}},
     "keep_runs": False,
 }
+
+
+def write_counts(path: Path) -> np.ndarray:
+    """Two frames of a slit as text."""
+    row, column = np.mgrid[-16:16, -16:16]
+    counts = np.random.default_rng(0).poisson(1e3 * np.sinc(row / 6) ** 2 * np.sinc(column / 4) ** 2, (2, 32, 32))
+    path.write_text("\n\n".join("\n".join(" ".join(map(str, line)) for line in frame) for frame in counts))
+    return counts
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +69,25 @@ def installed(tmp_path_factory):
     return folder / "site"
 
 
+def look_again() -> None:
+    """Forget what was found before in this process."""
+    importlib.invalidate_caches()
+    for registry in REGISTRIES:
+        registry.look_again()
+    for module in (module_source, import_closure):
+        for found in vars(module).values():
+            getattr(found, "cache_clear", lambda: None)()
+
+
 @pytest.fixture
 def plugin(installed, monkeypatch):
     """The package in this process and in those that it starts."""
     monkeypatch.syspath_prepend(installed)
     monkeypatch.setenv("PYTHONPATH", f"{installed}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    importlib.invalidate_caches()
-    for registry in REGISTRIES:
-        registry.look_again()
+    look_again()
     yield
     monkeypatch.undo()
-    for registry in REGISTRIES:
-        registry.look_again()
+    look_again()
     for name in [name for name in sys.modules if name.startswith("cdipipe_example")]:
         del sys.modules[name]
 
@@ -108,26 +130,35 @@ def test_each_works_on_the_command_line(plugin, cli, tmp_path):
     assert "no weights come with the package" in cli(*predict).complaint
 
 
+def test_its_format_is_read_as_it_is(plugin, cli, tmp_path):
+    assert "counts as text (.counts)" in cli("formats").out and "spreadsheets" in cli("formats").out
+    counts = write_counts(tmp_path / "two.counts")
+    assert cli("import", tmp_path / "two.counts", "--stack", "shots", "--no-centre", "-o", tmp_path / "M.cxi").code == 0
+    np.testing.assert_array_equal(read_measurement(tmp_path / "M.cxi").intensity, counts)
+    (tmp_path / "bad.counts").write_text("1 2\n3 x")
+    bad = cli("import", tmp_path / "bad.counts", "--stack", "shots", "-o", tmp_path / "M.cxi").complaint
+    assert "bad.counts: damaged or unreadable" in bad
+
+
 def test_a_study_uses_each_of_them(plugin, tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(STUDY, sort_keys=False))
+    write_counts(tmp_path / "two.counts")
     code, text = snakemake(tmp_path, path, "-n")
     assert code == 0 and "train_network" in text and "build_shard" in text, text
     goals = ["out/tables/rough.tsv", "out/disc/calm/object.csv", "out/disc/net/object.csv"]
     code, text = snakemake(tmp_path, path, *goals)
     assert code == 0, text
     rows = (tmp_path / "out/tables/rough.tsv").read_text()
-    assert "calm\tdisc\troughness" in rows and "net\tdisc\troughness" in rows
+    assert all(f"{cell}\troughness" in rows for cell in ("calm\tdisc", "net\tdisc", "calm\ttext")), rows
     assert json.loads((tmp_path / "out/disc/net/metrics.json").read_text())["roughness"] > 0
     again = snakemake(tmp_path, path, "-n", *goals)[1]
     assert "Nothing to be done" in again, again
 
 
 def test_a_change_of_the_package_runs_again_what_it_can_change(plugin, installed, tmp_path):
-    from cdipipe.import_closure import files_used
-
     study = check_config(STUDY, "study.yaml")
-    method, network = (files_used(["cdipipe.cli.reconstruct"], used) for used in _used(study))
+    method, network = (import_closure.files_used(["cdipipe.cli.reconstruct"], used) for used in _used(study))
     assert "cdipipe_example.calm" in method and "cdipipe_example.pixel_net.model" not in method
     assert "cdipipe_example.pixel_net.model" in network and "cdipipe_example.calm" not in network
 

@@ -22,11 +22,11 @@ from cdipipe.errors import InputError
 from cdipipe.io.corpus import pair_checks
 from cdipipe.io.corpus.plan import Plan, digest_of, samples_per_chunk
 from cdipipe.io.hdf5 import faults_are_input_errors, open_source
+from cdipipe.io.importing.readers import reader_of
 from cdipipe.optics.grid import embed
 from cdipipe.provenance import file_sha256
 
 KIND = "pairs"
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".cxi")
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,9 @@ def open_pairs(intensity: str, objects: str, mask: str | None = None) -> Pairs:
         given = np.asarray(_open(mask, stack, "mask")[0][()]) != 0
         measured = given if measured is None else measured & given
     pair_checks.check_shapes(label, patterns, targets, measured)
-    files = dict.fromkeys(Path(name.partition("::")[0]).expanduser() for name in (intensity, objects, mask) if name)
-    digests = {path.name: file_sha256(path) for path in files}
+    digests = {
+        role: _digest(name) for role, name in (("intensity", intensity), ("object", objects), ("mask", mask)) if name
+    }
     chunk = min(samples_per_chunk(16 * int(np.prod(patterns.shape[1:]))), max(1, len(patterns) // 16))
     plan = Plan(KIND, {}, 0, len(patterns), 1, chunk, digests)
     card = {"arrays": dict.fromkeys(("intensity", "object", "support", "measured")), "digest": digest_of(digests)}
@@ -128,17 +129,24 @@ def open_pairs(intensity: str, objects: str, mask: str | None = None) -> Pairs:
     return pairs
 
 
-def _open(name: str, stack: contextlib.ExitStack, kind: str) -> tuple[Any, np.ndarray | None]:
+def _digest(name: str) -> str:
+    """What identifies the values of FILE::KEY, wherever the file lies."""
+    file, _, key = name.partition("::")
+    return f"{file_sha256(Path(file).expanduser())}::{key}"
+
+
+def _open(name: str, stack: contextlib.ExitStack, role: str) -> tuple[Any, np.ndarray | None]:
     """An array that is read piece by piece, and the mask that its file has."""
     file, _, key = name.partition("::")
     path = Path(file).expanduser()
-    if path.suffix.lower() == ".npy":
+    kind = reader_of(path).name
+    if kind == "npy":
         with faults_are_input_errors(path, "not an npy file, or damaged"):
             return np.load(path, mmap_mode="r", allow_pickle=False), None
-    if path.suffix.lower() not in HDF5_SUFFIXES:
-        raise InputError(f"{name}: pairs are read from .npy and from HDF5 ({', '.join(HDF5_SUFFIXES)})")
-    if path.suffix.lower() == ".cxi" and not key and kind != "mask":
-        return _open_own(path, kind)
+    if kind not in ("hdf5", "cxi"):
+        raise InputError(f"{name}: pairs are read from npy, HDF5 and CXI files")
+    if kind == "cxi" and not key and role != "mask":
+        return _open_own(path, role)
     source = stack.enter_context(open_source(path))
     return _dataset(source, name, key), None
 

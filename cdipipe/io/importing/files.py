@@ -1,4 +1,4 @@
-"""Names of files: FILE::KEY, home folders, patterns and numbered series, formats, gzip."""
+"""Names of files: FILE::KEY, home folders, patterns and numbered series, gzip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from cdipipe.io.hdf5 import faults_are_input_errors
 from cdipipe.io.memory import memory_limit_bytes
 
 HDF5_SUFFIXES = ("h5", "hdf5", "hdf", "nxs", "nx5", "he5")
-FORMATS = ("npy", "npz", "tif", "tiff", "mat", *HDF5_SUFFIXES, "edf", "cbf", "cxi")
 GLOB_SIGNS = re.compile(r"[*?\[]")
 PRINTF = re.compile(r"%0?\d*d")
 
@@ -71,15 +70,6 @@ def expand_all(names: Sequence[str]) -> tuple[list[str], bool]:
     if len(files) > 2 and files == sorted(files) and files != by_number:
         return by_number, True
     return files, False
-
-
-def format_of(path: Path) -> str:
-    """Format by the suffix, a ``.gz`` set aside. Raises InputError for an unknown one."""
-    name = path.name.lower().removesuffix(".gz")
-    suffix = name.rpartition(".")[2] if "." in name else ""
-    if suffix not in FORMATS:
-        raise InputError(f"{path}: format '{suffix}' is not known; allowed: {', '.join(FORMATS)}, also with .gz")
-    return suffix
 
 
 @contextlib.contextmanager

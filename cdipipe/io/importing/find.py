@@ -12,9 +12,9 @@ from cdipipe.errors import InputError
 from cdipipe.io.cxi.layout import read_kind
 from cdipipe.io.importing import pointers
 from cdipipe.io.importing.choose import choose, no_such_array
-from cdipipe.io.importing.files import HDF5_SUFFIXES, format_of, reading, split_key, unpacked
+from cdipipe.io.importing.files import reading, split_key, unpacked
 from cdipipe.io.importing.found import Found
-from cdipipe.io.importing.readers import open_container
+from cdipipe.io.importing.readers import reader_of
 from cdipipe.io.importing.readers.container import Container, Guarded
 from cdipipe.io.importing.readers.hdf5 import Hdf5File, open_hdf5
 from cdipipe.io.stored import StoredArray
@@ -35,13 +35,13 @@ def find(name: str | Path, dataset: str | None, stack: ExitStack, follow_links: 
     InputError   unknown format, damaged, no patterns, or several arrays that could be them
     """
     path, own_key = split_key(name)
-    kind, key = format_of(path), own_key or dataset
+    reader, key = reader_of(path), own_key or dataset
     with reading(path):
         plain = stack.enter_context(unpacked(path))
-        if kind in (*HDF5_SUFFIXES, "cxi"):
+        if reader.name in ("hdf5", "cxi"):
             found = _find_in_hdf5(plain, path, key, stack, follow_links)
         else:
-            container = open_container(plain, str(path), kind, stack)
+            container = reader.open(plain, str(path), stack)
             found = _take(container, choose(container, key), path)
     found.array = Guarded(found.array, str(path))
     _check_not_empty(found.array)

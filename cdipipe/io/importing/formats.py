@@ -1,4 +1,4 @@
-"""Whole arrays out of image and data files: npy npz tif mat h5 edf cbf cxi, each also as ``.gz``."""
+"""Whole arrays out of image and data files of every format, each also as ``.gz``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cdipipe.io.cxi.image import read_image
 from cdipipe.io.cxi.layout import read_kind
 from cdipipe.io.hdf5 import open_source
 from cdipipe.io.importing.choose import choose_any
-from cdipipe.io.importing.files import format_of, reading, split_key, unpacked
-from cdipipe.io.importing.readers import open_container
+from cdipipe.io.importing.files import reading, split_key, unpacked
+from cdipipe.io.importing.readers import reader_of
 from cdipipe.io.memory import check_size
 
 
@@ -31,9 +31,10 @@ def read_array(name: str | Path, key: str | None = None) -> np.ndarray:
         Unknown format, damaged file, ambiguous or missing key, values that are not real numbers, too large.
     """
     path, own_key = split_key(name)
+    reader = reader_of(path)
     with reading(path), ExitStack() as stack:
         plain = stack.enter_context(unpacked(path))
-        container = open_container(plain, str(path), format_of(path), stack)
+        container = reader.open(plain, str(path), stack)
         array = container.arrays[choose_any(container, own_key or key)].open()
         check_size(array.shape, array.dtype.itemsize, array.where)
         if not array.complete and not array.present().any():
@@ -50,7 +51,7 @@ def read_support(name: str | Path) -> np.ndarray:
         As :func:`read_array`; also for a truth, which no reconstruction may see.
     """
     path, key = split_key(name)
-    if format_of(path) != "cxi" or key is not None:
+    if reader_of(path).name != "cxi" or key is not None:
         values = np.squeeze(read_array(name))
         return (values != 0) & ~np.isnan(values)
     with open_source(path) as source:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.files import format_of, reading, split_key
+from cdipipe.io.importing.files import reading, split_key
 from cdipipe.io.importing.find import find
 from cdipipe.io.importing.formats import read_array
 from cdipipe.io.importing.found import ArrayBeside
 from cdipipe.io.importing.frames import Frames, Part, whole_frames
+from cdipipe.io.importing.readers import reader_of
 from cdipipe.io.pixel_masks import CXI_DISPUTED, any_fault, cxi_disputed, cxi_faults, nexus_faults
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ def mask_file(name: str | Path) -> ArrayBeside:
     suffix = path.suffix.lower().removeprefix(".")
     if suffix in PICTURES:
         return ArrayBeside(_read_picture(path, suffix), str(name), PICTURES[suffix])
-    if format_of(path) == "cxi" and key is None:
+    if reader_of(path).name == "cxi" and key is None:
         with ExitStack() as stack:
             mask = find(path, None, stack).beside.get("mask")
         if mask is None:
             raise InputError(f"{path}: holds no mask")
         return mask
-    kind = "nexus" if key and NEXUS_NAME.search(key) else "cxi" if format_of(path) == "cxi" else "array"
+    kind = "nexus" if key and NEXUS_NAME.search(key) else "cxi" if reader_of(path).name == "cxi" else "array"
     return ArrayBeside(read_array(name), str(name), kind)
 
 
