@@ -229,6 +229,16 @@ def test_nexus_masks_may_differ_from_frame_to_frame(tmp_path):
     assert np.argwhere(~measurement.measured).tolist() == [[1, 5, 5]] and facts["masked"] == {"pixel_mask_gap": 1}
 
 
+def test_files_name_the_largest_count_that_they_trust(tmp_path):
+    counts = pattern(photons=1e6)
+    limit = np.sort(counts, axis=None)[-4]
+    file = nexus(tmp_path / "a.nxs", counts, saturation_value=np.int64(limit))
+    _, facts, told = imported(file)
+    assert facts["masked"] == {"saturated": 3} and f"counts above {limit}" in told
+    assert imported(file, saturation=1e9)[1]["masked"] == {}  # the user's word counts
+    assert imported(nexus(tmp_path / "b.nxs", counts, saturation_value=1))[1]["masked"] == {}
+
+
 def test_edf_headers_name_a_dummy(tmp_path):
     from fabio.edfimage import EdfImage
 

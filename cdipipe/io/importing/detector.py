@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,13 @@ from cdipipe.io.importing.frames import Frames, Part, runs
 from cdipipe.io.importing.photons import unmarked
 
 if TYPE_CHECKING:
+    from cdipipe.io.importing.found import Found
     from cdipipe.io.importing.intake import Apply, Intake
 
+LIMITS_IN_HDF5 = ("saturation_value", "detectorSpecific/countrate_correction_count_cutoff")
+COUNT_CUTOFF = re.compile(r"Count_cutoff\s+(\d+)")
+LEAST_LIMIT = 100
+"""No detector is full with fewer counts: such a number is none."""
 WHITEFIELD_STD_BELOW = 3.0
 WHITEFIELD_LEAST_SHARE = 0.5
 
@@ -98,16 +104,30 @@ def whitefield(intake: Intake) -> Apply | None:
 
 
 def saturation(intake: Intake) -> Apply | None:
-    """Mask counts of at least this and remember where they are."""
-    limit = intake.options.saturation
-    if limit is None:
+    """Mask counts of at least ``--saturation``, or above what the file says is trusted, and remember where they are."""
+    limit, in_file = intake.options.saturation, limit_in_file(intake.found)
+    if limit is None and in_file is None:
         return None
+    if limit is None:
+        intake.account.say("masked", f"counts above {in_file:.10g}, which the file gives as the largest it trusts")
 
     def apply(frames: Frames, part: Part) -> None:
-        frames.saturated = frames.measured & (frames.counts >= limit)
+        too_many = frames.counts > in_file if limit is None else frames.counts >= limit
+        frames.saturated = frames.measured & too_many
         frames.mask(frames.saturated, "saturated")
 
     return apply
+
+
+def limit_in_file(found: Found) -> float | None:
+    """The largest count that a file trusts: NeXus's ``saturation_value``, DECTRIS's count cutoff; None without one."""
+    values = []
+    if found.hdf5 is not None and found.detector is not None:
+        values = [found.hdf5.number(f"{found.detector}/{name}") for name in LIMITS_IN_HDF5]
+    for text in found.header.values():
+        if cutoff := COUNT_CUTOFF.search(str(text)):
+            values.append(float(cutoff[1]))
+    return min((value for value in values if value is not None and value >= LEAST_LIMIT), default=None)
 
 
 def threshold(intake: Intake) -> Apply | None:

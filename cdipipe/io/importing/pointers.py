@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import DATA_PATHS, layout
-from cdipipe.io.hdf5 import read_attribute
+from cdipipe.io.hdf5 import Source, read_attribute
 from cdipipe.io.importing.choose import why_no_pattern
 from cdipipe.io.importing.found import ArrayBeside
 from cdipipe.io.importing.readers.hdf5 import Hdf5File
@@ -179,16 +180,20 @@ def mask_beside(file: Hdf5File, names: list[str], detector: str | None) -> tuple
                 continue
             kind = "nexus" if leaf == "pixel_mask" else "cxi" if _has_cxi_bits(file, place) else "unknown"
             values = source.open(mask, source.where(place)).all()
-            for further in _further_masks(group, mask) if kind == "nexus" else ():
+            for further in _further_masks(source, group, mask) if kind == "nexus" else ():
                 values = values | source.open(further, source.where(f"{where}/{leaf}_N")).all()
             return ArrayBeside(_without_ones(values, shape), place, kind), ""
     return None, note
 
 
-def _further_masks(group: h5py.Group, first: h5py.Dataset) -> list[h5py.Dataset]:
-    """``pixel_mask_N`` beside ``pixel_mask``, which NeXus adds up bit by bit; those of its shape and type."""
-    names = [name for name in group if FURTHER_MASK.fullmatch(name) and isinstance(group.get(name), h5py.Dataset)]
-    return [group[name] for name in names if group[name].shape == first.shape and group[name].dtype.kind in "iu"]
+def _further_masks(source: Source, group: h5py.Group, first: h5py.Dataset) -> Iterator[h5py.Dataset]:
+    """``pixel_mask_N`` beside ``pixel_mask``, which NeXus adds up bit by bit; those of its shape, in whole numbers."""
+    for name in group if first.dtype.kind in "iu" else ():
+        if FURTHER_MASK.fullmatch(name):
+            with contextlib.suppress(InputError):
+                mask = source.step(group, name)
+                if isinstance(mask, h5py.Dataset) and mask.shape == first.shape and mask.dtype.kind in "iu":
+                    yield mask
 
 
 def _has_cxi_bits(file: Hdf5File, place: str) -> bool:
