@@ -14,7 +14,7 @@ NO_MASK = MaskParameters()
 
 
 @dataclass(frozen=True)
-class Settings:
+class DrawnDetector:
     """A detector as it is for one sample: everything random about it is drawn.
 
     Parameters
@@ -28,7 +28,7 @@ class Settings:
     coherence_px: float | None
 
 
-def draw_settings(detector: DetectorParameters, sample: Sample, rng: np.random.Generator) -> Settings:
+def draw_detector(detector: DetectorParameters, sample: Sample, rng: np.random.Generator) -> DrawnDetector:
     """Coherence width and mask of one sample; movies keep theirs over all frames."""
     shape = sample.object.shape[1:] if sample.stack == "movie" else sample.object.shape
     width = detector.coherence_px
@@ -39,7 +39,7 @@ def draw_settings(detector: DetectorParameters, sample: Sample, rng: np.random.G
         measured = measured & draw_measured(shape[-2:], detector.mask, rng)
         if not measured.any():
             raise InputError(f"detector.mask hides every pixel of patterns of shape {shape}")
-    return Settings(detector, measured, width)
+    return DrawnDetector(detector, measured, width)
 
 
 def draw_measured(shape: tuple[int, int], mask: MaskParameters, rng: np.random.Generator) -> np.ndarray:
@@ -77,7 +77,9 @@ def _irregular(shape: tuple[int, int], mask: MaskParameters, rng: np.random.Gene
     return masks.place_irregular(holes, shape, mask.irregular_grow_px, mask.irregular_rotation_deg, rng)
 
 
-def detect(intensity: np.ndarray, settings: Settings, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
+def detect(
+    intensity: np.ndarray, drawn: DrawnDetector, rng: np.random.Generator | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Counts (float32) and measured pixels of the intensity on the detector.
 
     Parameters
@@ -87,7 +89,7 @@ def detect(intensity: np.ndarray, settings: Settings, rng: np.random.Generator |
     """
     from cdipipe.optics import noise
 
-    detector, measured = settings.detector, settings.measured
+    detector, measured = drawn.detector, drawn.measured
     counts = noise.count_photons(intensity, rng, detector.background_photons, detector.read_noise_photons)
     if detector.saturation_photons is not None:
         measured = measured & (counts < detector.saturation_photons)

@@ -15,7 +15,7 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.io.memory import memory_limit_bytes
 from cdipipe.measurement import Measurement, Truth
-from cdipipe.simulation.detection import Settings, detect, draw_settings
+from cdipipe.simulation.detection import DrawnDetector, detect, draw_detector
 from cdipipe.simulation.light import add_chirp, illuminate, scale_to_photons
 from cdipipe.simulation.registry import Sample, Scene, SceneParameters
 
@@ -157,17 +157,17 @@ def expose(
     """
     detector, noisy = parameters.detector, parameters.photons is None or parameters.photons > 0
     lit = [add_chirp(scale_to_photons(sample, parameters.photons or 0), detector) for sample in samples]
-    settings = [draw_settings(detector, sample, rng) for sample, rng in zip(lit, detectors, strict=True)]
-    patterns = illuminate(lit, [each.coherence_px for each in settings], detector.coherence)
+    drawn = [draw_detector(detector, sample, rng) for sample, rng in zip(lit, detectors, strict=True)]
+    patterns = illuminate(lit, [each.coherence_px for each in drawn], detector.coherence)
     return [
         _count(sample, means, each, rng if noisy else None)
-        for sample, means, each, rng in zip(lit, patterns, settings, noise, strict=True)
+        for sample, means, each, rng in zip(lit, patterns, drawn, noise, strict=True)
     ]
 
 
-def _count(sample: Sample, means: Iterable[np.ndarray], settings: Settings, rng) -> Exposure:
+def _count(sample: Sample, means: Iterable[np.ndarray], drawn: DrawnDetector, rng) -> Exposure:
     """What the detector makes of the mean photons of each pattern of a sample."""
-    pairs = [detect(mean, settings, rng) for mean in means]
+    pairs = [detect(mean, drawn, rng) for mean in means]
     intensity, measured = _joined([i for i, _ in pairs]), _joined([m for _, m in pairs], share=True)
     if sample.stack == "movie" and len(pairs) == 1:
         intensity = intensity[None]
