@@ -76,19 +76,19 @@ def files_used(modules: Iterable[str], used: Used | None = None) -> dict[str, Pa
         if records <= found.keys():
             break
         found |= dict.fromkeys(sorted(records))
-    files = {name: file for closure in closures for name, file in closure.modules.items()}
-    return files | {name: file for closure in closures for name, file in _data(closure)}
+    files: dict[str, Path] = {}
+    for closure in closures:
+        files |= closure.files
+    return files
 
 
 @dataclass(frozen=True)
 class _Closure:
     """What one module imports, directly and through others, records left out."""
 
-    modules: dict[str, Path]
+    files: dict[str, Path]
     groups: frozenset[Group]
     asked: frozenset[str]
-    named: frozenset[tuple[str, str]]
-    """(module, name of a file that it has in it)"""
 
 
 @functools.cache
@@ -110,11 +110,11 @@ def _closure(start: str) -> _Closure:
             if package not in modules:
                 modules[package] = file_of(package)
                 todo += _ours(read_source(package).at_once, package)
+    named = [(name, pattern) for name, source in sources.items() for pattern in source.files]
     return _Closure(
-        modules,
+        modules | {name: file for each in named for name, file in _data(*each).items()},
         frozenset(group for source in sources.values() for group in source.groups),
         frozenset(name for source in sources.values() for name in source.asked),
-        frozenset((name, file) for name, source in sources.items() for file in source.files),
     )
 
 
@@ -136,13 +136,12 @@ def _around(module: str) -> Iterator[str]:
         yield module
 
 
-def _data(closure: _Closure) -> Iterator[tuple[str, Path]]:
-    """Data files that modules name; where a part of a name is filled in, all that fit."""
-    for module, pattern in closure.named:
-        folder = file_of(module).parent
-        for name, file in data_files(module.partition(".")[0]).items():
-            if folder in file.parents and fnmatch.fnmatchcase(file.name, pattern.replace("{}", "*")):
-                yield name, file
+@functools.cache
+def _data(module: str, pattern: str) -> dict[str, Path]:
+    """Data files below a module's folder whose name it has; where a part of it is filled in, all that fit."""
+    folder, fits = file_of(module).parent, pattern.replace("{}", "*")
+    known = data_files(module.partition(".")[0])
+    return {n: file for n, file in known.items() if fnmatch.fnmatchcase(file.name, fits) and folder in file.parents}
 
 
 def _records(group: Group, used: Used, asked: Iterable[str]) -> list[str]:
@@ -157,9 +156,14 @@ def _records(group: Group, used: Used, asked: Iterable[str]) -> list[str]:
 
 
 @functools.cache
+def _entry_points() -> importlib.metadata.EntryPoints:
+    return importlib.metadata.entry_points()
+
+
+@functools.cache
 def _known(group: Group) -> dict[str, str]:
     """Module of every record of a group by name, those of other packages included."""
-    found = {entry.name: entry.module for entry in importlib.metadata.entry_points(group=group.name)}
+    found = {entry.name: entry.module for entry in _entry_points().select(group=group.name)}
     if group.package is None:
         return found
     start = f"{group.package}."

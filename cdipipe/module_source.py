@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+ASKS = re.compile(r"""get_\w+\(["']""")
 RECIPE_KEYS = ("method", "sequence", "steps", "network", "scene")
 NO_DATA = (".py", ".pyi", ".pyc", ".md", *EXTENSION_SUFFIXES)
 
@@ -107,10 +108,15 @@ def _below(folder: Path) -> list[Path]:
 
 
 @functools.cache
-def _worth_a_look(top: str) -> re.Pattern:
+def _signs(top: str) -> tuple[str, ...]:
     """Text that modules with records or with names of files have, and most others not."""
-    endings = "|".join(sorted({".py", *(file.suffix for file in data_files(top).values())} - {""}))
-    return re.compile(rf"""Registry\(|\bget(_\w+)?\(["']|"({"|".join(RECIPE_KEYS)})": |({endings})["']""")
+    endings = sorted({".py", *(file.suffix for file in data_files(top).values())} - {""})
+    keys = [f'"{key}": ' for key in RECIPE_KEYS]
+    return ("Registry(", 'S.get("', *keys, *(f"{ending}{quote}" for ending in endings for quote in "\"'"))
+
+
+def _is_worth_a_look(text: str, top: str) -> bool:
+    return any(sign in text for sign in _signs(top)) or ASKS.search(text) is not None
 
 
 @functools.cache
@@ -123,7 +129,7 @@ def read_source(module: str) -> Source:
     found = [(name, at_once) for node, at_once in _imports(tree.body, True) for name in _names(node, package)]
     imports = tuple(dict.fromkeys(name for name, _ in found))
     at_once = tuple(dict.fromkeys(name for name, at_once in found if at_once))
-    if not _worth_a_look(module.partition(".")[0]).search(text):
+    if not _is_worth_a_look(text, module.partition(".")[0]):
         return Source(imports, at_once)
     nodes = list(ast.walk(tree))
     calls = [node for node in nodes if isinstance(node, ast.Call)]
@@ -137,9 +143,11 @@ def _imports(body: list[ast.stmt], at_once: bool) -> Iterator[tuple[ast.Import |
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             yield node, at_once
+        if not hasattr(node, "body") and not hasattr(node, "cases"):
             continue
         later = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        skipped = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        test = getattr(node, "test", None)
+        skipped = "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))
         for field in ("orelse",) if skipped else ("body", "orelse", "finalbody"):
             yield from _imports(getattr(node, field, []), at_once and not later)
         for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
@@ -171,7 +179,7 @@ def _group(call: ast.Call) -> Group | None:
 
 def _asked(node: ast.AST) -> list[str]:
     """Words in ``get_method("er")``, ``METHODS.get("er")``, ``{"method": "hio"}`` and ``{"sequence": "9*ER"}``."""
-    if isinstance(node, ast.Call) and (_called(node) == "get" or _called(node).startswith("get_")):
+    if isinstance(node, ast.Call) and _called(node).startswith("get"):
         return _words(node.args[:1])
     if isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)
