@@ -75,7 +75,7 @@ def _constrain(objects: np.ndarray, problems) -> np.ndarray:
     if problem.constraint == "support":
         return objects
     everywhere = torch.ones(problem.shape, dtype=torch.bool, device=problem.device)
-    waves = torch.from_numpy(np.ascontiguousarray(objects)).to(problem.device)
+    waves = torch.from_numpy(objects.copy()).to(problem.device)
     return problem.project_object(waves, everywhere).cpu().numpy()
 
 
@@ -100,4 +100,4 @@ class _FirstFrame:
         return self._corner(self.run.supports())
 
     def _corner(self, frames: np.ndarray) -> torch.Tensor:
-        return fourier.to_corner(torch.from_numpy(np.ascontiguousarray(frames[:1])), frames.ndim - 1)
+        return fourier.to_corner(torch.from_numpy(frames[:1].copy()), frames.ndim - 1)

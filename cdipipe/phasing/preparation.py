@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from cdipipe.phasing.loop import Watch
 from cdipipe.phasing.registry import get_method
@@ -60,10 +61,12 @@ def prepare(task: Task, recipe, start: Start) -> tuple[Task, Start, list[dict]]:
 
 
 def take_start(task: Task, recipe, start: Start) -> list[Runs]:
-    """The start itself as the result, where no step is left."""
+    """The start itself, brought to the constraint, as the result, where no step is left."""
     results = []
     for index in task.indices():
-        object_ = start.of_pattern(index, task.ndim).object
-        scores = score_object(task.problem(index, recipe), object_)
-        results.append(Runs(object_[None], object_ != 0, np.empty((1, 0), np.float32), scores))
+        found, problem = start.of_pattern(index, task.ndim).object, task.problem(index, recipe)
+        wave, support = torch.from_numpy(found).to(task.device), torch.from_numpy(found != 0).to(task.device)
+        object_ = problem.project_object(wave[None], support)[0].cpu().numpy()
+        scores = score_object(problem, object_)
+        results.append(Runs(object_[None], found != 0, np.empty((1, 0), np.float32), scores))
     return results
