@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from cdipipe.errors import InputError
+from cdipipe.phasing.registry import METHODS
 from cdipipe.plugins import Registry, in_list
 
 
@@ -22,13 +23,13 @@ def install(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     made = []
 
-    def install(package: str, text: str, **entries: str) -> None:
+    def install(package: str, text: str, group: str = "cdipipe.tools", **entries: str) -> None:
         (tmp_path / f"{package}.py").write_text(text)
         info = tmp_path / f"{package}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
         lines = [f"{name} = {package}:{attribute}" for name, attribute in entries.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[cdipipe.tools]", *lines, ""]))
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
         made.append(package)
 
     yield install
@@ -116,3 +117,22 @@ def test_what_others_imply_comes_after_what_is_said(install):
 
     assert list(found.all()) == ["hammer", "saw_bench", "wedge", "adze"]
     assert found.get("wedge") is good_tools.OWN and found.find("nothing") is None
+
+
+@pytest.fixture
+def broken_method(install):
+    """A package whose method cannot be loaded."""
+    install("sad_methods", "import no_such_library", "cdipipe.methods", sad="METHOD")
+    METHODS.look_again()
+    yield
+    METHODS.look_again()
+
+
+def test_a_broken_method_spoils_no_command_that_does_not_use_it(broken_method, cli, caplog, tmp_path):
+    assert cli("simulate", "polygons", "-o", tmp_path / "M.cxi", "--set", "size=32").code == 0
+    reconstruct = ("reconstruct", tmp_path / "M.cxi", "-o", tmp_path / "R.cxi", "--set", "iterations=2", "-m")
+    assert cli(*reconstruct, "er").code == 0 and caplog.messages == []
+    assert cli("methods").code == 0 and len(caplog.messages) == 1
+    assert "method 'sad': plug-in sad_methods:METHOD of sad_methods cannot be loaded: Mod" in caplog.messages[0]
+    asked = cli(*reconstruct, "sad")
+    assert asked.code == 2 and "no_such_library" in asked.complaint and "repair or uninstall it" in asked.complaint
