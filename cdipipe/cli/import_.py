@@ -67,7 +67,10 @@ def command(
     files: Annotated[
         list[str], typer.Argument(help="npy npz tif mat h5 edf cbf cxi, also .gz; FILE::KEY picks an array")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="measurement to write, .cxi")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="measurement to write, .cxi")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="print what would be read and done; write nothing")
+    ] = False,
     **given: Any,
 ) -> None:
     """Turn files of other tools into a measurement.
@@ -78,14 +81,26 @@ def command(
     """
     options = options_from_command({name: value for name, value in given.items() if value is not False})
 
-    from cdipipe.io.importing.assemble import import_files
+    from cdipipe.io.importing.assemble import explain_files, import_files
     from cdipipe.io.importing.files import expand_all
 
+    if explain:
+        print(_table(explain_files(files, options)))
+        return
+    if output is None:
+        raise InputError("-o FILE.cxi: missing; it names the measurement to write (--explain writes none)")
     names, _ = expand_all(files)
     inputs = [*names, *options.named_files()]
     _check(output, inputs)
     measurement, account = import_files(files, options)
     _write(output, measurement, account, inputs, options)
+
+
+def _table(rows: list[tuple[str, str, str, str]]) -> str:
+    """Rows of text below their headings, in columns."""
+    rows = [("step", "choice", "reason", "shape"), *rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 _own = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]

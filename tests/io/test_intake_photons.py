@@ -305,7 +305,7 @@ def test_hot_pixels_are_told_of_by_default(save):
     measurement, facts, told = imported(save(hot_frames()), stack="shots")
     assert measurement.measured.all() and facts["hot_pixels"]["always"] == [[7, 40], [50, 3]]
     assert "2 hot pixels: (7, 40) with" in told and "(12, 12)" in told and "--hot-pixels mask" in told
-    assert "hot" not in imported(save(hot_frames()), stack="shots", hot_pixels="keep")[2]
+    assert "hot pixel" not in imported(save(hot_frames()), stack="shots", hot_pixels="keep")[2]
 
 
 def test_hot_pixels_are_masked_where_one_says_so(save):
@@ -318,7 +318,7 @@ def test_hot_pixels_are_masked_where_one_says_so(save):
 def test_a_narrow_direct_beam_is_no_hot_pixel(save):
     counts = pattern(photons=1e6)
     counts[32, 32] = 10**8
-    assert "hot" not in imported(save(counts))[2]
+    assert "hot pixel" not in imported(save(counts))[2]
 
 
 # background and monitor -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from cdipipe.io.hdf5.attributes import read_attribute
 from cdipipe.io.hdf5.faults import READ_FAULTS, faults_are_input_errors, one_line
+from cdipipe.io.hdf5.links import following
 from cdipipe.io.hdf5.source import FAMILIES, Source, identity, open_source
 from cdipipe.io.hdf5.writing import _Sink, create_file
 
@@ -12,6 +13,7 @@ __all__ = [
     "_Sink",
     "create_file",
     "faults_are_input_errors",
+    "following",
     "identity",
     "one_line",
     "open_source",

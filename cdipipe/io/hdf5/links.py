@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
+from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -12,17 +14,28 @@ from cdipipe.errors import InputError
 from cdipipe.io.hdf5.opening import open_file
 
 MOST_FILES = 4096
+_FOLLOW: contextvars.ContextVar[bool] = contextvars.ContextVar("follow_links", default=False)
+
+
+@contextlib.contextmanager
+def following(follow: bool) -> Iterator[None]:
+    """Follow links out of the folder of a file within the block, or do not."""
+    token = _FOLLOW.set(follow)
+    try:
+        yield
+    finally:
+        _FOLLOW.reset(token)
 
 
 class Files:
     """A file and those that it leads to, each opened once.
 
     A link is relative to the file that holds it. It may lead to files in the folder of the first file, or below it;
-    elsewhere only with ``follow``.
+    elsewhere only where :func:`following` says so.
     """
 
-    def __init__(self, top: Path, stack: contextlib.ExitStack, content: Any = None, follow: bool = False):
-        self.top, self.follow, self._stack = top, follow, stack
+    def __init__(self, top: Path, stack: contextlib.ExitStack, content: Any = None):
+        self.top, self.follow, self._stack = top, _FOLLOW.get(), stack
         self._open: dict[Path, h5py.File] = {}
         self._paths: dict[int, Path] = {}
         self.first = self._keep(top, content)
@@ -69,6 +82,7 @@ class Files:
                     refused = True
         if refused:
             raise InputError(
-                f"{where} leads to {filename}, outside the folder of this file: refused; --follow-links follows it"
+                f"{where} leads to {filename}, outside the folder of this file: refused; "
+                "`import --follow-links` follows it"
             )
         return None

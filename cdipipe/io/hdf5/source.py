@@ -32,9 +32,9 @@ class Source:
     raw external storage is refused.
     """
 
-    def __init__(self, path: str | Path, stack: contextlib.ExitStack, content: Any = None, follow_links: bool = False):
+    def __init__(self, path: str | Path, stack: contextlib.ExitStack, content: Any = None):
         self.path = Path(path)
-        self.files = Files(self.path, stack, content, follow_links)
+        self.files = Files(self.path, stack, content)
         self.file = self.files.first
 
     def where(self, name: str) -> str:
@@ -201,16 +201,15 @@ def identity(node: Any) -> tuple[int, Any]:
 
 
 @contextlib.contextmanager
-def open_source(path: str | Path, content: Any = None, follow_links: bool = False) -> Iterator[Source]:
+def open_source(path: str | Path, content: Any = None) -> Iterator[Source]:
     """Open an HDF5 file for reading; whatever goes wrong in the block is an InputError that names it.
 
     Parameters
     ----------
     content : a binary file object to read instead of ``path``, which then only gives the name
-    follow_links : follow links out of the folder of the file, too
     """
     with faults_are_input_errors(path, "damaged HDF5 file"), contextlib.ExitStack() as stack:
         if content is None:
             with open(path, "rb"):  # a missing or forbidden file is named by the system
                 pass
-        yield Source(path, stack, content, follow_links)
+        yield Source(path, stack, content)

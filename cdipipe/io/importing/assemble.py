@@ -16,17 +16,15 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.counts import check_range, check_usable
+from cdipipe.io.hdf5 import following
 from cdipipe.io.importing import background, centre, detector, geometry, hot, masks, monitor, photons, window
 from cdipipe.io.importing.account import Account
-from cdipipe.io.importing.arrange import arrange, choose_frames, choose_stack
-from cdipipe.io.importing.files import expand_all
-from cdipipe.io.importing.find import find
 from cdipipe.io.importing.frames import Frames, Part
+from cdipipe.io.importing.gather import open_intake
 from cdipipe.io.importing.intake import Intake, Step
 from cdipipe.io.importing.options import ImportOptions
 from cdipipe.io.importing.probes import fit_probe_modes
 from cdipipe.io.importing.scene import scene_of_file
-from cdipipe.io.importing.sources import Picked, join
 from cdipipe.io.memory import check_size
 from cdipipe.measurement import Measurement, Stack
 from cdipipe.progress import progress
@@ -71,31 +69,56 @@ def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[M
         The files, a correction or an option do not fit; nothing usable is left.
     """
     with ExitStack() as stack:
-        intake = open_intake(files, options, stack)
-        intake.prepare(BEFORE_SURVEY)
-        intake.geometry = geometry.decide(intake)
+        intake = _begin(files, options, stack)
         intake.prepare(AFTER_SURVEY)
         return _measure(intake, *_choose_window(intake)), intake.account
 
 
-def open_intake(files: Sequence[str | Path], options: ImportOptions, stack: ExitStack) -> Intake:
-    """Find the patterns of all files, put their axes in order and pick the frames; nothing is read yet."""
-    account = Account()
-    names, renumbered = expand_all([str(file) for file in files])
-    if renumbered:
-        account.note("the files are taken in the order of their numbers")
-    parts = [find(name, options.dataset, stack) for name in (progress(names, "opening") if len(names) > 1 else names)]
-    for part in parts:
-        part.arrangement = arrange(part.array, options.axis, part.kind)
-    source = join([part.source for part in parts], names)
-    lead = parts[0].arrangement.lead if len(parts) == 1 else (source.shape[0],)
-    numbers, one = choose_frames(options.frames, source.shape, single=not lead)
-    shape = source.shape[1:] if one or not lead else (*lead, *source.shape[1:])
-    stack_in_file = parts[0].hints.get("stack") if len(parts) == 1 or len(parts[0].arrangement.lead) else None
-    meaning = choose_stack(shape, options.stack or (stack_in_file if len(shape) == 3 else None), parts[0].array.where)
-    if len(lead) > 1:
-        account.say("read", f"a raster of {' x '.join(map(str, lead))} patterns, row by row", raster=list(lead))
-    return Intake(options, account, parts, Picked(source, numbers), meaning, numbers)
+def _begin(files: Sequence[str | Path], options: ImportOptions, stack: ExitStack) -> Intake:
+    """All that can be decided from a few frames and the headers."""
+    stack.enter_context(following(options.follow_links))
+    intake = open_intake(files, options, stack)
+    intake.prepare(BEFORE_SURVEY)
+    intake.geometry = geometry.decide(intake)
+    if intake.found.arrangement.is_swapped:
+        intake.geometry = intake.geometry.swapped()
+    return intake
+
+
+def explain_files(files: Sequence[str | Path], options: ImportOptions) -> list[tuple[str, str, str, str]]:
+    """What an import would read and do, without doing it: step, choice, reason and shape.
+
+    Raises
+    ------
+    InputError   as :func:`import_files`, as far as the headers and a few frames tell
+    """
+    with ExitStack() as stack:
+        intake = _begin(files, options, stack)
+        return [line.row() for line in intake.account.lines] + _later_steps(intake)
+
+
+LATER = ("hot_pixels", "background", "monitor", "threshold", "friedel", "probe")
+"""Options whose steps come after the look over all frames."""
+
+
+def _later_steps(intake: Intake) -> list[tuple[str, str, str, str]]:
+    """Rows of the steps that need all frames."""
+    options, rank = intake.options, intake.rank
+    given = options.model_dump(exclude_none=True)
+    rows = [
+        (name.replace("_", " "), str(given[name]), "", "") for name in LATER if given.get(name) not in (None, False)
+    ]
+    factors = _factors(intake)
+    shape = tuple(size // factor for size, factor in zip(intake.source.shape, factors, strict=True))
+    if options.bin is not None:
+        rows.append(("bin", ",".join(map(str, factors[-rank:])), "as asked", str(shape)))
+    wanted = options.wanted_centre
+    found = "found when all frames are looked at" if wanted == "peak" else "as asked"
+    rows.append(("centre", wanted if isinstance(wanted, str) else ",".join(map(str, wanted)), found, ""))
+    if options.crop is not None:
+        sizes = window.per_axis(options.crop, rank, (shape[0],), "--crop")
+        rows.append(("crop", ",".join(map(str, sizes)), "as asked", str((*shape[: 3 - rank], *sizes))))
+    return rows
 
 
 @dataclass(frozen=True)
@@ -251,6 +274,8 @@ def _measure(intake: Intake, kept: Window, part: Part) -> Measurement:
     frames = _collect(intake, kept, part)
     in_window = intake.take_tally()
     check_usable(frames.counts, frames.measured, f"{intake.where}{'' if options.crop is None else ' after --crop'}")
+    if frames.masked.get("never_written") and intake.source.present().all():
+        account.note("parts of the frames were never written; they are unmeasured")
     account.facts["photons_read"] = survey.photons_read if survey.complete else in_window
     if options.friedel:
         account.facts["friedel_filled"] = window.fill_friedel(frames, intake.rank)

@@ -192,7 +192,6 @@ def _tell_unwritten(intake: Intake) -> None:
         raise InputError(f"{intake.where}: no frame of {len(present)} was ever written")
     absent = intake.numbers[~present]
     if not len(absent):
-        intake.account.note("parts of the frames were never written; they are unmeasured")
         return
     shown = ", ".join(_range(run) for run in runs(absent)[:5]) + (", ..." if len(runs(absent)) > 5 else "")
     what = "slices" if intake.stack == "volume" else "frames"

@@ -60,12 +60,14 @@ def expand(name: str) -> list[str]:
     return [file + separator + key for file in sorted(found, key=natural_key)]
 
 
-def expand_all(names: Sequence[str]) -> tuple[list[str], bool]:
+def expand_all(names: Sequence[str], as_given: bool = False) -> tuple[list[str], bool]:
     """All files, and whether their order was changed to the order of their numbers.
 
-    A shell puts frame_10 before frame_2; where the given order is exactly that, the numbers decide.
+    A shell puts frame_10 before frame_2; where the given order is exactly that, the numbers decide unless ``as_given``.
     """
     files = [file for name in names for file in expand(str(name))]
+    if as_given:
+        return files, False
     by_number = sorted(files, key=natural_key)
     if len(files) > 2 and files == sorted(files) and files != by_number:
         return by_number, True

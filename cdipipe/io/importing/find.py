@@ -20,7 +20,7 @@ from cdipipe.io.importing.readers.hdf5 import Hdf5File, open_hdf5
 from cdipipe.io.stored import StoredArray
 
 
-def find(name: str | Path, dataset: str | None, stack: ExitStack, follow_links: bool = False) -> Found:
+def find(name: str | Path, dataset: str | None, stack: ExitStack) -> Found:
     """Open a file and find its patterns.
 
     Parameters
@@ -28,7 +28,6 @@ def find(name: str | Path, dataset: str | None, stack: ExitStack, follow_links: 
     name : file, or ``FILE::KEY``
     dataset : key for files that hold several arrays, where the name has none
     stack : keeps the file open as long as it is read
-    follow_links : follow links of HDF5 files out of their folder, too
 
     Raises
     ------
@@ -39,7 +38,7 @@ def find(name: str | Path, dataset: str | None, stack: ExitStack, follow_links: 
     with reading(path):
         plain = stack.enter_context(unpacked(path))
         if reader.name in ("hdf5", "cxi"):
-            found = _find_in_hdf5(plain, path, key, stack, follow_links)
+            found = _find_in_hdf5(plain, path, key, stack)
         else:
             container = reader.open(plain, str(path), stack)
             found = _take(container, choose(container, key), path)
@@ -67,9 +66,8 @@ def _take(container: Container, name: str, path: Path) -> Found:
     )
 
 
-def _find_in_hdf5(plain: Path, path: Path, key: str | None, stack: ExitStack, follow_links: bool) -> Found:
-    start = "/"
-    file = open_hdf5(plain, str(path), stack, follow_links, start)
+def _find_in_hdf5(plain: Path, path: Path, key: str | None, stack: ExitStack) -> Found:
+    file = open_hdf5(plain, str(path), stack, key)
     if (kind := read_kind(file.source)) not in ("measurement", None) and key is None:
         raise InputError(f"{path}: holds a {kind}; a measurement is needed here")
     name, reason = _choose_in_hdf5(file, key)

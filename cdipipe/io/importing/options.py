@@ -182,6 +182,8 @@ class ReadOptions(Options):
     axis: Annotated[Integers | None, Field(description="stack axis in the file (2), or order of its axes (2,0,1)")] = (
         None
     )
+    as_given: Annotated[bool, Field(description="files in the order given, whatever numbers they have")] = False
+    follow_links: Annotated[bool, Field(description="follow links of HDF5 files out of their folder, too")] = False
     frames: Annotated[Text | None, Field(description="frames to take of a stack: 48, or first:last:step")] = None
     corner: Annotated[bool, Field(description="zero frequency is at the corner of the array")] = False
     amplitude: Annotated[bool, Field(description="values are amplitudes: square them")] = False

@@ -58,7 +58,9 @@ def find_marks(intake: Intake) -> Marks:
     if hints.get("own"):
         return Marks(marks.Marks(keep_negative=bool(hints.get("signed"))), intake.where)
     source = intake.source
-    sample = np.unique(np.linspace(0, source.shape[0] - 1, FRAMES_SAMPLED).round().astype(int))
+    written = np.flatnonzero(source.present())
+    written = written if len(written) else np.arange(source.shape[0])
+    sample = written[np.unique(np.linspace(0, len(written) - 1, FRAMES_SAMPLED).round().astype(int))]
     values = (source.read(whole_frames(source.shape, np.array([frame]))) for frame in sample)
     numbers = marks.choose_marks(np.dtype(source.dtype), values, _dummies(hints), bool(hints.get("signed")))
     return Marks(numbers, intake.where)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.frames import Part, as_slice, runs
+from cdipipe.io.importing.frames import Part, as_slice, runs, whole_frames
 from cdipipe.io.memory import check_size
 from cdipipe.io.stored import StoredArray
 
@@ -178,6 +178,30 @@ class Picked(PatternSource):
 
     def present(self) -> np.ndarray:
         return self.source.present()[self.numbers]
+
+
+class Remembered(PatternSource):
+    """A small stack, read once and kept."""
+
+    def __init__(self, source: PatternSource):
+        super().__init__(source.shape, source.dtype, source.where)
+        self.source, self.frames_together = source, source.shape[0]
+        self._values: np.ndarray | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.source.complete
+
+    def read(self, part: Part) -> np.ndarray:
+        if self._values is None:
+            self._values = self.source.read(whole_frames(self.shape))
+        return np.array(part.cut(self._values))
+
+    def written(self, part: Part) -> np.ndarray:
+        return self.source.written(part)
+
+    def present(self) -> np.ndarray:
+        return self.source.present()
 
 
 def join(parts: Sequence[PatternSource], names: Sequence[str]) -> PatternSource:

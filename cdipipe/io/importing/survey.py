@@ -52,11 +52,12 @@ class Survey:
 
     def add(self, frames: Frames, first: int) -> None:
         """Take in a block of frames; ``first`` is its place among those looked at."""
-        counts = np.where(frames.measured, frames.counts, 0)
+        whole = bool(frames.measured.all())
+        counts = frames.counts if whole else np.where(frames.measured, frames.counts, 0)
         self.total += counts.sum(0, dtype=np.float64)
-        self.peak = np.maximum(self.peak, np.where(frames.measured, counts, -np.inf).max(0))
-        self.least = np.minimum(self.least, np.where(frames.measured, counts, np.inf).min(0))
-        self.times += frames.measured.sum(0)
+        np.maximum(self.peak, (counts if whole else np.where(frames.measured, counts, -np.inf)).max(0), out=self.peak)
+        np.minimum(self.least, (counts if whole else np.where(frames.measured, counts, np.inf)).min(0), out=self.least)
+        self.times += len(counts) if whole else frames.measured.sum(0)
         if frames.saturated is not None:
             self.saturated += frames.saturated.sum(0)
         self.profile[first : first + len(counts)] = counts.reshape(len(counts), -1).sum(1, dtype=np.float64)

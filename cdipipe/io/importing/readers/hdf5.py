@@ -56,12 +56,12 @@ class Hdf5File:
         return next((stack for stack, members in self.container.groups.items() if name in members), name)
 
 
-def open_hdf5(path: Path, label: str, stack: ExitStack, follow_links: bool = False, start: str = "/") -> Hdf5File:
-    """List the arrays of an HDF5 file, or of the group ``start`` in it."""
+def open_hdf5(path: Path, label: str, stack: ExitStack, key: str | None = None) -> Hdf5File:
+    """List the arrays of an HDF5 file, or only of the outermost group that a key leads into."""
     content = None if str(path) == label else stack.enter_context(open(path, "rb"))  # noqa: SIM115
-    source = Source(label, stack, content, follow_links)
+    source = Source(label, stack, content)
     file = Hdf5File(source, Container("hdf5", label, {}))
-    for name, node in source.walk(start):
+    for name, node in source.walk(_start(source, key)):
         if isinstance(node, InputError):
             file.broken[name] = str(node)
         elif isinstance(node, h5py.Group):
@@ -70,6 +70,11 @@ def open_hdf5(path: Path, label: str, stack: ExitStack, follow_links: bool = Fal
             _list(file, name, node)
     _join_numbered(file)
     return file
+
+
+def _start(source: Source, key: str | None) -> str:
+    outer = f"/{(key or '').strip('/').split('/')[0]}"
+    return outer if isinstance(source.get(outer), h5py.Group) else "/"
 
 
 def _list(file: Hdf5File, name: str, node: h5py.Dataset) -> None:
