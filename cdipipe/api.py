@@ -108,11 +108,15 @@ def save(path: str | Path, record: Record) -> None:
 
 
 @overload
-def simulate(scene: str, *, seed: int = 0, with_truth: Literal[False] = False, **settings: Any) -> Measurement: ...
+def simulate(  # numpydoc ignore=GL08
+    scene: str, *, seed: int = 0, with_truth: Literal[False] = False, **settings: Any
+) -> Measurement: ...
 
 
 @overload
-def simulate(scene: str, *, seed: int = 0, with_truth: Literal[True], **settings: Any) -> tuple[Measurement, Truth]: ...
+def simulate(  # numpydoc ignore=GL08
+    scene: str, *, seed: int = 0, with_truth: Literal[True], **settings: Any
+) -> tuple[Measurement, Truth]: ...
 
 
 def simulate(

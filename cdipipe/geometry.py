@@ -83,7 +83,13 @@ class Scan:
         return self.positions[len(self.positions) // 2]
 
     def cut(self, start: int, size: int) -> Scan:
-        """``size`` positions from index ``start``; those outside the scan go on with its step."""
+        """``size`` positions from index ``start``; those outside the scan go on with its step.
+
+        Parameters
+        ----------
+        start : index of the first position kept; may be negative
+        size : number of positions
+        """
         count, places = len(self.positions), range(start, start + size)
         inside = [min(max(place, 0), count - 1) for place in places]
         moved = tuple(
@@ -92,7 +98,12 @@ class Scan:
         return replace(self, positions=moved)
 
     def binned(self, factor: int) -> Scan:
-        """Mean position of every ``factor`` patterns; an incomplete last block is dropped."""
+        """Mean position of every ``factor`` patterns; an incomplete last block is dropped.
+
+        Parameters
+        ----------
+        factor : patterns that are summed to one
+        """
         whole = len(self.positions) // factor * factor
         return replace(self, positions=tuple(np.reshape(self.positions[:whole], (-1, factor)).mean(1)))
 
@@ -189,6 +200,7 @@ class Geometry:
 
     @property
     def wavelength_m(self) -> float | None:
+        """Wavelength h c / E in metres; None where the energy is unknown."""
         return None if self.energy_ev is None else PLANCK_TIMES_C_EV_M / self.energy_ev
 
     @property
@@ -197,7 +209,16 @@ class Geometry:
         return self.pixel_y_m if self.pixel_y_m == self.pixel_x_m else None
 
     def object_pixel_m(self, size_px: int) -> float | None:
-        """Object pixel of a far-field pattern of ``size_px`` square pixels: wavelength * distance / (N * pixel)."""
+        """Object pixel of a far-field pattern of ``size_px`` square pixels: wavelength * distance / (N * pixel).
+
+        Parameters
+        ----------
+        size_px : side N of the pattern in pixels
+
+        Returns
+        -------
+        metres; None where the energy, the distance or square pixels are unknown
+        """
         if None in (self.energy_ev, self.distance_m, self.pixel_m):
             return None
         return self.wavelength_m * self.distance_m / (size_px * self.pixel_m)
@@ -207,6 +228,14 @@ class Geometry:
 
         The axes of a rocking curve's object are skewed (see :mod:`cdipipe.optics.diffraction`): unknown here. A volume
         without rocking step counts as a cube of reciprocal space, sampled along its first axis as along the second.
+
+        Parameters
+        ----------
+        shape : (H, W) or (D, H, W) of the pattern
+
+        Returns
+        -------
+        metres along each axis
         """
         if None in (self.energy_ev, self.distance_m, self.pixel_y_m, self.pixel_x_m):
             return None
@@ -218,14 +247,29 @@ class Geometry:
         )
 
     def centre_of_window(self, shape: tuple[int, int]) -> tuple[float, float]:
-        """Row and column of the kept window (H, W) where the direct beam falls with the detector's circles at zero."""
+        """Row and column of the kept window (H, W) where the direct beam falls with the detector's circles at zero.
+
+        Parameters
+        ----------
+        shape : (H, W) of the window, in binned pixels
+
+        Returns
+        -------
+        row, column in binned pixels, whole or not; ``N // 2`` where the beam's place is unknown
+        """
         if self.beam_centre_px is None:
             return shape[0] // 2, shape[1] // 2
         places = zip(self.beam_centre_px, self.offset_px, self.binning, strict=True)
         return tuple((centre - first + 0.5) / factor - 0.5 for centre, first, factor in places)
 
     def cropped(self, start: tuple[int, ...], size: tuple[int, ...]) -> Geometry:
-        """Geometry of the window of ``size`` that begins at index ``start``, which may lie outside: (H, W) or 3D."""
+        """Geometry of the window of ``size`` that begins at index ``start``, which may lie outside: (H, W) or 3D.
+
+        Parameters
+        ----------
+        start : index of the first pixel along each axis; may be negative
+        size : pixels along each axis
+        """
         offset = tuple(
             first + index * factor
             for first, index, factor in zip(self.offset_px, start[-2:], self.binning, strict=True)
@@ -234,7 +278,12 @@ class Geometry:
         return moved if self.scan is None or len(start) == 2 else moved._scanned(self.scan.cut(start[0], size[0]))
 
     def binned(self, factors: tuple[int, ...]) -> Geometry:
-        """Geometry after summing blocks of ``factors`` pixels: (rows, columns), or (slices, rows, columns)."""
+        """Geometry after summing blocks of ``factors`` pixels: (rows, columns), or (slices, rows, columns).
+
+        Parameters
+        ----------
+        factors : pixels that are summed to one along each axis
+        """
         slices = factors[0] if len(factors) == 3 else 1
         y, x = factors[-2:]
         step = self.rocking_step_rad
@@ -253,7 +302,12 @@ class Geometry:
         return replace(self, scan=scan, rocking_step_rad=None if scan.unit == "deg" else self.rocking_step_rad)
 
     def of_frames(self, numbers: np.ndarray) -> Geometry:
-        """Geometry of the patterns ``numbers`` (N,) of the stack, evenly spaced or not."""
+        """Geometry of the patterns ``numbers`` (N,) of the stack, evenly spaced or not.
+
+        Parameters
+        ----------
+        numbers : indices of the patterns that are kept, whole numbers
+        """
         if self.scan is None:
             spacing = np.diff(numbers)
             if self.rocking_step_rad is None or spacing.size == 0 or (spacing != spacing[0]).any():

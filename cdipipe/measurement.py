@@ -144,10 +144,20 @@ class Measurement(Shown):
 
     @property
     def pattern_count(self) -> int:
+        """Patterns in the stack; 1 for one pattern or volume."""
         return self.intensity.shape[0] if self.stack in ("shots", "movie") else 1
 
     def pattern(self, index: int) -> Measurement:
-        """One pattern of a stack as a measurement of its own (``single``); others return themselves."""
+        """One pattern of a stack as a measurement of its own (``single``); others return themselves.
+
+        Parameters
+        ----------
+        index : of the pattern, from 0
+
+        Raises
+        ------
+        IndexError   the stack has no such pattern
+        """
         if self.stack not in ("shots", "movie"):
             return self
         own = ("measured", "static_region", "static_support", "object_support")

@@ -34,7 +34,9 @@ class Named(Protocol):
     """What every record has."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What users type."""
+        ...
 
 
 Record = TypeVar("Record", bound=Named)
@@ -67,6 +69,7 @@ class Registry(Generic[Record]):
 
         Parameters
         ----------
+        name : as users type it
         where : what names it, for the message
 
         Raises
@@ -79,7 +82,17 @@ class Registry(Generic[Record]):
         return found
 
     def find(self, name: str, where: str = "") -> Record | None:
-        """The record called ``name``, or None; as :meth:`get`."""
+        """The record called ``name``, or None.
+
+        Parameters
+        ----------
+        name : as users type it
+        where : what names it, for the message
+
+        Raises
+        ------
+        InputError   the package that should bring it is broken
+        """
         if name not in self._loaded:
             found = self._own(name, self._inside)
             if found is None and name in self.plugins:
@@ -167,16 +180,18 @@ def in_modules(package: ModuleType, attribute: str, packages_only: bool = False)
 
     Parameters
     ----------
+    package : whose modules and packages are looked through; none is imported before it is asked for
+    attribute : name of the record in each module, such as ``METHOD``
     packages_only : whether a record always is a package, so that modules beside need not be imported
     """
 
-    def find() -> Found:
+    def _find() -> Found:
         found = [item for item in pkgutil.iter_modules(package.__path__) if item.ispkg or not packages_only]
         return {
             item.name: functools.partial(_of_module, f"{package.__name__}.{item.name}", attribute) for item in found
         }
 
-    return find
+    return _find
 
 
 def _of_module(module: str, attribute: str) -> Any:
@@ -184,7 +199,12 @@ def _of_module(module: str, attribute: str) -> Any:
 
 
 def in_list(records: Iterable[Record]) -> Finder:
-    """Records that are at hand, in their order."""
+    """Records that are at hand, in their order.
+
+    Parameters
+    ----------
+    records : each with a ``name``
+    """
     known = {record.name: record for record in records}
     return lambda: {name: functools.partial(known.get, name) for name in known}
 

@@ -20,14 +20,34 @@ def _arrays(result: Strain) -> dict[str, np.ndarray]:
 
 
 def write_npz(path: str | Path, result: Strain) -> None:
-    """The orthogonal fields (X, Y, Z), ``voxel_nm``, ``origin_nm`` and ``axes`` as a compressed npz."""
+    """The orthogonal fields (X, Y, Z), ``voxel_nm``, ``origin_nm`` and ``axes`` as a compressed npz.
+
+    Parameters
+    ----------
+    path : ``.npz`` to write; replaced whole or not at all
+    result : of :func:`cdipipe.bragg.strain.analyse` or :func:`cdipipe.bragg.files.read_strain`
+
+    Raises
+    ------
+    InputError   the place cannot be written
+    """
     grid = result.orthogonal
     with atomic_path(path) as part:
         np.savez_compressed(part, **_arrays(result), voxel_nm=grid.voxel_nm, origin_nm=grid.origin_nm, axes=grid.axes)
 
 
 def write_tif(path: str | Path, result: Strain) -> None:
-    """Float32 pages (Z, field, Y, X), as ImageJ reads them; the voxel in nm."""
+    """Float32 pages (Z, field, Y, X), as ImageJ reads them; the voxel in nm.
+
+    Parameters
+    ----------
+    path : ``.tif`` to write; replaced whole or not at all
+    result : of :func:`cdipipe.bragg.strain.analyse` or :func:`cdipipe.bragg.files.read_strain`
+
+    Raises
+    ------
+    InputError   the place cannot be written
+    """
     import tifffile
 
     stacked = np.stack([array.transpose(2, 1, 0) for array in _arrays(result).values()], axis=1)
@@ -38,7 +58,17 @@ def write_tif(path: str | Path, result: Strain) -> None:
 
 
 def write_vti(path: str | Path, result: Strain) -> None:
-    """VTK image data in nm, for ParaView: the fields on points of the orthogonal grid."""
+    """VTK image data in nm, for ParaView: the fields on points of the orthogonal grid.
+
+    Parameters
+    ----------
+    path : ``.vti`` to write; replaced whole or not at all
+    result : of :func:`cdipipe.bragg.strain.analyse` or :func:`cdipipe.bragg.files.read_strain`
+
+    Raises
+    ------
+    InputError   pyvista is not installed, or the place cannot be written
+    """
     pyvista = _pyvista(path)
     grid = result.orthogonal
     image = pyvista.ImageData(
@@ -53,7 +83,18 @@ def write_vti(path: str | Path, result: Strain) -> None:
 
 
 def write_vtu(path: str | Path, result: Strain) -> None:
-    """The surface as a VTK unstructured grid in nm, with strain, displacement and phase a voxel beneath it."""
+    """The surface as a VTK unstructured grid in nm, with strain, displacement and phase a voxel beneath it.
+
+    Parameters
+    ----------
+    path : ``.vtu`` to write; replaced whole or not at all
+    result : of :func:`cdipipe.bragg.strain.analyse` or :func:`cdipipe.bragg.files.read_strain`; its choices say where
+        the surface is
+
+    Raises
+    ------
+    InputError   pyvista is not installed, or the place cannot be written
+    """
     pyvista = _pyvista(path)
     surface = surface_of(result.orthogonal, result.choices.get("surface", 0.5))
     cells = np.column_stack([np.full(len(surface.faces), 3), surface.faces]).ravel()
@@ -79,6 +120,11 @@ WRITERS = {".vti": write_vti, ".vtu": write_vtu, ".npz": write_npz, ".tif": writ
 
 def export_strain(path: str | Path, result: Strain) -> None:
     """Write in the format of the suffix: .vti, .vtu, .npz or .tif.
+
+    Parameters
+    ----------
+    path : file to write; its suffix says how
+    result : of :func:`cdipipe.bragg.strain.analyse` or :func:`cdipipe.bragg.files.read_strain`
 
     Raises
     ------

@@ -61,8 +61,13 @@ def facets_of(surface: Surface, q_direction: np.ndarray, hkl: tuple[int, int, in
 
     Parameters
     ----------
+    surface : closed triangles in nm, of :func:`cdipipe.bragg.surface.surface_of`
     q_direction : (3,) unit vector along Q in the frame of the surface
     hkl : of the reflection; without it no indices are given
+
+    Returns
+    -------
+    list of Facet, each above a small share of the whole area
     """
     normals = _smoothed(surface)
     peaks = _peaks(normals, surface.areas_nm2)

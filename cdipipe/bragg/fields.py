@@ -78,6 +78,15 @@ def isosurface_level(amplitude: np.ndarray, share: float = HALF) -> float:
     """Amplitude of the surface: ``share`` of the median amplitude of the voxels above half of that median.
 
     A few bright voxels, which noise and phase errors make, do not move it.
+
+    Parameters
+    ----------
+    amplitude : real, >= 0, any shape, not zero everywhere
+    share : of the typical amplitude, 0 to 1
+
+    Returns
+    -------
+    float in the unit of ``amplitude``
     """
     ordered = np.sort(amplitude, axis=None).astype(np.float64)
     energy = np.cumsum(ordered**2)
@@ -168,6 +177,15 @@ def fields_of(
 
 
 def twin_of(object_: np.ndarray) -> np.ndarray:
-    """The conjugated, inverted object, which explains the same pattern: index x goes to ``2 (N // 2) - x``."""
+    """The conjugated, inverted object, which explains the same pattern: index x goes to ``2 (N // 2) - x``.
+
+    Parameters
+    ----------
+    object_ : (D, H, W) complex
+
+    Returns
+    -------
+    (D, H, W) complex of the same dtype
+    """
     flipped = np.flip(object_.conj(), (0, 1, 2))
     return np.roll(flipped, [1 - size % 2 for size in object_.shape], (0, 1, 2))

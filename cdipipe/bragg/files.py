@@ -38,7 +38,17 @@ UNITS = {"phase": "rad", "displacement": "m", "strain": "1"}
 
 
 def write_strain(path: str | Path, result: Strain) -> None:
-    """Write displacement and strain, whole or not at all."""
+    """Write displacement and strain, whole or not at all.
+
+    Parameters
+    ----------
+    path : CXI file to write
+    result : of :func:`cdipipe.bragg.strain.analyse`
+
+    Raises
+    ------
+    InputError, OSError   the place cannot be written, or the disk is full; nothing is left behind
+    """
     with create_file(path) as file:
         entry = layout.write_header(file, "strain", result.provenance)
         write_geometry(entry, result.geometry)
@@ -76,6 +86,16 @@ def write_crystal(path: str | Path, crystal: Crystal, provenance: dict[str, Any]
 
     ``density``, ``inside``, ``displacement`` (x, y, z in front), ``strain`` (xx, yy, zz, xy, xz, yz in front),
     ``rotation`` (rad), ``voxel_size``; ``numbers``, ``r_factors``, ``started`` and ``notes`` as JSON.
+
+    Parameters
+    ----------
+    path : CXI file to write
+    crystal : of :func:`cdipipe.bragg.multipeak.fit_crystal`
+    provenance : what made it, as plain data
+
+    Raises
+    ------
+    InputError, OSError   the place cannot be written, or the disk is full; nothing is left behind
     """
     from cdipipe.bragg.multipeak import COMPONENTS
 
@@ -97,6 +117,10 @@ def write_crystal(path: str | Path, crystal: Crystal, provenance: dict[str, Any]
 
 def read_strain(path: str | Path) -> Strain:
     """Read displacement and strain.
+
+    Parameters
+    ----------
+    path : CXI file that :func:`write_strain` wrote
 
     Raises
     ------

@@ -52,9 +52,18 @@ def frame_axes(fields: Fields, frame: str, toward: np.ndarray | None = None) -> 
 
     Parameters
     ----------
+    fields : of the crystal; says where Q and the goniometer point
     frame : ``lab`` z along the beam, y up; ``sample`` the goniometer's innermost table with all circles at zero;
         ``crystal`` z along Q, x as near to ``toward`` as a vector across Q can be
     toward : (3,) direction in the lab frame; default the beam
+
+    Returns
+    -------
+    (3, 3) float64, orthonormal
+
+    Raises
+    ------
+    InputError   an unknown frame, or ``toward`` is along Q
     """
     if frame == "lab":
         return np.eye(3)
@@ -78,8 +87,13 @@ def to_orthogonal(
 
     Parameters
     ----------
+    fields : on the object's own, skewed grid
     frame, toward : see :func:`frame_axes`
     voxel_nm : edge of a cube; default the cube root of the volume of the object's own voxels
+
+    Returns
+    -------
+    Orthogonal, linearly interpolated; NaN where there is no value
 
     Raises
     ------

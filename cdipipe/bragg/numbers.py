@@ -52,6 +52,11 @@ def numbers_of(fields: Fields, reference_d_nm: float | None = None) -> dict[str,
 def spread_of(runs: Sequence[Fields], reference_d_nm: float | None = None) -> dict[str, float]:
     """Standard deviation of every number over independent runs, and of the fields where all runs have a value.
 
+    Parameters
+    ----------
+    runs : two or more, on one grid
+    reference_d_nm : spacing of the lattice planes without strain, nm; None: the crystal's own mean
+
     Returns
     -------
     dict of ``NAME_std``; ``displacement_std_nm`` and ``strain_std`` are medians over voxels

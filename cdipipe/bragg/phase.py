@@ -71,6 +71,11 @@ def vortices(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
     A dislocation with Q.b not 0 is a line of such squares; there the phase has no value and the strain none.
 
+    Parameters
+    ----------
+    object_ : (D, H, W) complex
+    inside : (D, H, W) bool, the crystal
+
     Returns
     -------
     (D, H, W) bool
@@ -111,7 +116,17 @@ def _shifted(array: np.ndarray, there: tuple[slice, ...], here: tuple[slice, ...
 
 
 def away_from(vortex: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The crystal without what lies within ``NEAR_A_VORTEX`` voxels of a vortex."""
+    """The crystal without what lies within ``NEAR_A_VORTEX`` voxels of a vortex.
+
+    Parameters
+    ----------
+    vortex : (D, H, W) bool, see :func:`vortices`
+    inside : (D, H, W) bool, the crystal
+
+    Returns
+    -------
+    (D, H, W) bool
+    """
     if not vortex.any():
         return inside
     return inside & ~ndimage.binary_dilation(vortex, iterations=NEAR_A_VORTEX)
@@ -122,6 +137,15 @@ def mean_ramp(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
     Taking it off makes the mean phase gradient, and so the mean strain against the crystal's own lattice, zero. It is
     the offset of the crystal's mean scattering vector from the array's centre.
+
+    Parameters
+    ----------
+    object_ : (D, H, W) complex
+    inside : (D, H, W) bool; only steps between two voxels inside count
+
+    Returns
+    -------
+    (3,) float64, rad per voxel
     """
     ramp = np.zeros(3)
     for axis in range(3):
@@ -132,7 +156,17 @@ def mean_ramp(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def without_ramp(object_: np.ndarray, ramp: np.ndarray) -> np.ndarray:
-    """The object without a phase ramp (3,) in rad per voxel, which is zero at index ``N // 2``."""
+    """The object without a phase ramp (3,) in rad per voxel, which is zero at index ``N // 2``.
+
+    Parameters
+    ----------
+    object_ : (D, H, W) complex
+    ramp : (3,) rad per voxel, see :func:`mean_ramp`
+
+    Returns
+    -------
+    (D, H, W) complex128
+    """
     factor = np.ones((1, 1, 1), complex)
     for axis, size in enumerate(object_.shape):
         places = np.arange(size) - size // 2
@@ -141,7 +175,17 @@ def without_ramp(object_: np.ndarray, ramp: np.ndarray) -> np.ndarray:
 
 
 def without_offset(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The object whose amplitude-weighted mean phasor inside is real and positive."""
+    """The object whose amplitude-weighted mean phasor inside is real and positive.
+
+    Parameters
+    ----------
+    object_ : (D, H, W) complex
+    inside : (D, H, W) bool, the crystal
+
+    Returns
+    -------
+    (D, H, W) complex
+    """
     total = object_[inside].sum()
     return object_ * np.exp(-1j * np.angle(total))
 
@@ -151,6 +195,11 @@ def unwrap(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
     Sorted by reliability (Herraez et al., Appl. Opt. 41, 7437 (2002); Abdul-Rahman et al., Appl. Opt. 46, 6623
     (2007), doi:10.1364/AO.46.006623). Beside a vortex no continuous phase exists: it then has a cut.
+
+    Parameters
+    ----------
+    object_ : (D, H, W) complex
+    inside : (D, H, W) bool, the crystal; not empty
 
     Returns
     -------

@@ -26,10 +26,33 @@ class Reference:
         return self.lattice.spacing_nm(self.hkl)
 
     def check(self, d_nm: float) -> None:
-        """Raise InputError where a measured spacing cannot be that of the reference; the message says what fits."""
+        """Compare a measured spacing of lattice planes with that of the reference.
+
+        Parameters
+        ----------
+        d_nm : measured spacing, nm
+
+        Raises
+        ------
+        InputError   it cannot be that of the reference; the message says what fits
+        """
         self.lattice.check(d_nm, self.hkl)
 
 
 def parse_reference(lattice: str | None, hkl: str) -> Reference | None:
-    """The reference of ``--lattice`` (see :func:`cdipipe.optics.lattice.get_lattice`) and ``--hkl`` (``1,1,1``)."""
+    """The reference of ``--lattice`` (see :func:`cdipipe.optics.lattice.get_lattice`) and ``--hkl`` (``1,1,1``).
+
+    Parameters
+    ----------
+    lattice : a material, or its cell in nm; None: no reference
+    hkl : indices of the reflection as text
+
+    Returns
+    -------
+    Reference, or None without a lattice
+
+    Raises
+    ------
+    InputError   no such material or cell, or no three whole numbers
+    """
     return None if lattice is None else Reference(get_lattice(lattice), parse_hkl(hkl))

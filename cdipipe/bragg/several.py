@@ -36,10 +36,20 @@ class SampleGrid:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Voxels along x, y, z."""
         return (self.size,) * 3
 
     def indices(self, places_nm: np.ndarray) -> np.ndarray:
-        """Indices (..., 3), whole or not, of places (..., 3) in nm."""
+        """Indices (..., 3), whole or not, of places (..., 3) in nm.
+
+        Parameters
+        ----------
+        places_nm : (..., 3) in the sample's frame; index ``size // 2`` is the origin
+
+        Returns
+        -------
+        (..., 3) float64
+        """
         return np.asarray(places_nm) / self.voxel_nm + self.size // 2
 
 
@@ -90,22 +100,52 @@ class Peak:
         return torch.polar(carried[0], phase)
 
     def predicted_modulus(self, object_: torch.Tensor) -> torch.Tensor:
-        """Square roots of the photons of an object, FFT order, scaled so that they fit the measured ones best."""
+        """Square roots of the photons of an object, FFT order, scaled so that they fit the measured ones best.
+
+        Parameters
+        ----------
+        object_ : (D, H, W) complex, centred at ``N // 2``
+
+        Returns
+        -------
+        (D, H, W) real, sqrt(photons); zero frequency at index 0
+        """
         modulus = fourier.forward_corner(fourier.to_corner(object_, 3), 3).abs()
         seen = modulus * self.measured
         scale = (seen * self.modulus).sum() / seen.square().sum().clamp(min=1e-20)
         return scale * modulus
 
     def misfit(self, modulus: torch.Tensor) -> torch.Tensor:
-        """Squared distance of moduli over the photons."""
+        """Squared distance of moduli over the photons.
+
+        Parameters
+        ----------
+        modulus : (D, H, W) real, sqrt(photons), see :meth:`predicted_modulus`
+
+        Returns
+        -------
+        scalar tensor without unit, differentiable
+        """
         return ((modulus - self.modulus) * self.measured).square().sum() / self.photons
 
     def r_factor(self, modulus: torch.Tensor) -> float:
-        """Mean distance of moduli over the mean modulus, on the measured pixels."""
+        """Mean distance of moduli over the mean modulus, on the measured pixels.
+
+        Parameters
+        ----------
+        modulus : (D, H, W) real, sqrt(photons), see :meth:`predicted_modulus`
+        """
         return float(((modulus - self.modulus).abs() * self.measured).sum() / self._modulus_sum)
 
 
 def grid_for(frames: list[BraggFrame], diameter_nm: float, margin: float = 1.5) -> SampleGrid:
-    """A grid that holds a crystal of this diameter with room around, as fine as the finest of the rocking curves."""
+    """A grid that holds a crystal of this diameter with room around, as fine as the finest of the rocking curves.
+
+    Parameters
+    ----------
+    frames : of the rocking curves
+    diameter_nm : largest extent of the crystal, nm
+    margin : side of the grid over the diameter
+    """
     voxel = FINER * min(float(frame.voxel_volume_nm3 ** (1 / 3)) for frame in frames)
     return SampleGrid(2 * int(np.ceil(margin * diameter_nm / (2 * voxel))), voxel)

@@ -41,7 +41,16 @@ class Surface:
         return self.vertices_nm[self.faces].mean(1)
 
     def of_faces(self, values: np.ndarray) -> np.ndarray:
-        """Mean over the corners (F,) of a value of the vertices (V,), where they have one."""
+        """Mean over the corners (F,) of a value of the vertices (V,), where they have one.
+
+        Parameters
+        ----------
+        values : (V,) real; NaN where a vertex has none
+
+        Returns
+        -------
+        (F,) float64; NaN where no corner has a value
+        """
         corners = values[self.faces]
         known = np.isfinite(corners)
         return np.where(known.any(1), np.where(known, corners, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
@@ -52,7 +61,12 @@ def surface_of(grid: Orthogonal, share: float = HALF) -> Surface:
 
     Parameters
     ----------
+    grid : of :func:`cdipipe.bragg.grid.to_orthogonal`
     share : of the typical amplitude inside
+
+    Returns
+    -------
+    Surface in nm, its normals outward
     """
     from skimage.measure import marching_cubes
 

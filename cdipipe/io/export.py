@@ -42,6 +42,10 @@ def object_fields(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
 
     The phase is zero outside the support; its mean inside, weighted by the squared amplitude, is zero.
 
+    Parameters
+    ----------
+    reconstruction : its object (..., H, W) complex with its support
+
     Raises
     ------
     InputError   an amplitude is no number, or beyond what float32 holds
@@ -62,7 +66,17 @@ def object_fields(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
 
 
 def write_npz(path: str | Path, reconstruction: Reconstruction) -> None:
-    """The fields and the complex ``object`` as a compressed npz."""
+    """The fields and the complex ``object`` as a compressed npz.
+
+    Parameters
+    ----------
+    path : ``.npz`` to write; replaced whole or not at all
+    reconstruction : its fields are those of :func:`object_fields`
+
+    Raises
+    ------
+    InputError   the place cannot be written, or see :func:`object_fields`
+    """
     import numpy as np
 
     with atomic_path(path) as part:
@@ -70,7 +84,17 @@ def write_npz(path: str | Path, reconstruction: Reconstruction) -> None:
 
 
 def write_tif(path: str | Path, reconstruction: Reconstruction) -> None:
-    """Pages of float32: amplitude, phase, support one after the other along the first axis (ImageJ: TZCYX)."""
+    """Pages of float32: amplitude, phase, support one after the other along the first axis (ImageJ: TZCYX).
+
+    Parameters
+    ----------
+    path : ``.tif`` to write; replaced whole or not at all
+    reconstruction : its fields are those of :func:`object_fields`
+
+    Raises
+    ------
+    InputError   the place cannot be written, or see :func:`object_fields`
+    """
     import numpy as np
     import tifffile
 
@@ -86,6 +110,11 @@ def write_vti(path: str | Path, reconstruction: Reconstruction) -> None:
 
     The origin puts the object's centre ``N // 2`` at zero. ``unit`` and, for a rocking curve, a note that the axes are
     the detector's conjugates (not orthogonal) are stored as field data.
+
+    Parameters
+    ----------
+    path : ``.vti`` to write; replaced whole or not at all
+    reconstruction : one object, its fields are those of :func:`object_fields`
 
     Raises
     ------
@@ -124,6 +153,10 @@ EXPORTS = Registry("export format", "cdipipe.exports", Exporter, in_list(OWN))
 
 def exporter_of(path: str | Path) -> Exporter:
     """The format of a file by its suffix.
+
+    Parameters
+    ----------
+    path : file to write; only its name counts
 
     Raises
     ------

@@ -67,6 +67,7 @@ def align_to(
     ramp : remove a linear phase: first centre \\|F moving\\|^2 on \\|F reference\\|^2, then take the ramp of greatest
         correlation near it. Use where a pattern was not centred to a pixel; off, a ramp counts as a difference.
     scale : multiply by the real factor of least squares, sum Re(conj(m) r) / sum \\|m\\|^2
+    upsample : a subpixel shift is found to 1 / ``upsample`` pixels
 
     Returns
     -------
@@ -101,17 +102,44 @@ def align_to(
 
 
 def twin_of(array: np.ndarray) -> np.ndarray:
-    """conj(u(-x)) about the centre ``N // 2`` of every axis; for even N that is flip and roll by one."""
+    """conj(u(-x)) about the centre ``N // 2`` of every axis; for even N that is flip and roll by one.
+
+    Parameters
+    ----------
+    array : (H, W) or (D, H, W), complex or real
+
+    Returns
+    -------
+    array of the same shape, complex
+    """
     return _twin(_complex_tensor(array)).numpy()
 
 
 def match_phase(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """The moving object with the global phase that fits the reference best."""
+    """The moving object with the global phase that fits the reference best.
+
+    Parameters
+    ----------
+    reference, moving : complex arrays of one shape
+
+    Returns
+    -------
+    array of the shape and dtype of ``moving``
+    """
     return (moving * np.exp(1j * np.angle(np.vdot(moving, reference)))).astype(moving.dtype)
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """|sum conj(a) b| / (|a| |b|), blind to a global phase and to scale; 0 if one of them is zero everywhere."""
+    """|sum conj(a) b| / (|a| |b|), blind to a global phase and to scale; 0 if one of them is zero everywhere.
+
+    Parameters
+    ----------
+    first, second : complex or real arrays of one shape
+
+    Returns
+    -------
+    float, 0 to 1
+    """
     one, two = np.asarray(first, np.complex128), np.asarray(second, np.complex128)
     norm = float(np.linalg.norm(one)) * float(np.linalg.norm(two))
     return 0.0 if norm == 0 else min(1.0, float(abs(np.vdot(one, two))) / norm)

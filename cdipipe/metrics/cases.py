@@ -47,6 +47,7 @@ class PatternCase:
 
     @property
     def intensity(self) -> np.ndarray:
+        """Photons of the pattern, float32, centred at ``N // 2``."""
         return self.pattern.intensity
 
     @cached_property
@@ -197,7 +198,12 @@ class WholeCase:
         return map(self.pattern, range(self.measurement.pattern_count))
 
     def pattern(self, index: int) -> PatternCase:
-        """The case of one pattern."""
+        """The case of one pattern.
+
+        Parameters
+        ----------
+        index : of the pattern, from 0
+        """
         found, truth, pattern = self.reconstruction, self.truth, self.measurement.pattern(index)
         rank = pattern.intensity.ndim
         one = (lambda array: array[index]) if self.is_stack else (lambda array: array)

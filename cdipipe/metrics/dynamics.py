@@ -17,7 +17,12 @@ MOVING_BACK = 4
 
 
 def light_on_object(probe_modes: np.ndarray) -> np.ndarray:
-    """Sum of |P_m|^2 over the modes, (H, W) float64, largest value 1."""
+    """Sum of |P_m|^2 over the modes, (H, W) float64, largest value 1.
+
+    Parameters
+    ----------
+    probe_modes : (M, H, W) complex, not zero everywhere
+    """
     light = (np.abs(probe_modes.astype(np.complex128)) ** 2).sum(0)
     return light / light.max()
 
@@ -27,6 +32,11 @@ def phase_in_field(frame: np.ndarray, light: np.ndarray) -> np.ndarray:
 
     The mean is that of the unit phasors weighed by the light, so a global phase does not matter; a phase that spans
     more than a turn within one frame wraps.
+
+    Parameters
+    ----------
+    frame : (H, W) complex
+    light : (H, W) real, of :func:`light_on_object`
     """
     phasor = np.divide(frame, np.abs(frame), out=np.ones(frame.shape, np.complex128), where=np.abs(frame) > 0)
     mean = (phasor * light).sum()
@@ -34,7 +44,17 @@ def phase_in_field(frame: np.ndarray, light: np.ndarray) -> np.ndarray:
 
 
 def weighted_correlation(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> float:
-    """Pearson correlation of two real images, pixels counted by ``weight``; 0 if one of them is flat."""
+    """Pearson correlation of two real images, pixels counted by ``weight``; 0 if one of them is flat.
+
+    Parameters
+    ----------
+    first, second : (H, W) real
+    weight : (H, W) real, >= 0
+
+    Returns
+    -------
+    float, -1 to 1
+    """
     total = weight.sum()
     one, two = (image - (image * weight).sum() / total for image in (first, second))
     below = np.sqrt((weight * one**2).sum() * (weight * two**2).sum())
@@ -65,6 +85,11 @@ class Separation:
 def separate_particles(phase: np.ndarray, light: np.ndarray) -> Separation | None:
     """Particles and background in the field by Otsu's method; None where the phase is flat.
 
+    Parameters
+    ----------
+    phase : (H, W) real, rad, of :func:`phase_in_field`
+    light : (H, W) real, of :func:`light_on_object`; pixels in little light do not count
+
     References
     ----------
     Otsu, IEEE Trans. Syst. Man Cybern. 9, 62 (1979), doi:10.1109/TSMC.1979.4310076
@@ -91,6 +116,13 @@ def displacements_px(phases: np.ndarray, light: np.ndarray, lag: int, upsample: 
     px. The still edge of the beam pulls its peak towards zero, so the second frame is moved back by what was found and
     correlated anew, until nothing is left to find.
 
+    Parameters
+    ----------
+    phases : (T, H, W) real, rad, of :func:`phase_in_field`
+    light : (H, W) real, of :func:`light_on_object`
+    lag : frames between the two that are compared, >= 1
+    upsample : the peak of the correlation is found to 1 / ``upsample`` pixels
+
     References
     ----------
     Guizar-Sicairos, Thurman, Fienup, Opt. Lett. 33, 156 (2008), doi:10.1364/OL.33.000156
@@ -101,7 +133,7 @@ def displacements_px(phases: np.ndarray, light: np.ndarray, lag: int, upsample: 
     window = np.sqrt(light)
     total = window.sum()
 
-    def weigh(frame):
+    def _weigh(frame):
         return (frame - (frame * window).sum() / total) * window
 
     displacements = np.zeros((max(len(phases) - lag, 0), 2))
@@ -109,7 +141,7 @@ def displacements_px(phases: np.ndarray, light: np.ndarray, lag: int, upsample: 
         for _ in range(MOVING_BACK):
             back = shift(second, -moved, order=3, mode="nearest")
             found, _, _ = phase_cross_correlation(
-                weigh(first), weigh(back), upsample_factor=upsample, normalization=None
+                _weigh(first), _weigh(back), upsample_factor=upsample, normalization=None
             )
             moved -= found  # the shift that registers the second onto the first: minus the motion
             if not found.any():
@@ -118,6 +150,19 @@ def displacements_px(phases: np.ndarray, light: np.ndarray, lag: int, upsample: 
 
 
 def speeds_m_per_s(phases: np.ndarray, light: np.ndarray, times_s: np.ndarray, pixel_m: float, lag: int) -> np.ndarray:
-    """|displacement| over time for every pair of frames ``lag`` apart, (T - lag,) float64."""
+    """|displacement| over time for every pair of frames ``lag`` apart, (T - lag,) float64.
+
+    Parameters
+    ----------
+    phases : (T, H, W) real, rad, of :func:`phase_in_field`
+    light : (H, W) real, of :func:`light_on_object`
+    times_s : (T,) when each frame was taken, s
+    pixel_m : pixel of the object, m
+    lag : frames between the two that are compared, >= 1
+
+    Returns
+    -------
+    (T - lag,) float64, m/s
+    """
     moved = displacements_px(phases, light, lag)
     return np.hypot(*moved.T) * pixel_m / (times_s[lag:] - times_s[:-lag])

@@ -104,12 +104,28 @@ def evaluate(
 
 
 def lay_over_truth(reconstruction, measurement, truth, index: int = 0) -> np.ndarray:
-    """One pattern's object laid over its truth as every metric sees it: as far as the pattern leaves it open."""
+    """One pattern's object laid over its truth as every metric sees it: as far as the pattern leaves it open.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+    measurement : Measurement that it was phased from
+    truth : Truth of the same shape
+    index : of the pattern, from 0
+
+    Returns
+    -------
+    complex array of the shape of one object
+    """
     return WholeCase(reconstruction, measurement, truth).pattern(index).aligned
 
 
 def judge_movie(case: MovieCase) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Metrics of a movie in a known beam, and the numbers of each frame behind them.
+
+    Parameters
+    ----------
+    case : its frames (T, H, W) with the probe, the pixel and the times
 
     Returns
     -------

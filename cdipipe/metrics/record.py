@@ -58,5 +58,10 @@ class Metric:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def text(self, value: Any) -> str:
-        """A value as tables show it; empty where there is none."""
+        """A value as tables show it; empty where there is none.
+
+        Parameters
+        ----------
+        value : number, text or None
+        """
         return format(value, self.format) if isinstance(value, (int, float)) else "" if value is None else str(value)

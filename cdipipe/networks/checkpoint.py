@@ -59,7 +59,17 @@ class Checkpoint:
 
 
 def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint, whole or not at all.
+
+    Parameters
+    ----------
+    path : file to write
+    checkpoint : its weights are stored on the CPU
+
+    Raises
+    ------
+    InputError, OSError   the place cannot be written, or the disk is full; nothing is left behind
+    """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
     content = {
         "format": FORMAT,
@@ -81,6 +91,7 @@ def read_checkpoint(path: str | Path, network: str | None = None) -> Checkpoint:
 
     Parameters
     ----------
+    path : file that :func:`write_checkpoint` wrote
     network : the one wanted; None: any
 
     Raises

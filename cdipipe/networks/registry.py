@@ -103,5 +103,15 @@ def all_networks() -> dict[str, Network]:
 
 
 def get_network(name: str, where: str = "") -> Network:
-    """The network called ``name``, or an InputError that lists the known ones."""
+    """The network of a name.
+
+    Parameters
+    ----------
+    name : see ``cdipipe networks``
+    where : what names it, for the message
+
+    Raises
+    ------
+    InputError   there is none; the message lists the known ones
+    """
     return NETWORKS.get(name, where)

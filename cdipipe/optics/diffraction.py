@@ -64,7 +64,16 @@ def rotation_matrix(axis: Sequence[float], angle_deg: float | np.ndarray) -> np.
 
 
 def rotation_of(circles: Sequence[Circle]) -> np.ndarray:
-    """Rotation (3, 3) of what the innermost circle carries; the outermost circle comes first."""
+    """Rotation (3, 3) of what the innermost circle carries; the outermost circle comes first.
+
+    Parameters
+    ----------
+    circles : axes in the lab frame and angles in degrees
+
+    Returns
+    -------
+    (3, 3) float64
+    """
     matrix = np.eye(3)
     for circle in circles:
         matrix = matrix @ rotation_matrix(circle.axis, circle.angle_deg)
@@ -72,12 +81,21 @@ def rotation_of(circles: Sequence[Circle]) -> np.ndarray:
 
 
 def wavenumber_per_nm(geometry: Geometry) -> float:
-    """2 pi / wavelength in 1/nm."""
+    """2 pi / wavelength in 1/nm.
+
+    Parameters
+    ----------
+    geometry : with the photon energy
+    """
     return 2e-9 * np.pi / geometry.wavelength_m
 
 
 def pixel_steps_m(geometry: Geometry) -> np.ndarray | None:
     """Vectors from row to row and from column to column in the lab frame, as the detector stood.
+
+    Parameters
+    ----------
+    geometry : of the detector; its circles turn the resting directions
 
     Returns
     -------
@@ -96,7 +114,16 @@ def pixel_steps_m(geometry: Geometry) -> np.ndarray | None:
 
 
 def missing(geometry: Geometry) -> list[str]:
-    """What a rocking curve's geometry still lacks, each with the option of ``cdipipe import`` that gives it."""
+    """What a rocking curve's geometry still lacks, each with the option of ``cdipipe import`` that gives it.
+
+    Parameters
+    ----------
+    geometry : of a rocking curve
+
+    Returns
+    -------
+    list of text, empty where nothing lacks
+    """
     facts = {
         "the photon energy (--energy-ev)": geometry.energy_ev,
         "the distance of the detector (--distance-m)": geometry.distance_m,
@@ -112,7 +139,16 @@ def missing(geometry: Geometry) -> list[str]:
 
 
 def require_complete(geometry: Geometry) -> None:
-    """Raise InputError that lists what is missing, or says why a scan is none that can be transformed."""
+    """Refuse a geometry from which the axes of a rocking curve cannot be computed.
+
+    Parameters
+    ----------
+    geometry : of a rocking curve
+
+    Raises
+    ------
+    InputError   lists what is :func:`missing`, or says that the scan's steps are not even
+    """
     if gaps := missing(geometry):
         raise InputError(f"the geometry of this rocking curve lacks {'; '.join(gaps)}")
     scan = geometry.scan
@@ -167,6 +203,7 @@ def scattering_vectors(
 
     Parameters
     ----------
+    geometry : of the rocking curve, complete
     shape : (D, H, W) of the rocking curve
     places : (..., 3) indices (pattern, row, column), whole or not; default: every one
     frame : ``lab`` as the sample stood at the middle pattern, or ``sample`` with all its circles at zero
@@ -196,12 +233,17 @@ def reciprocal_axes(geometry: Geometry, shape: Sequence[int], peak: Sequence[flo
 
     Parameters
     ----------
+    geometry : of the rocking curve, complete
     shape : (D, H, W) of the rocking curve
     peak : index where the relation is made linear; default ``N // 2``, where a centred peak is
 
     Returns
     -------
     (3, 3) float64, 1/nm per index
+
+    Raises
+    ------
+    InputError   the geometry is not complete
     """
     require_complete(geometry)
     peak = np.asarray([size // 2 for size in shape] if peak is None else peak, dtype=np.float64)
@@ -223,7 +265,21 @@ def _along_scan(geometry: Geometry, q_per_nm: np.ndarray, energy_ratio: float) -
 
 
 def dual_axes(axes_per_nm: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Matrix A = 2 pi inv(B)^T / N: its columns are the steps from voxel to voxel of the object, nm."""
+    """Matrix A = 2 pi inv(B)^T / N: its columns are the steps from voxel to voxel of the object, nm.
+
+    Parameters
+    ----------
+    axes_per_nm : (3, 3), B of :func:`reciprocal_axes`
+    shape : (D, H, W) of the rocking curve
+
+    Returns
+    -------
+    (3, 3) float64, nm
+
+    Raises
+    ------
+    InputError   the columns of B lie in one plane
+    """
     box = np.prod(np.linalg.norm(axes_per_nm, axis=0))
     if abs(np.linalg.det(axes_per_nm)) <= FLAT * box:
         raise InputError("the axes of this rocking curve lie in one plane: the sample was turned about an axis along Q")
@@ -263,6 +319,7 @@ class BraggFrame:
 
     @property
     def voxel_volume_nm3(self) -> float:
+        """Volume of one voxel of the object, nm^3."""
         return float(abs(np.linalg.det(self.voxels_nm)))
 
     @property
@@ -286,17 +343,40 @@ class BraggFrame:
         return float(np.degrees(np.arcsin(self.wavelength_nm / (2 * self.d_spacing_nm))))
 
     def places_nm(self, indices: np.ndarray) -> np.ndarray:
-        """Positions (..., 3) in the lab frame of object indices (..., 3); index ``N // 2`` is the origin."""
+        """Positions (..., 3) in the lab frame of object indices (..., 3); index ``N // 2`` is the origin.
+
+        Parameters
+        ----------
+        indices : (..., 3), whole or not
+
+        Returns
+        -------
+        (..., 3) float64, nm
+        """
         return (np.asarray(indices) - np.asarray([size // 2 for size in self.shape])) @ self.voxels_nm.T
 
     def indices(self, places_nm: np.ndarray) -> np.ndarray:
-        """Object indices (..., 3), whole or not, of positions (..., 3) in the lab frame."""
+        """Object indices (..., 3), whole or not, of positions (..., 3) in the lab frame.
+
+        Parameters
+        ----------
+        places_nm : (..., 3) in nm
+
+        Returns
+        -------
+        (..., 3) float64
+        """
         centre = np.asarray([size // 2 for size in self.shape])
         return np.asarray(places_nm) @ np.linalg.inv(self.voxels_nm).T + centre
 
 
 def axis_angles_deg(axes: np.ndarray) -> np.ndarray:
-    """Angles (3,) between columns (1, 2), (0, 2) and (0, 1) of a matrix (3, 3), degrees."""
+    """Angles (3,) between columns (1, 2), (0, 2) and (0, 1) of a matrix (3, 3), degrees.
+
+    Parameters
+    ----------
+    axes : columns of any length but 0
+    """
     directions = axes / np.linalg.norm(axes, axis=0)
     cosines = directions.T @ directions
     return np.degrees(np.arccos(np.clip([cosines[1, 2], cosines[0, 2], cosines[0, 1]], -1, 1)))
@@ -304,6 +384,11 @@ def axis_angles_deg(axes: np.ndarray) -> np.ndarray:
 
 def bragg_frame(geometry: Geometry, shape: Sequence[int]) -> BraggFrame:
     """Axes of a rocking curve (D, H, W) whose peak is at ``N // 2``, and of the object phased from it.
+
+    Parameters
+    ----------
+    geometry : of the rocking curve, complete
+    shape : (D, H, W): patterns, rows, columns
 
     Raises
     ------

@@ -62,7 +62,12 @@ class ForwardModel:
     def of_centred(
         cls, ndim: int = 2, probe_modes=None, static_region=None, coherence_px=None, background=0.0
     ) -> ForwardModel:
-        """The model of tensors that have their centre at ``N // 2``; parameters as above."""
+        """The model of tensors that have their centre at ``N // 2``.
+
+        Parameters
+        ----------
+        ndim, probe_modes, static_region, coherence_px, background : as of the class, but centred
+        """
         arrays = (probe_modes, static_region, background)
         moved = [fourier.to_corner(a, ndim) if isinstance(a, torch.Tensor) else a for a in arrays]
         return cls(ndim, "far_field", *moved[:2], coherence_px, moved[2])
@@ -71,7 +76,14 @@ class ForwardModel:
     def of_measurement(
         cls, pattern: Measurement, use_static_region: bool = True, coherence_px=None, background=0.0
     ) -> ForwardModel:
-        """The model of a measurement; of a stack whose static regions differ, with all of them in front."""
+        """The model of a measurement; of a stack whose static regions differ, with all of them in front.
+
+        Parameters
+        ----------
+        pattern : one pattern or a stack, with its probe modes and static region
+        use_static_region : False: the static region counts as part of the object
+        coherence_px, background : as of the class
+        """
         arrays = (pattern.probe_modes, pattern.static_region if use_static_region else None)
         tensors = [None if a is None else torch.from_numpy(np.asarray(a, np.complex64)) for a in arrays]
         return cls.of_centred(len(pattern.pattern_shape), *tensors, coherence_px, background)
@@ -92,7 +104,12 @@ class ForwardModel:
         return self.coherence_px is None and not isinstance(self.background, torch.Tensor) and not self.background
 
     def to(self, device) -> ForwardModel:
-        """The same model with its arrays on ``device``."""
+        """The same model with its arrays on ``device``.
+
+        Parameters
+        ----------
+        device : torch device or its name
+        """
         return replace(self, **{name: array.to(device) for name, array in self._arrays().items()})
 
     def _arrays(self) -> dict[str, torch.Tensor]:
@@ -100,7 +117,12 @@ class ForwardModel:
         return {name: array for name, array in arrays.items() if isinstance(array, torch.Tensor)}
 
     def of_pattern(self, index: int) -> ForwardModel:
-        """The model of one pattern, where those of a stack differ."""
+        """The model of one pattern, where those of a stack differ.
+
+        Parameters
+        ----------
+        index : of the pattern, from 0
+        """
         model = self
         if self.static_region is not None and self.static_region.ndim > self.ndim:
             model = replace(model, static_region=self.static_region[index])
@@ -110,25 +132,53 @@ class ForwardModel:
         return model
 
     def with_light(self, coherence_px, background) -> ForwardModel:
-        """The same beam and static region in other light; shares what is known of them."""
+        """The same beam and static region in other light; shares what is known of them.
+
+        Parameters
+        ----------
+        coherence_px, background : as of the class
+        """
         other = replace(self, coherence_px=coherence_px, background=background)
         lasting = ("illumination", "divisor", "_static_wavefronts")
         other.__dict__.update({name: value for name, value in self.__dict__.items() if name in lasting})
         return other
 
     def propagate(self, object_: torch.Tensor) -> torch.Tensor:
-        """Wavefronts of the object alone, (..., *grid), or (..., M, *grid) with probe modes; linear."""
+        """Wavefronts of the object alone, (..., *grid), or (..., M, *grid) with probe modes; linear.
+
+        Parameters
+        ----------
+        object_ : (..., *grid) complex
+        """
         if self.probe_modes is None:
             return fourier.forward_corner(object_, self.ndim)
         return fourier.forward_corner(self.probe_modes * object_.unsqueeze(-self.ndim - 1), self.ndim)
 
     def backpropagate(self, wavefront: torch.Tensor) -> torch.Tensor:
-        """Adjoint of :meth:`propagate`."""
+        """Adjoint of :meth:`propagate`.
+
+        Parameters
+        ----------
+        wavefront : (..., *grid), or (..., M, *grid) with probe modes, complex
+
+        Returns
+        -------
+        (..., *grid) complex
+        """
         waves = fourier.inverse_corner(wavefront, self.ndim)
         return waves if self.probe_modes is None else (self.probe_modes.conj() * waves).sum(-self.ndim - 1)
 
     def invert(self, wavefront: torch.Tensor) -> torch.Tensor:
-        """The object whose :meth:`propagate` is nearest to given wavefronts (least squares)."""
+        """The object whose :meth:`propagate` is nearest to given wavefronts (least squares).
+
+        Parameters
+        ----------
+        wavefront : (..., *grid), or (..., M, *grid) with probe modes, complex
+
+        Returns
+        -------
+        (..., *grid) complex; 0 where no probe mode has light
+        """
         waves = self.backpropagate(wavefront)
         return waves if self.probe_modes is None else waves.div_(self.divisor)
 
@@ -150,6 +200,10 @@ class ForwardModel:
         """Wavefronts of the static region alone, (*grid), or (M, *grid) with probe modes; None without one.
 
         Transformed in double precision: the static region may be thousands of times stronger than the object.
+
+        Parameters
+        ----------
+        dtype : complex dtype of what is returned
         """
         if self.static_region is None:
             return None
@@ -159,27 +213,64 @@ class ForwardModel:
         return known[dtype]
 
     def wavefront(self, object_: torch.Tensor) -> torch.Tensor:
-        """Wavefronts of all that stands in the beam: :meth:`propagate` and that of the static region."""
+        """Wavefronts of all that stands in the beam: :meth:`propagate` and that of the static region.
+
+        Parameters
+        ----------
+        object_ : (..., *grid) complex
+
+        Returns
+        -------
+        (..., *grid), or (..., M, *grid) with probe modes, complex
+        """
         alone = self.propagate(object_)
         return alone if self.static_region is None else alone.add_(self.static_wavefront(alone.dtype))
 
     def sum_modes(self, per_mode: torch.Tensor) -> torch.Tensor:
-        """A real array of wavefronts, summed over the probe modes if there are any: (..., *grid)."""
+        """A real array of wavefronts, summed over the probe modes if there are any: (..., *grid).
+
+        Parameters
+        ----------
+        per_mode : (..., *grid), or (..., M, *grid) with probe modes, real
+        """
         return per_mode if self.probe_modes is None else per_mode.sum(-self.ndim - 1)
 
     def per_mode(self, array: torch.Tensor) -> torch.Tensor:
-        """An array (..., *grid) with an axis for the probe modes if there are any, to broadcast over wavefronts."""
+        """An array (..., *grid) with an axis for the probe modes if there are any, to broadcast over wavefronts.
+
+        Parameters
+        ----------
+        array : (..., *grid)
+
+        Returns
+        -------
+        (..., *grid), or (..., 1, *grid) with probe modes
+        """
         return array if self.probe_modes is None else array.unsqueeze(-self.ndim - 1)
 
     def spread(self, intensity: torch.Tensor) -> torch.Tensor:
-        """Intensities (..., *grid) of coherent light as partially coherent light shows them: linear, self-adjoint."""
+        """Intensities (..., *grid) of coherent light as partially coherent light shows them: linear, self-adjoint.
+
+        Parameters
+        ----------
+        intensity : (..., *grid) real, photons
+
+        Returns
+        -------
+        (..., *grid) real, photons
+        """
         if self.coherence_px is None:
             return intensity
         shape = tuple(intensity.shape[-self.ndim :])
         return apply_coherence(intensity, degree_of_coherence(shape, self.coherence_px, like=intensity), self.ndim)
 
     def detect(self, wavefront: torch.Tensor) -> torch.Tensor:
-        """Photons (..., *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background."""
+        """Photons (..., *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background.
+
+        Parameters
+        ----------
+        wavefront : (..., *grid), or (..., M, *grid) with probe modes, complex
+        """
         return self._show(self.sum_modes(wavefront.abs().square()))
 
     def _show(self, intensity: torch.Tensor) -> torch.Tensor:
@@ -190,6 +281,10 @@ class ForwardModel:
         """Photons on the detector of objects (..., *grid) complex: (..., *grid) real.
 
         One probe mode after another, so that memory does not grow with their number.
+
+        Parameters
+        ----------
+        object_ : (..., *grid) complex
         """
         if self.probe_modes is None:
             return self.detect(self.wavefront(object_))
@@ -202,7 +297,16 @@ class ForwardModel:
         return self._show(intensity)
 
     def predict_centred(self, object_: torch.Tensor) -> torch.Tensor:
-        """Photons of objects whose centre is at ``N // 2``; so is the zero frequency of the pattern."""
+        """Photons of objects whose centre is at ``N // 2``; so is the zero frequency of the pattern.
+
+        Parameters
+        ----------
+        object_ : (..., *grid) complex, centred
+
+        Returns
+        -------
+        (..., *grid) real, photons, centred
+        """
         return fourier.to_centre(self.predict_intensity(fourier.to_corner(object_, self.ndim)), self.ndim)
 
     def to_dict(self) -> dict[str, Any]:
@@ -219,6 +323,10 @@ class ForwardModel:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ForwardModel:
         """Inverse of :meth:`to_dict`.
+
+        Parameters
+        ----------
+        data : plain data and centred arrays
 
         Raises
         ------

@@ -18,22 +18,50 @@ def _axes(ndim: int) -> tuple[int, ...]:
 
 
 def to_corner(array: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """Move the centre from ``N // 2`` to index 0 along the last ``ndim`` axes."""
+    """Move the centre from ``N // 2`` to index 0 along the last ``ndim`` axes.
+
+    Parameters
+    ----------
+    array : (..., *grid) of any dtype
+    ndim : number of grid axes
+    """
     return torch.fft.ifftshift(array, dim=_axes(ndim))
 
 
 def to_centre(array: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """Move the centre from index 0 to ``N // 2`` along the last ``ndim`` axes."""
+    """Move the centre from index 0 to ``N // 2`` along the last ``ndim`` axes.
+
+    Parameters
+    ----------
+    array : (..., *grid) of any dtype
+    ndim : number of grid axes
+    """
     return torch.fft.fftshift(array, dim=_axes(ndim))
 
 
 def forward_corner(exit_wave: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """Orthonormal transform of an array in FFT order, to FFT order."""
+    """Orthonormal transform of an array in FFT order, to FFT order.
+
+    Parameters
+    ----------
+    exit_wave : (..., *grid) complex, FFT order
+    ndim : number of grid axes
+
+    Returns
+    -------
+    (..., *grid) complex; the sum of squared moduli is that of ``exit_wave``
+    """
     return torch.fft.fftn(exit_wave, dim=_axes(ndim), norm="ortho")
 
 
 def inverse_corner(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """Inverse of :func:`forward_corner`."""
+    """Inverse of :func:`forward_corner`.
+
+    Parameters
+    ----------
+    wavefront : (..., *grid) complex, FFT order
+    ndim : number of grid axes
+    """
     return torch.fft.ifftn(wavefront, dim=_axes(ndim), norm="ortho")
 
 
@@ -49,28 +77,70 @@ def forward(exit_wave: torch.Tensor, ndim: int = 2) -> torch.Tensor:
 
 
 def inverse(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """Inverse of :func:`forward`."""
+    """Inverse of :func:`forward`.
+
+    Parameters
+    ----------
+    wavefront : (..., *grid) complex, centred at ``N // 2``
+    ndim : number of grid axes
+    """
     return to_centre(inverse_corner(to_corner(wavefront, ndim), ndim), ndim)
 
 
 def forward_real_corner(image: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """Orthonormal transform of a real array in FFT order; the last axis holds the non-negative frequencies only."""
+    """Orthonormal transform of a real array in FFT order; the last axis holds the non-negative frequencies only.
+
+    Parameters
+    ----------
+    image : (..., *grid) real, FFT order
+    ndim : number of grid axes
+
+    Returns
+    -------
+    (..., H, W // 2 + 1) complex
+    """
     return torch.fft.rfftn(image, dim=_axes(ndim), norm="ortho")
 
 
 def inverse_real_corner(half: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """Inverse of :func:`forward_real_corner` for real arrays of ``shape``."""
+    """Inverse of :func:`forward_real_corner` for real arrays of ``shape``.
+
+    Parameters
+    ----------
+    half : (..., H, W // 2 + 1) complex, FFT order
+    shape : of the grid
+
+    Returns
+    -------
+    (..., *shape) real
+    """
     return torch.fft.irfftn(half, s=tuple(shape), dim=_axes(len(shape)), norm="ortho")
 
 
 def forward_box_corner(box: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """:func:`forward_corner` of a box (..., h, w) in the first rows and columns of a (H, W) array of zeros."""
+    """:func:`forward_corner` of a box (..., h, w) in the first rows and columns of a (H, W) array of zeros.
+
+    Parameters
+    ----------
+    box : (..., h, w) complex
+    shape : (H, W), not smaller than the box
+
+    Returns
+    -------
+    (..., H, W) complex, FFT order
+    """
     rows = torch.fft.fft(box, n=shape[1], dim=-1, norm="ortho")
     return torch.fft.fft(rows, n=shape[0], dim=-2, norm="ortho")
 
 
 def inverse_box_corner(wavefront: torch.Tensor, box: tuple[int, int]) -> torch.Tensor:
-    """The first rows and columns (..., h, w) of :func:`inverse_corner`, at half its cost for a small box."""
+    """The first rows and columns (..., h, w) of :func:`inverse_corner`, at half its cost for a small box.
+
+    Parameters
+    ----------
+    wavefront : (..., H, W) complex, FFT order
+    box : (h, w)
+    """
     rows = torch.fft.ifft(wavefront, dim=-2, norm="ortho")[..., : box[0], :]
     return torch.fft.ifft(rows, dim=-1, norm="ortho")[..., : box[1]]
 
@@ -82,6 +152,7 @@ def multiply_even_corner(image: torch.Tensor, half_kernel: torch.Tensor, ndim: i
     ----------
     image : (..., H, W) real; in either order, since a shift commutes with a convolution
     half_kernel : (..., H, W // 2 + 1) real, FFT order: the half that the transform of a real array needs
+    ndim : number of grid axes
     """
     spectrum = torch.fft.rfftn(image, dim=_axes(ndim))
     return torch.fft.irfftn(spectrum.mul_(half_kernel), s=image.shape[-ndim:], dim=_axes(ndim))
@@ -89,6 +160,11 @@ def multiply_even_corner(image: torch.Tensor, half_kernel: torch.Tensor, ndim: i
 
 def autocorrelation_corner(block: torch.Tensor, ndim: int = 2) -> torch.Tensor:
     """Autocorrelation sum_x u(x + r) u*(x) of a small object, on a grid that holds all its lags without wrapping.
+
+    Parameters
+    ----------
+    block : (..., h, w) complex, the box that holds the object
+    ndim : number of grid axes
 
     Returns
     -------
@@ -105,6 +181,11 @@ def intensity_of_autocorrelation_corner(lags: torch.Tensor, shape: tuple[int, ..
     Parameters
     ----------
     lags : from :func:`autocorrelation_corner`, possibly times an even real kernel; not larger than ``shape``
+    shape : of the pattern
+
+    Returns
+    -------
+    (..., *shape) real, FFT order
     """
     ndim, half = len(shape), lags.shape[-1] // 2 + 1
     wave = lags[..., :half]
@@ -117,7 +198,17 @@ def intensity_of_autocorrelation_corner(lags: torch.Tensor, shape: tuple[int, ..
 
 
 def frequencies_corner(shape: tuple[int, ...], device=None) -> list[torch.Tensor]:
-    """Signed pixel frequencies of each axis in FFT order, shaped to broadcast over the last ``len(shape)`` axes."""
+    """Signed pixel frequencies of each axis in FFT order, shaped to broadcast over the last ``len(shape)`` axes.
+
+    Parameters
+    ----------
+    shape : of the grid
+    device : torch device, default the CPU
+
+    Returns
+    -------
+    one float tensor for each axis, whole numbers in pixels
+    """
     axes = []
     for axis, size in enumerate(shape):
         view = [1] * len(shape)
@@ -127,7 +218,14 @@ def frequencies_corner(shape: tuple[int, ...], device=None) -> list[torch.Tensor
 
 
 def gaussian_corner(shape: tuple[int, ...], widths: tuple[float, ...], device=None) -> torch.Tensor:
-    """exp(-sum_i k_i^2 / (2 w_i^2)) with pixel offsets k and standard deviations w; (*shape) float32, FFT order."""
+    """exp(-sum_i k_i^2 / (2 w_i^2)) with pixel offsets k and standard deviations w; (*shape) float32, FFT order.
+
+    Parameters
+    ----------
+    shape : of the grid
+    widths : standard deviation along each axis, px, > 0
+    device : torch device, default the CPU
+    """
     offsets = frequencies_corner(shape, device)
     rows = [torch.exp(-0.5 * (k / width) ** 2) for k, width in zip(offsets, widths, strict=True)]
     return functools.reduce(torch.mul, rows)
@@ -140,6 +238,7 @@ def gaussian_blur_corner(image: torch.Tensor, sigma_px: float, ndim: int = 2) ->
     ----------
     image : (..., H, W) real; works in either order, since a shift commutes with a convolution
     sigma_px : standard deviation in pixels; 0 returns the image
+    ndim : number of grid axes
     """
     if sigma_px <= 0:
         return image
@@ -153,7 +252,10 @@ def gaussian_blur_corner(image: torch.Tensor, sigma_px: float, ndim: int = 2) ->
 def shift_subpixel(array: torch.Tensor, shift_px: tuple[float, ...]) -> torch.Tensor:
     """Shift a complex array periodically by a fraction of a pixel, with a phase ramp in Fourier space.
 
-    ``array`` has the shifted axes last, one per entry of ``shift_px``; positive shifts move content to higher indices.
+    Parameters
+    ----------
+    array : (..., *grid) complex; the shifted axes last
+    shift_px : one for each shifted axis; positive shifts move content to higher indices
     """
     ndim = len(shift_px)
     shape = array.shape[-ndim:]

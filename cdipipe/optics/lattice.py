@@ -57,13 +57,35 @@ class Lattice:
         return 2 * np.pi * np.linalg.inv(self.cell_nm).T
 
     def spacing_nm(self, hkl: Sequence[int]) -> float:
-        """Distance of the lattice planes (h, k, l)."""
+        """Distance of the lattice planes (h, k, l).
+
+        Parameters
+        ----------
+        hkl : three indices, not all zero
+
+        Returns
+        -------
+        float, nm
+
+        Raises
+        ------
+        InputError   all indices are zero
+        """
         if not any(hkl):
             raise InputError("reflection 0,0,0 has no lattice planes; give h,k,l such as 1,1,1")
         return float(2 * np.pi / np.linalg.norm(self.reciprocal_per_nm @ np.asarray(hkl, dtype=float)))
 
     def check(self, spacing_nm: float, hkl: Sequence[int]) -> float:
         """Relative difference of a measured spacing from that of (h, k, l).
+
+        Parameters
+        ----------
+        spacing_nm : measured spacing, nm
+        hkl : indices of the reflection
+
+        Returns
+        -------
+        float, (measured - expected) / expected
 
         Raises
         ------
@@ -81,7 +103,16 @@ class Lattice:
 
 
 def what_fits(spacing_nm: float) -> str:
-    """Cubic materials and reflections whose planes are as far apart, nearest first, as text."""
+    """Cubic materials and reflections whose planes are as far apart, nearest first, as text.
+
+    Parameters
+    ----------
+    spacing_nm : measured spacing, nm
+
+    Returns
+    -------
+    text of four at most, such as ``gold (1,1,1)``
+    """
     off = {
         f"{name} ({','.join(map(str, hkl))})": abs(spacing_nm / lattice.spacing_nm(hkl) - 1)
         for name, lattice in _lattices().items()
@@ -92,7 +123,16 @@ def what_fits(spacing_nm: float) -> str:
 
 
 def parse_hkl(text: str) -> tuple[int, int, int]:
-    """Three whole numbers, not all zero; InputError for anything else."""
+    """Read the indices of a reflection.
+
+    Parameters
+    ----------
+    text : three whole numbers, not all zero, such as ``1,1,1``
+
+    Raises
+    ------
+    InputError   anything else
+    """
     try:
         indices = tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
     except ValueError:
@@ -106,6 +146,14 @@ def rotation_to_z(direction: Sequence[float]) -> np.ndarray:
     """A rotation (3, 3) that carries a direction to z; x is the nearest coordinate axis made orthogonal to it.
 
     Of ``hkl`` it leads from the axes of a cubic crystal to the crystal frame.
+
+    Parameters
+    ----------
+    direction : (3,), not zero
+
+    Returns
+    -------
+    (3, 3) float64, rows x, y, z
     """
     along = np.asarray(direction, float) / np.linalg.norm(direction)
     other = np.eye(3)[np.argmin(np.abs(along))]
@@ -136,6 +184,10 @@ def _cell(name: str, numbers: Sequence[float]) -> Lattice:
 
 def get_lattice(name: str) -> Lattice:
     """A lattice by the name of its material, or by its cell in nm: ``0.40782``, ``a,c`` or ``a,b,c,alpha,beta,gamma``.
+
+    Parameters
+    ----------
+    name : of a material such as ``gold`` or ``Au``, or numbers in nm and degrees
 
     Raises
     ------

@@ -25,7 +25,17 @@ DARKEST = -1 + 1e-7
 
 
 def trusted_counts(intensity: Tensor, pixels: Tensor) -> Tensor:
-    """Counts of at least 0, and 0 where ``pixels`` is False: a saturated pixel may hold anything."""
+    """Counts of at least 0, and 0 where ``pixels`` is False: a saturated pixel may hold anything.
+
+    Parameters
+    ----------
+    intensity : real, photons
+    pixels : bool of the same shape
+
+    Returns
+    -------
+    Tensor of the shape and dtype of ``intensity``
+    """
     return torch.where(pixels, intensity.clamp(min=0), 0.0)
 
 
@@ -44,8 +54,19 @@ def poisson_deviance(predicted: Tensor, counts: Tensor, floor: float = FLOOR) ->
 
 
 def poisson_terms(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> tuple[Tensor, Tensor]:
-    """J - I + I ln(I / J) and its derivative 1 - I / J per pixel, in one pass; as :func:`poisson_deviance` but for
-    the rounding of bright pixels."""
+    """J - I + I ln(I / J) and its derivative 1 - I / J per pixel, in one pass.
+
+    As :func:`poisson_deviance` but for the rounding of bright pixels.
+
+    Parameters
+    ----------
+    predicted, counts : J and I, real, photons, >= 0
+    floor : photons per pixel added to both
+
+    Returns
+    -------
+    deviance, derivative : of the shape of both
+    """
     counts, expected = counts + floor, predicted + floor
     ratio = counts / expected
     return expected - counts + counts * ratio.log(), 1 - ratio
@@ -55,22 +76,46 @@ def poisson_cost(raised: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor
     """J - I - I ln(J / I) per pixel of predictions to which the floor was added already; under the logarithm to I, too.
 
     For comparing predictions of the same counts: large terms cancel before they are summed, and memory is saved.
+
+    Parameters
+    ----------
+    raised : J with the floor, real, photons, > 0
+    counts : I, real, photons, >= 0
+    floor : photons per pixel added to I under the logarithm
     """
     return raised - counts - counts * (raised / (counts + floor)).log_()
 
 
 def poisson_slope(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor:
-    """Derivative of :func:`poisson_deviance` by the prediction, 1 - I / J."""
+    """Derivative of :func:`poisson_deviance` by the prediction, 1 - I / J.
+
+    Parameters
+    ----------
+    predicted, counts : J and I, real, photons, >= 0
+    floor : photons per pixel added to both
+    """
     return 1 - (counts + floor) / (predicted + floor)
 
 
 def amplitude_deviance(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor:
-    """2 (sqrt J - sqrt I)^2 per pixel: slope and curvature at the truth are those of the Poisson deviance."""
+    """2 (sqrt J - sqrt I)^2 per pixel: slope and curvature at the truth are those of the Poisson deviance.
+
+    Parameters
+    ----------
+    predicted, counts : J and I, real, photons, >= 0
+    floor : photons per pixel added to both
+    """
     return 2 * ((predicted + floor).sqrt() - (counts + floor).sqrt()).square()
 
 
 def amplitude_distance(predicted: Tensor, counts: Tensor, floor: float = FLOOR) -> Tensor:
-    """|sqrt J - sqrt I| per pixel."""
+    """|sqrt J - sqrt I| per pixel.
+
+    Parameters
+    ----------
+    predicted, counts : J and I, real, photons, >= 0
+    floor : photons per pixel added to both
+    """
     return ((predicted + floor).sqrt() - (counts + floor).sqrt()).abs()
 
 
@@ -133,13 +178,25 @@ def r_factor(predicted: Tensor, modulus: Tensor, pixels: Tensor, modulus_sum: fl
 
 
 def poisson_misfit(predicted: Tensor, problem) -> tuple[Tensor, Tensor]:
-    """Sum of J - I + I ln(I / J), (B,) float64; and dL/dJ, (B, *grid)."""
+    """Sum of J - I + I ln(I / J), (B,) float64; and dL/dJ, (B, *grid).
+
+    Parameters
+    ----------
+    predicted : J, (B, *grid) real, photons
+    problem : its ``intensity`` and ``measured``, (*grid)
+    """
     deviance, slope = poisson_terms(predicted, trusted_counts(problem.intensity, problem.measured))
     return _total(deviance * problem.measured), slope * problem.measured
 
 
 def amplitude_misfit(predicted: Tensor, problem) -> tuple[Tensor, Tensor]:
-    """2 sum (sqrt(J) - b)^2, (B,) float64, without a floor; and dL/dJ, (B, *grid)."""
+    """2 sum (sqrt(J) - b)^2, (B,) float64, without a floor; and dL/dJ, (B, *grid).
+
+    Parameters
+    ----------
+    predicted : J, (B, *grid) real, photons
+    problem : its ``modulus`` b and ``measured``, (*grid)
+    """
     modulus = predicted.sqrt()
     excess = (modulus - problem.modulus) * problem.measured
     return 2 * _total(excess.square()), 2 * excess / modulus.clamp(min=1e-6)
@@ -149,6 +206,11 @@ def shape_misfit(predicted: Tensor, problem) -> tuple[Tensor, Tensor]:
     """2 sum (s sqrt(J) - b)^2 with s = max b / max sqrt(J): the scale is free; (B,), and dL/dJ, (B, *grid).
 
     The sum of squares between amplitudes that are each divided by their maximum (3D-CDI-NN), in photons again.
+
+    Parameters
+    ----------
+    predicted : J, (B, *grid) real, photons
+    problem : its ``modulus`` b and ``measured``, (*grid)
     """
     modulus = (predicted * problem.measured).sqrt()
     flat = modulus.flatten(1)

@@ -25,6 +25,7 @@ def impose_modulus(model: ForwardModel, object_, modulus, measured=None) -> tupl
 
     Parameters
     ----------
+    model : ForwardModel
     object_ : (..., *grid) complex
     modulus : (*grid) or (..., *grid) real, square root of the counts
     measured : bool, broadcast like ``modulus``; others keep their value; None: every pixel
@@ -45,12 +46,30 @@ def impose_modulus(model: ForwardModel, object_, modulus, measured=None) -> tupl
 
 
 def modulus_misfit(model: ForwardModel, object_, modulus, measured=None) -> torch.Tensor:
-    """sum_measured |sqrt(I) - modulus| of objects (..., *grid): (...) float64; arguments as above."""
+    """sum_measured |sqrt(I) - modulus| of objects.
+
+    Parameters
+    ----------
+    model, object_, modulus, measured : as in :func:`impose_modulus`
+
+    Returns
+    -------
+    (...) float64, sqrt(photons)
+    """
     return _replace_modulus_(model, model.wavefront(object_), modulus, measured)
 
 
 def relax_modulus_(model: ForwardModel, wavefront, dual, modulus, measured, **steps) -> torch.Tensor:
     """Primal-dual step on wavefronts of the object alone, in place, see :mod:`cdipipe.ops.projection.relax`.
+
+    Parameters
+    ----------
+    model : ForwardModel
+    wavefront : (..., *grid), or (..., M, *grid) with probe modes, complex; replaced
+    dual : like ``wavefront``; replaced
+    modulus, measured : as in :func:`impose_modulus`
+    **steps : ``t``, ``s``, ``softness``, ``keep``, ``low_pass`` of
+        :func:`cdipipe.ops.projection.relax.relax_modulus_`
 
     Returns
     -------

@@ -15,7 +15,13 @@ Edge = Literal["zero", "repeat"]
 
 
 def length(steps: list[Tensor], smoothing: float) -> Tensor:
-    """sqrt(sum_axes |D u|^2 + d^2) of complex differences of one shape; real, differentiable."""
+    """sqrt(sum_axes |D u|^2 + d^2) of complex differences of one shape; real, differentiable.
+
+    Parameters
+    ----------
+    steps : complex differences D u, one for each axis
+    smoothing : d, in the unit of u
+    """
     total = smoothing**2
     for step in steps:
         total = total + torch.view_as_real(step).square().sum(-1)
@@ -46,7 +52,17 @@ def _steps(objects: Tensor, edge: Edge) -> list[Tensor]:
 
 
 def anisotropic_variation(arrays: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Sum of |D u| of real and imaginary part apart, along each of some axes; differentiable."""
+    """Sum of |D u| of real and imaginary part apart, along each of some axes; differentiable.
+
+    Parameters
+    ----------
+    arrays : complex u, any shape
+    axes : along which differences are taken, not negative: a last axis of two holds the parts
+
+    Returns
+    -------
+    scalar tensor in the unit of u
+    """
     parts = torch.view_as_real(arrays)
     return sum(parts.diff(dim=axis).abs().sum() for axis in axes)
 
@@ -58,6 +74,12 @@ def periodic_variation(exit_wave: Tensor, ndim: int, smoothing: Tensor) -> tuple
     ----------
     exit_wave : (B, *grid) complex
     smoothing : d, (B, 1, ...) real
+    ndim : number of grid axes
+
+    Returns
+    -------
+    variation : (B,) float64
+    gradient : (B, *grid) complex
     """
     axes = range(-ndim, 0)
     differences = [exit_wave.roll(-1, axis) - exit_wave for axis in axes]
@@ -75,6 +97,12 @@ def denoise_movie(movie: Tensor, weight_space: float, weight_time: float, iterat
     Parameters
     ----------
     movie : (T, H, W) complex; periodic in space, ends in time
+    weight_space, weight_time : in the unit of the movie; both 0 leave it as it is
+    iterations : of the projected gradient
+
+    Returns
+    -------
+    (T, H, W) complex
 
     References
     ----------

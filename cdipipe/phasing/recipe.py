@@ -92,7 +92,12 @@ class Coherence(Parameters):
         return self
 
     def width_at_start(self, shape: tuple[int, ...]) -> float | None:
-        """The width in pixels to begin with, or None for coherent light."""
+        """The width in pixels to begin with, or None for coherent light.
+
+        Parameters
+        ----------
+        shape : of a pattern, (H, W) or (D, H, W)
+        """
         return max(shape) / 2 if self.fit and self.width_px is None else self.width_px
 
 
@@ -175,12 +180,27 @@ DEFAULT_CLOSING_ER = 0.2
 
 
 def network_taken_by(step: str, parameters: Parameters) -> str | None:
-    """Which network a step can be given a checkpoint of: one of the step's own name unless it says otherwise."""
+    """Which network a step can be given a checkpoint of: one of the step's own name unless it says otherwise.
+
+    Parameters
+    ----------
+    step : name of the step's method
+    parameters : of the step
+
+    Returns
+    -------
+    name of a network; None where the step takes no checkpoint
+    """
     return getattr(parameters, "checkpoint_of", step) if hasattr(parameters, "checkpoint") else None
 
 
 def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
     """Check a recipe given as plain data and return it.
+
+    Parameters
+    ----------
+    mapping : options of the recipe and one of ``method``, ``sequence``, ``steps``
+    where : what names it, for the message
 
     Raises
     ------
@@ -221,6 +241,9 @@ def with_default(mapping: Mapping[str, Any], option: str, value: Any, stack: str
 
     Parameters
     ----------
+    mapping : the recipe; not changed
+    option : of :class:`Recipe`
+    value : of the option, where the recipe gives none
     stack : of the measurement where that is known
     """
     stacks = ("single", "movie") if stack is None else (stack,)

@@ -83,15 +83,30 @@ class Method:
         return (*self.needs, *self.always_needs)
 
     def honours(self, option: str) -> bool:
-        """Whether an option of every recipe has its effect on this method, see ``cdipipe.phasing.options``."""
+        """Whether an option of every recipe has its effect on this method, see ``cdipipe.phasing.options``.
+
+        Parameters
+        ----------
+        option : of :class:`cdipipe.phasing.recipe.Recipe`, such as ``shrink_wrap``
+        """
         return option in self.fits or (option in self.honoured and option not in self.refuses)
 
     def leaves(self, option: str) -> bool:
-        """Whether it is the loop that does an option on this method."""
+        """Whether it is the loop that does an option on this method.
+
+        Parameters
+        ----------
+        option : of :class:`cdipipe.phasing.recipe.Recipe`, such as ``shrink_wrap``
+        """
         return self.honours(option) and option not in self.by_itself
 
     def on(self, stack: str) -> Method:
-        """The record that tells how the method treats a measurement of this stack."""
+        """The record that tells how the method treats a measurement of this stack.
+
+        Parameters
+        ----------
+        stack : ``single``, ``shots``, ``movie`` or ``volume``
+        """
         return self
 
 
@@ -151,6 +166,12 @@ class Step(Method):
     on_movies: Joint | None = None
 
     def on(self, stack: str) -> Method:
+        """The record that tells how the method treats a measurement of this stack: on movies, that of its joint form.
+
+        Parameters
+        ----------
+        stack : ``single``, ``shots``, ``movie`` or ``volume``
+        """
         return self.on_movies if self.on_movies and stack == "movie" else self
 
 
@@ -226,5 +247,15 @@ def all_methods() -> dict[str, Method]:
 
 
 def get_method(name: str, where: str = "") -> Method:
-    """The method called ``name``, or an InputError that lists the known ones."""
+    """The method of a name.
+
+    Parameters
+    ----------
+    name : see ``cdipipe methods``
+    where : what names it, for the message
+
+    Raises
+    ------
+    InputError   there is none; the message lists the known ones
+    """
     return METHODS.get(name, where)

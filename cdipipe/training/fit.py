@@ -65,6 +65,8 @@ def fit(
 
     Parameters
     ----------
+    network : record of what is trained
+    settings : of the training
     corpus : what is learned from
     folder : of the training, see ``RunFolder``
     fabric : from :func:`make_fabric`, launched

@@ -17,6 +17,17 @@ def make_fabric(settings: TrainingSettings, device: str = "cpu", devices: int = 
 
     Several processes are started by it, or it joins those that torchrun or SLURM started.
 
+    Parameters
+    ----------
+    settings : of the training; its precision counts: ``auto`` is bf16 on GPUs, 32 bits elsewhere
+    device : ``cpu`` or ``cuda``
+    devices : processes on each node, on ``cuda`` one for each GPU
+    nodes : computers
+
+    Returns
+    -------
+    lightning_fabric.Fabric
+
     Raises
     ------
     InputError   more GPUs are asked for than there are

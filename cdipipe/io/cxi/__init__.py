@@ -101,7 +101,20 @@ def _to_centre(
 
 
 def read_raw(source: Source) -> RawPatterns:
-    """Patterns and mask of a CXI file of any tool, zero frequency centred, not yet judged."""
+    """Patterns and mask of a CXI file of any tool, zero frequency centred, not yet judged.
+
+    Parameters
+    ----------
+    source : the open file
+
+    Returns
+    -------
+    RawPatterns, ``values`` (H, W) or (N, H, W)
+
+    Raises
+    ------
+    InputError   no patterns where CXI files have them, or shapes that do not fit
+    """
     name = _find_data(source)
     is_own = layout.read_kind(source) is not None
     values = source.array(name, "number", np.float32 if is_own else None)
@@ -167,6 +180,14 @@ def read_measurement(path: str | Path) -> Measurement:
     :func:`write_measurement`), and in files of other tools the marks of detectors (:mod:`cdipipe.io.marks`).
     A stack of another tool is taken as shots; ``cdipipe import --stack`` says otherwise.
 
+    Parameters
+    ----------
+    path : CXI file
+
+    Returns
+    -------
+    Measurement in photons, float32
+
     Raises
     ------
     InputError
@@ -193,6 +214,11 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
 
     The attribute ``signed`` of the data is set where measured counts are negative (read noise, background
     subtracted), so that readers keep them.
+
+    Parameters
+    ----------
+    path : CXI file to write, whole or not at all
+    measurement : in photons
 
     Raises
     ------
@@ -223,7 +249,18 @@ def _link_data(entry: Any, folder: str, names: tuple[str, ...]) -> None:
 
 
 def write_truth(path: str | Path, truth: Truth) -> None:
-    """Write a simulated object; only ``simulate`` does so. Raises as :func:`write_measurement`."""
+    """Write a simulated object; only ``simulate`` does so.
+
+    Parameters
+    ----------
+    path : CXI file to write, whole or not at all
+    truth : of :func:`cdipipe.simulate`
+
+    Raises
+    ------
+    InputError, OSError
+        As :func:`write_measurement`.
+    """
     with create_file(path) as file:
         entry = layout.write_header(file, "truth", truth.provenance)
         write_geometry(entry, truth.geometry)
@@ -233,7 +270,17 @@ def write_truth(path: str | Path, truth: Truth) -> None:
 
 
 def read_truth(path: str | Path) -> Truth:
-    """Read a simulated object; only ``evaluate`` does so. Raises InputError for any other file."""
+    """Read a simulated object; only ``evaluate`` does so.
+
+    Parameters
+    ----------
+    path : CXI file that :func:`write_truth` wrote
+
+    Raises
+    ------
+    InputError
+        Any other file, or a damaged one.
+    """
     with open_source(path) as source:
         if layout.read_kind(source) != "truth":
             raise InputError(f"{path}: holds a {layout.read_kind(source) or 'file of another tool'}; a truth is needed")
@@ -243,7 +290,18 @@ def read_truth(path: str | Path) -> Truth:
 
 
 def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> None:
-    """Write an object with its runs, scores, error trace and recipe. Raises as :func:`write_measurement`."""
+    """Write an object with its runs, scores, error trace and recipe.
+
+    Parameters
+    ----------
+    path : CXI file to write, whole or not at all
+    reconstruction : of :func:`cdipipe.reconstruct`
+
+    Raises
+    ------
+    InputError, OSError
+        As :func:`write_measurement`.
+    """
     with create_file(path) as file:
         entry = layout.write_header(file, "reconstruction", reconstruction.provenance)
         write_geometry(entry, reconstruction.geometry)
@@ -254,6 +312,10 @@ def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> No
 
 def read_reconstruction(path: str | Path) -> Reconstruction:
     """Read a reconstruction, of this package or the complex image of another tool's CXI file.
+
+    Parameters
+    ----------
+    path : CXI file
 
     Raises
     ------
@@ -274,7 +336,17 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
 
 
 def file_kind(path: str | Path) -> str:
-    """What a CXI file holds: ``measurement``, ``truth`` or ``reconstruction``."""
+    """What a CXI file holds: ``measurement``, ``truth`` or ``reconstruction``.
+
+    Parameters
+    ----------
+    path : CXI file of this package or of another tool
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is no HDF5 file.
+    """
     with open_source(path) as source:
         if (kind := layout.read_kind(source)) is not None:
             return kind

@@ -91,9 +91,22 @@ def project_modulus_(
     *,
     ndim: int = 2,
 ) -> Tensor:
-    """:func:`project_modulus` in place, without autograd; returns ``wavefront``.
+    """:func:`project_modulus` in place, without autograd.
 
-    ``error_out``, if given, is a contiguous float64 tensor with the batch shape and receives the error sums.
+    Parameters
+    ----------
+    wavefront, modulus, measured, modes, ndim : as in :func:`project_modulus`
+    error_out : contiguous float64 of the batch shape, optional
+        Receives the error sums.
+
+    Returns
+    -------
+    ``wavefront``
+
+    Raises
+    ------
+    ValueError
+        An argument does not fit, or ``wavefront`` cannot be overwritten.
     """
     batch_shape = check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
     check_in_place("wavefront", wavefront, "project_modulus")
@@ -153,6 +166,7 @@ def update_object(
         ``support``; ``real_nonneg`` (u and P are replaced by their real parts first); ``re_nonneg`` (Re t >= 0);
         ``quadrant`` (Re t >= 0 and Im t >= 0); ``phase_range`` (arg t within ``phase_range_rad``).
     phase_range_rad : (min, max), 0 < max - min <= 2 pi
+    a, b, c, g : weights of u, P, P_S(t) and of the reflection, see the table
 
     Raises
     ------
@@ -182,7 +196,21 @@ def update_object_(
     g: float,
     phase_range_rad: tuple[float, float] = HALF_TURN_RANGE,
 ) -> Tensor:
-    """:func:`update_object` in place in ``exit_wave``, without autograd; returns ``exit_wave``."""
+    """:func:`update_object` in place in ``exit_wave``, without autograd.
+
+    Parameters
+    ----------
+    exit_wave, projected, support, constraint, a, b, c, g, phase_range_rad : as in :func:`update_object`
+
+    Returns
+    -------
+    ``exit_wave``
+
+    Raises
+    ------
+    ValueError
+        An argument does not fit, or ``exit_wave`` cannot be overwritten.
+    """
     check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
     check_in_place("exit_wave", exit_wave, "update_object")
     constraint = _effective_constraint(constraint, phase_range_rad)
@@ -202,10 +230,25 @@ def subtract_projection_(
     constraint: str = "support",
     phase_range_rad: tuple[float, float] = HALF_TURN_RANGE,
 ) -> Tensor:
-    """``v - project_object(v)`` in place in v, without autograd; returns v. Arguments as in :func:`update_object`.
+    """``v - project_object(v)`` in place in v, without autograd.
 
     What is left of v after its nearest member of the object set is taken away: by Moreau's decomposition the proximal
     step of the conjugate of the set's indicator. With ``real_nonneg`` the imaginary part is left as it is.
+
+    Parameters
+    ----------
+    object_ : (..., *grid) complex64 or complex128
+        v, replaced.
+    support, constraint, phase_range_rad : as in :func:`update_object`
+
+    Returns
+    -------
+    ``object_``
+
+    Raises
+    ------
+    ValueError
+        An argument does not fit, or ``object_`` cannot be overwritten.
     """
     check_object_arguments(object_, object_, support, constraint, phase_range_rad)
     check_in_place("object", object_, "project_object")
@@ -225,7 +268,22 @@ def project_object(
     constraint: str = "support",
     phase_range_rad: tuple[float, float] = HALF_TURN_RANGE,
 ) -> Tensor:
-    """Nearest member of the object set (P_S); arguments as in :func:`update_object`. Differentiable."""
+    """Nearest member of the object set (P_S). Differentiable.
+
+    Parameters
+    ----------
+    projected : (..., *grid) complex64 or complex128
+    support, constraint, phase_range_rad : as in :func:`update_object`
+
+    Returns
+    -------
+    like ``projected``
+
+    Raises
+    ------
+    ValueError
+        An argument does not fit; the message gives what was got and what is allowed.
+    """
     return update_object(
         projected, projected, support, constraint, a=0.0, b=0.0, c=1.0, g=0.0, phase_range_rad=phase_range_rad
     )
