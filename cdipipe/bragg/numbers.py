@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cdipipe.bragg.dislocations import lines_of
 from cdipipe.bragg.fields import Fields
+from cdipipe.bragg.grid import frame_axes
 
 
 def numbers_of(fields: Fields, reference_d_nm: float | None = None) -> dict[str, float]:
@@ -21,6 +23,7 @@ def numbers_of(fields: Fields, reference_d_nm: float | None = None) -> dict[str,
     -------
     dict of plain numbers; lengths in nm, strain without unit. ``surface`` is the outermost layer of voxels inside,
     ``bulk`` the rest. ``mean_strain_reference`` is that of the crystal's mean lattice against the reference.
+    ``dislocations`` counts them; ``burgers_planes`` and ``dislocation_nm`` are Q.b / 2 pi and length of the longest.
     """
     inside, surface = fields.inside, fields.inside & ~fields.bulk
     places = fields.frame.places_nm(np.argwhere(inside))
@@ -44,6 +47,10 @@ def numbers_of(fields: Fields, reference_d_nm: float | None = None) -> dict[str,
         if strain.size:
             found[f"mean_strain_{place}"] = float(strain.mean())
             found[f"rms_strain_{place}"] = float(np.sqrt(np.mean(strain**2)))
+    lines = lines_of(fields.object, fields.inside, fields.frame, frame_axes(fields, "crystal"))
+    found["dislocations"] = float(len(lines))
+    if lines:
+        found |= {"burgers_planes": lines[0].burgers_planes, "dislocation_nm": lines[0].length_nm}
     if reference_d_nm is not None:
         found["mean_strain_reference"] = float(2 * np.pi / q / reference_d_nm - 1)
     return found

@@ -66,6 +66,24 @@ def gradient(object_: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.nd
     return slopes, known & inside
 
 
+def windings(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Turns of the phase around every square of four neighbours inside.
+
+    Returns
+    -------
+    (3, D, H, W) int8: at [n, x] the turns around the square across axis n whose lowest corner is voxel x, right-handed
+    about the axis in the order of the array's axes; 0 where a corner is outside
+    """
+    steps, valid = differences(object_, inside)
+    turns = np.zeros((3, *object_.shape), np.int8)
+    for normal in range(3):
+        a, b = (normal + 1) % 3, (normal + 2) % 3
+        around = steps[a] + _next(steps[b], a) - _next(steps[a], b) - steps[b]
+        closed = valid[a] & _next(valid[b], a) & _next(valid[a], b) & valid[b]
+        turns[normal] = np.where(closed, np.rint(around / (2 * np.pi)), 0)
+    return turns
+
+
 def vortices(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Voxels at the corners of a square around which the phase winds by a whole turn.
 
@@ -80,36 +98,17 @@ def vortices(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
     -------
     (D, H, W) bool
     """
-    steps, valid = differences(object_, inside)
     found = np.zeros(object_.shape, bool)
-    for first in range(3):
-        for second in range(first + 1, 3):
-            here1, next1 = _pair(first)
-            here2, next2 = _pair(second)
-            both = tuple(slice(None, -1) if axis in (first, second) else slice(None) for axis in range(3))
-            circulation = np.zeros(object_.shape)
-            closed = np.zeros(object_.shape, bool)
-            circulation[both] = (
-                steps[first][both]
-                + _shifted(steps[second], next1, here1)[both]
-                - _shifted(steps[first], next2, here2)[both]
-                - steps[second][both]
-            )
-            closed[both] = (
-                valid[first][both]
-                & _shifted(valid[second], next1, here1)[both]
-                & _shifted(valid[first], next2, here2)[both]
-                & valid[second][both]
-            )
-            winds = closed & (np.abs(circulation) > np.pi)
-            for a in (0, 1):
-                for b in (0, 1):
-                    found |= np.roll(winds, (a, b), (first, second))
+    for normal, turns in enumerate(windings(object_, inside)):
+        across = ((normal + 1) % 3, (normal + 2) % 3)
+        for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            found |= np.roll(turns != 0, corner, across)
     return found & inside
 
 
-def _shifted(array: np.ndarray, there: tuple[slice, ...], here: tuple[slice, ...]) -> np.ndarray:
-    """The value of the next voxel at each voxel; zero at the end."""
+def _next(array: np.ndarray, axis: int) -> np.ndarray:
+    """The value of the next voxel along an axis at each voxel; zero at the end."""
+    here, there = _pair(axis)
     moved = np.zeros_like(array)
     moved[here] = array[there]
     return moved

@@ -19,9 +19,6 @@ from cdipipe.optics.diffraction import BraggFrame, bragg_frame
 CUT, CLEARLY_CUT = 0.02, 0.3
 """Share of the peak's maximum on an edge of the rocking curve: above the first it is said, above the second refused."""
 
-MANY_VORTICES = 0.01
-"""Share of the crystal's voxels near a vortex above which the phases are more likely noise than dislocations."""
-
 
 @dataclass(frozen=True)
 class Choices:
@@ -106,7 +103,7 @@ def analyse(reconstruction: Reconstruction, choices: Choices = Choices()) -> Str
         orthogonal=grid,
         numbers=numbers,
         facets=_facets(fields, grid, choices),
-        notes=(*notes, *_field_notes(fields, choices)),
+        notes=(*notes, *_field_notes(fields, numbers, choices)),
         geometry=reconstruction.geometry,
         choices=_plain(choices),
     )
@@ -146,14 +143,11 @@ def _peak_notes(object_: np.ndarray) -> list[str]:
     return notes
 
 
-def _field_notes(fields: Fields, choices: Choices) -> list[str]:
+def _field_notes(fields: Fields, numbers: dict[str, float], choices: Choices) -> list[str]:
     notes = []
     if fields.vortex.any():
-        share = float(fields.vortex.sum() / fields.inside.sum())
-        kind = "more likely noise than dislocations" if share > MANY_VORTICES else "a dislocation, or a zero of noise"
         notes.append(
-            f"the phase winds around lines through {int(fields.vortex.sum())} voxels ({kind}): no strain beside them, "
-            "and the displacement has a cut"
+            f"the phase winds around {_wound(numbers)}: no strain beside it, and the displacement has a cut there"
         )
     elif fields.wraps:
         notes.append("the phase wraps: the displacement was unwrapped; the strain does not depend on that")
@@ -162,6 +156,17 @@ def _field_notes(fields: Fields, choices: Choices) -> list[str]:
     taken = "was taken" if choices.twin else "was not taken (--twin takes it)"
     notes.append(f"the conjugated, inverted twin explains the pattern as well and {taken}")
     return notes
+
+
+def _wound(numbers: dict[str, float]) -> str:
+    """What the phase winds around, in words."""
+    if not numbers["dislocations"]:
+        return f"{numbers['vortex_voxels']:.0f} voxels that make no line through the crystal, more likely noise"
+    several = "" if numbers["dislocations"] == 1 else f" and {numbers['dislocations'] - 1:.0f} more"
+    return (
+        f"a dislocation of {numbers['dislocation_nm']:.3g} nm, Q.b/2pi = {numbers['burgers_planes']:+.0f}{several} "
+        "(or, where the phasing failed, a line that only looks like one)"
+    )
 
 
 def _plain(choices: Choices) -> dict[str, Any]:
