@@ -2,7 +2,8 @@
 
     cdipipe bench bragg
 
-Crystals of 30 voxels on 64^3, each phased by 2 restarts of 840 iterations at 3 beamlines and brought back to nanometres.
+Crystals of 30 voxels on 64^3, at 3 beamlines, each phased by 2 restarts of 660 iterations, and brought back
+to nanometres.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ class Line:
 
     Parameters
     ----------
-    burgers_planes : Q.b / 2 pi, a whole number of lattice planes: the integral of du around the line, right-handed about
-        ``direction``
-    direction : (3,) unit vector from end to end in the lab frame, its largest component in the crystal frame (x near the
-        beam, z along Q) positive
+    burgers_planes : Q.b / 2 pi, a whole number of lattice planes: b is the integral of du around the line, right-handed
+        about ``direction``
+    direction : (3,) unit vector from end to end in the lab frame, its largest component in the crystal frame (x near
+        the beam, z along Q) positive
     length_nm : from end to end
     middle_nm : (3,) mean place in the lab frame
     """
