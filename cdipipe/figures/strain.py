@@ -217,11 +217,12 @@ def _render(surface: Surface, values: np.ndarray, limit: float, window: int) -> 
         plotter.set_background("white")
         plotter.add_mesh(
             mesh, scalars="shown", clim=(-limit, limit), cmap="RdBu_r", nan_color=HIDDEN, show_scalar_bar=False,
-            smooth_shading=False, specular=0.1,
+            smooth_shading=False, ambient=0.55, diffuse=0.45,
         )  # fmt: skip
         plotter.add_axes()
         plotter.view_vector(view, (0, 1, 0) if view[2] == 1.0 else (0, 0, 1))
         plotter.enable_parallel_projection()
+        plotter.camera.zoom(1.35)
         pictures.append(np.asarray(plotter.screenshot(return_img=True)))
         plotter.close()
     return pictures

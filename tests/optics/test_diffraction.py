@@ -215,6 +215,37 @@ def test_xrayutilities_finds_the_same_vectors(name, geometry):
     assert np.abs(ours - theirs).max() < 1e-12 * np.abs(theirs).max()
 
 
+@pytest.mark.parametrize(
+    ("columns", "angles_deg"), [("x+", (93.03, 76.02, 102.63)), ("x-", (86.97, 103.98, 102.63))], ids=["now", "before"]
+)
+def test_axes_of_cohere_for_the_gold_crystal(columns, angles_deg):
+    """cohere's post-processing at 34-ID-C: steps of q on a detector of 2 x 2 pixels, by xrayutilities; it read columns
+    along x- in its earlier closed formula and reads them along x+ now."""
+    experiment = pytest.importorskip("xrayutilities.experiment", reason="xrayutilities (extra 'oracle') is missing")
+    peer = experiment.QConversion(("y+", "z-", "y+"), ("y+", "x-"), (0, 0, 1), en=9000.0)
+    peer.init_area("y-", columns, 0, 0, 2, 2, distance=0.5, pwidth1=55e-6, pwidth2=55e-6)
+    q = 10 * np.array(peer.area(np.array([0.22, 0.225]), 90.0, -5.0, 32.174, 12.6346, deg=True))
+    steps = np.stack([q[:, 1, 0, 0], q[:, 0, 1, 0], q[:, 0, 0, 1]], axis=1) - q[:, 0, 0, 0, None]
+    theirs = diffraction.dual_axes(steps, SHAPE)
+    ours = bragg_frame(gold(column_direction=(1 if columns == "x+" else -1, 0, 0)), SHAPE)
+    assert np.linalg.norm(theirs, axis=0) == pytest.approx(ours.voxel_nm, rel=1e-3)
+    assert diffraction.axis_angles_deg(theirs) == pytest.approx(ours.voxel_angles_deg, abs=0.02)
+    assert ours.voxel_angles_deg == pytest.approx(angles_deg, abs=0.01)
+
+
+def test_axes_of_the_earlier_formula_of_cohere():
+    """In closed form at the middle of the detector: columns against x, rows down, theta about y; no library."""
+    delta, gamma, step = np.radians(32.174), np.radians(12.6346), np.radians(0.005)
+    k = diffraction.wavenumber_per_nm(gold())
+    columns = np.array([-np.cos(delta), 0, np.sin(delta)]) * k * 55e-6 / 0.5
+    rows = np.array([np.sin(delta) * np.sin(gamma), -np.cos(gamma), np.cos(delta) * np.sin(gamma)]) * k * 55e-6 / 0.5
+    positions = np.array([1 - np.cos(delta) * np.cos(gamma), 0, np.sin(delta) * np.cos(gamma)]) * k * step
+    theirs = diffraction.dual_axes(np.stack([positions, rows, columns], axis=1), SHAPE)
+    ours = bragg_frame(gold(column_direction=(-1, 0, 0)), SHAPE)
+    assert np.abs(ours.voxels_nm) == pytest.approx(np.abs(theirs), abs=1e-9)
+    assert ours.voxel_angles_deg == pytest.approx(diffraction.axis_angles_deg(theirs), abs=1e-6)
+
+
 def test_six_circles_of_you():
     """J. Appl. Cryst. 32, 614: Z = mu eta chi phi, q = k (sin delta, cos delta cos nu - 1, cos delta sin nu)."""
     from cdipipe.beamlines.registry import get_beamline
