@@ -72,6 +72,23 @@ def test_a_pixel_that_is_hot_now_and_then_is_a_defect():
     assert np.argwhere(find_hot(*maps(frames)).always).tolist() == [[7, 40]]
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("lines", [[50], [50, 51], [0]])
+def test_broken_rows_and_columns_are_defects(axis, lines):
+    frames = np.stack([pattern((64, 96), 1e5, seed=s) for s in range(3)]).astype(np.float32)
+    broken = np.zeros((64, 96), bool)
+    np.moveaxis(broken, axis, 0)[lines] = True
+    frames[:, broken] = 900
+    assert np.array_equal(find_hot(*maps(frames)).always, broken)
+
+
+def test_a_streak_through_the_beam_is_light():
+    row, column = np.mgrid[-48:48, -48:48]
+    light = 1e4 / (1 + row**2) * np.exp(-(column**2) / 0.5) + 1e4 * np.exp(-(row**2 + column**2) / 10) + 1
+    frames = np.random.default_rng(0).poisson(light, (3, 96, 96)).astype(np.float32)
+    assert not find_hot(*maps(frames)).always.any()
+
+
 def test_a_rocking_curve_has_a_peak_and_no_hot_pixel():
     volume = pattern((24, 48, 48), 1e7, seed=2).astype(np.float32)
     hot = find_hot(*maps(volume))

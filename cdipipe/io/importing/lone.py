@@ -7,6 +7,7 @@ learned from the pattern itself.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,10 @@ FACTOR_OVER_USUAL = 8.0
 FACTOR_LIMITS = (6.0, 40.0)
 """A hot pixel has this many times the counts of the best of its lines: 8 times what one in a hundred pixels has. Beside
 unmeasured pixels, where a masked beam may end, it has the upper limit times the counts of its brightest neighbour."""
+LEAST_LENGTH, PARTS, ALIKE = 32, 4, 4.0
+"""Rows and columns of so many pixels are judged by the medians of four parts, which differ by less than four times."""
+MOST_BROKEN = 0.1
+"""More rows or columns than this share are a pattern of their own."""
 LARGEST_SHARE = 0.005
 """More lone pixels than this share are no defects: single photons, or values that are no counts."""
 
@@ -32,9 +37,9 @@ class HotPixels:
 
     Parameters
     ----------
-    always : (H, W) bool, defects: they stand out when the brightest frame is set aside, too
+    always : (H, W) bool, defects: they stand out when the brightest frame is set aside, too; broken rows and columns
     once : (H, W) bool, stand out in single frames only: cosmic rays
-    too_many : number of lone pixels where they are too many to be defects (then both are empty), else 0
+    too_many : number of lone pixels where they are too many to be defects (and are not listed), else 0
     """
 
     always: np.ndarray
@@ -100,6 +105,31 @@ def lone_pixels(image: np.ndarray, measured: np.ndarray) -> np.ndarray:
     return judged
 
 
+def hot_lines(image: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Whole rows and columns, and pairs of them, that stand out alike along all of their length.
+
+    Streaks of slits and crystal surfaces fade away from the beam; a broken row does not.
+    """
+    found = np.zeros(image.shape, dtype=bool)
+    for axis in (0, 1):
+        values = np.moveaxis(np.where(measured, image, np.nan), axis, 0).astype(np.float64)
+        if min(values.shape) < LEAST_LENGTH:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a part of which nothing was measured
+            parts = np.stack([np.nanmedian(part, axis=0) for part in np.array_split(values, PARTS)])
+        known = np.isfinite(parts)
+        parts = np.where(known, parts, 0)
+        near, far = ([np.roll(parts, step, 1) for step in (-reach, reach)] for reach in (1, 2))
+        level = np.max([np.minimum(*near), np.minimum(near[0], far[0]), np.minimum(near[1], far[1])], axis=0)
+        alone = (parts > FACTOR_LIMITS[0] * np.maximum(level, 1)) & (_excess(parts, level + 1) > SIGMAS)
+        lowest = np.min(parts, axis=0, where=known, initial=np.inf)
+        broken = (alone | ~known).all(0) & (known.sum(0) > PARTS / 2) & (parts.max(0) < ALIKE * lowest)
+        if broken.mean() <= MOST_BROKEN:
+            np.moveaxis(found, axis, 0)[:, broken] = True
+    return found & measured
+
+
 def find_hot(total: np.ndarray, peak: np.ndarray, least: np.ndarray, times: np.ndarray) -> HotPixels:
     """Hot pixels of a stack.
 
@@ -108,15 +138,16 @@ def find_hot(total: np.ndarray, peak: np.ndarray, least: np.ndarray, times: np.n
     total, peak, least : (H, W) sum, largest and smallest of the measured counts of all frames
     times : (H, W) in how many frames the pixel was measured
     """
-    measured = times > 0
+    lines = hot_lines(least, times > 0)
+    measured = (times > 0) & ~lines
     share = times.max() / np.maximum(times, 1)
     lone = [lone_pixels(image, measured) for image in (total * share, (total - peak) * share, least, peak)]
     always = lone[2] | (lone[0] & lone[1])
     once = (lone[0] | lone[3]) & ~always
     number = int(np.count_nonzero(always | once))
     if number > max(LARGEST_SHARE * np.count_nonzero(measured), 4):
-        return HotPixels(np.zeros_like(measured), np.zeros_like(measured), number)
-    return HotPixels(always, once)
+        return HotPixels(lines, np.zeros_like(measured), number)
+    return HotPixels(always | lines, once)
 
 
 def stands_out(counts: np.ndarray, measured: np.ndarray, suspects: np.ndarray) -> np.ndarray:
