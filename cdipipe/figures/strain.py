@@ -49,6 +49,7 @@ def strain_figure(result: Strain) -> Figure:
     grid = result.orthogonal
     middle = _middle(grid.inside)
     figure, axes = new_figure(len(QUANTITIES), 3, 3.0, 2.7)
+    figure.get_layout_engine().set(rect=(0.02, 0.0, 0.98, 1.0))  # labels of the left panels else leave the figure
     for row, quantity in zip(axes, QUANTITIES, strict=True):
         values = getattr(grid, quantity.name) * quantity.factor
         shown = np.where(grid.inside, values, np.nan) if quantity.symmetric else values

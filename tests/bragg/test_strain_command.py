@@ -116,11 +116,19 @@ def test_a_flat_object_is_refused(tmp_path, cli):
     assert "needs a volume" in cli("strain", tmp_path / "R.cxi", "-o", tmp_path / "S.cxi").complaint
 
 
-def test_a_peak_that_the_scan_cuts_is_refused(simulated):
+@pytest.mark.parametrize(
+    ("axis", "words"),
+    [
+        (0, "cut by the scan: .*take more rocking positions"),
+        (1, "cut by the detector's rows: .*larger --crop"),
+        (2, "cut by the detector's columns"),
+    ],
+)
+def test_a_peak_that_is_cut_is_refused(simulated, axis, words):
     measurement, truth = simulated
-    places = np.arange(40) - 20
-    moved = truth.object * np.exp(2j * np.pi * 20 * places / 40)[:, None, None]
-    with pytest.raises(InputError, match="cut by the scan"):
+    ramp = np.exp(2j * np.pi * 20 * (np.arange(40) - 20) / 40)
+    moved = truth.object * ramp.reshape([-1 if a == axis else 1 for a in range(3)])
+    with pytest.raises(InputError, match=words):
         analyse(Reconstruction(moved, truth.support, "volume", geometry=measurement.geometry))
 
 
