@@ -344,8 +344,10 @@ def file_kind(path: str | Path) -> str:
 
     Raises
     ------
+    FileNotFoundError
+        There is no such file.
     InputError
-        There is no such file, or it is no HDF5 file.
+        It is no HDF5 file, or a damaged one.
     """
     with open_source(path) as source:
         if (kind := layout.read_kind(source)) is not None:
