@@ -45,6 +45,7 @@ def lines_of(object_: np.ndarray, inside: np.ndarray, frame: BraggFrame, axes: n
     object_ : (D, H, W) complex
     inside : (D, H, W) bool
     axes : (3, 3), rows x, y, z of the crystal frame in the lab
+    frame : of the object's grid, for lengths in nm
     """
     turns = windings(object_, inside)
     parts, count = ndimage.label(_cubes(turns), np.ones((3, 3, 3)))

@@ -69,6 +69,11 @@ def gradient(object_: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.nd
 def windings(object_: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Turns of the phase around every square of four neighbours inside.
 
+    Parameters
+    ----------
+    object_ : (D, H, W) complex
+    inside : (D, H, W) bool, the crystal
+
     Returns
     -------
     (3, D, H, W) int8: at [n, x] the turns around the square across axis n whose lowest corner is voxel x, right-handed
