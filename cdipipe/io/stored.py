@@ -22,9 +22,11 @@ class StoredArray:
     Attributes
     ----------
     frames_together : how many entries of the first axis are best read together
+    frames_first : whether the format says that the first axes count frames
     """
 
     frames_together = 1
+    frames_first = False
 
     def __init__(self, shape: Sequence[int], dtype: np.dtype, where: str):
         self.shape, self.dtype, self.where = tuple(int(size) for size in shape), np.dtype(dtype), where
@@ -83,6 +85,8 @@ class HeldArray(StoredArray):
 
 class Chained(StoredArray):
     """Arrays one after another along the first axis: frames (H, W), or blocks (n, H, W) of them."""
+
+    frames_first = True
 
     def __init__(self, members: Sequence[StoredArray], where: str):
         self.members = list(members)

@@ -24,6 +24,7 @@ class Hdf5Array(StoredArray):
         if self.chunks:
             check_size(self.chunks, self.dtype.itemsize, f"{where}: one chunk")
             self.frames_together = self.chunks[0]
+            self.frames_first = len(self.shape) > 2 and self.chunks[-2:] == self.shape[-2:] and self.chunks[0] == 1
         else:
             self._check_stored()
 

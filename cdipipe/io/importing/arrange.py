@@ -70,7 +70,7 @@ def arrange(array: StoredArray, axis: tuple[int, ...] | None, kind: str = "") ->
         raise InputError(f"{array.where}: patterns have 2 or 3 axes; got shape {shape} (axes of length 1 are dropped)")
     if len(order) > 4:
         raise InputError(f"{array.where}: patterns have 2 or 3 axes, rasters 4; got shape {shape}")
-    if axis is None and len(order) > 2:
+    if axis is None and len(order) > 2 and not array.frames_first:
         order, guess = _frames_first(order, shape, kind, array.where)
     *frames, row, column = order
     source = Stacked(array, Order(tuple(frames), row, column))

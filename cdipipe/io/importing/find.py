@@ -88,6 +88,8 @@ def _find_in_hdf5(plain: Path, path: Path, key: str | None, stack: ExitStack) ->
         hints=pointers.hints_beside(file, first),
         beside={} if mask is None else {"mask": mask},
     )
+    in_detector = detector is not None and any(each.startswith(f"{detector}/") for each in names)
+    found.array.frames_first |= found.kind == "cxi" or in_detector
     found.notes += [text for text in (note, file.notes.get(name, "")) if text]
     if file.source.file.swmr_mode:
         found.notes.append(f"{path} is still being written: {found.array.shape[0]} frames as of now")

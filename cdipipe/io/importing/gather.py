@@ -88,7 +88,8 @@ class Reopened(StoredArray):
 
     def __init__(self, array: StoredArray, name: str, dataset: str | None):
         super().__init__(array.shape, array.dtype, array.where)
-        self.name, self.dataset, self.frames_together = name, dataset, array.frames_together
+        self.name, self.dataset = name, dataset
+        self.frames_together, self.frames_first = array.frames_together, array.frames_first
         self._complete, self._missing = array.complete, array.missing
 
     @property

@@ -85,7 +85,8 @@ class Guarded(StoredArray):
 
     def __init__(self, array: StoredArray, path: str):
         super().__init__(array.shape, array.dtype, array.where)
-        self.array, self.path, self.frames_together = array, path, array.frames_together
+        self.array, self.path = array, path
+        self.frames_together, self.frames_first = array.frames_together, array.frames_first
 
     @property
     def complete(self) -> bool:

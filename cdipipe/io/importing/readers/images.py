@@ -23,6 +23,8 @@ ELEMENTS |= {"signed 8-bit integer": np.int8, "unsigned 8-bit integer": np.uint8
 class Frames(StoredArray):
     """Frames of an EDF file."""
 
+    frames_first = True
+
     def __init__(self, image: Any, shape: tuple[int, ...], dtype: np.dtype, where: str):
         super().__init__(shape, dtype, where)
         self.image = image

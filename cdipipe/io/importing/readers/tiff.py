@@ -19,6 +19,8 @@ from cdipipe.io.stored import Chained, HeldArray, Index, StoredArray, box_shape
 class Pages(StoredArray):
     """A series whose pages are frames, unpacked one by one."""
 
+    frames_first = True
+
     def __init__(self, series: Any, where: str):
         super().__init__(series.shape, np.dtype(series.dtype), where)
         self.pages, self.lead = series.pages, series.shape[:-2]
@@ -65,6 +67,7 @@ def _list_series(tif: Any, series: Any, path: Path, label: str) -> Listed:
         if array.nbytes + series.dataoffset > path.stat().st_size:
             check_size(array.shape, dtype.itemsize, label)
             raise InputError(f"{label}: cut off, declares {array.nbytes} bytes of values")
+        array.frames_first = True
         return listed(array)
     if len(series.shape) >= 2 and len(series.pages) == math.prod(series.shape[:-2]):
         check_size(series.shape[-2:], dtype.itemsize, label)
