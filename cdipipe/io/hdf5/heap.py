@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 from typing import Any
 
 import h5py
 
 from cdipipe.errors import InputError
+from cdipipe.io.apart import comes_back
 from cdipipe.io.hdf5.opening import open_file
 
 SECONDS = 20
@@ -32,27 +32,12 @@ def check_heap(file: h5py.File) -> None:
 @functools.lru_cache(maxsize=256)
 def _comes_back(path: str, _version: tuple[int, int]) -> bool:
     """Whether another process gets through all texts of the file."""
-    if not hasattr(os, "fork"):
-        return True
-    child = os.fork()
-    if child == 0:
-        _read_and_leave(path)
-    _, status = os.waitpid(child, 0)
-    return not os.WIFSIGNALED(status)
+    return comes_back(lambda: _open_and_read(path), SECONDS)
 
 
-def _read_and_leave(path: str) -> None:
-    """Read all texts, in the child; whatever is raised on the way is found again by the parent."""
-    try:
-        for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        signal.alarm(SECONDS)
-        with open_file(path) as file:
-            _read_texts(file)
-    except BaseException:
-        pass
-    finally:
-        os._exit(0)
+def _open_and_read(path: str) -> None:
+    with open_file(path) as file:
+        _read_texts(file)
 
 
 def _read_texts(file: h5py.File) -> None:

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.io.apart import comes_back
 from cdipipe.io.hdf5 import Source, read_attribute
 from cdipipe.io.importing.readers.container import Container, Listed, Turned, check_kind, is_real, listed, why_not_real
 from cdipipe.io.memory import check_size, memory_limit_bytes
@@ -20,6 +21,8 @@ NUMERIC = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 COMPRESSED = 15
 LOADED_BYTES = 2**28
+SECONDS = 60
+"""scipy crashes on some damaged structs: they are tried in another process first, for at most so long."""
 MOST_CELLS = 100_000
 DEEPEST = 8
 
@@ -41,6 +44,8 @@ def _open_5(path: Path, label: str) -> Container:
             container.arrays[name] = Listed(shape, None, lambda n=name, s=shape: _load_numbers(path, n, s, label))
         elif kind in ("struct", "cell"):
             _check_unpacked(path, label)
+            if not comes_back(lambda n=name: _load(path, n, label), SECONDS):
+                raise InputError(f"{where}: damaged, its {kind} cannot be read")
             _look_into(container, name, _load(path, name, label), where)
         elif len(shape) >= 2 and min(shape) > 1:
             container.refused[name] = f"values of type {kind}"
