@@ -37,6 +37,8 @@ class Ends:
 
     def average(self, iteration: int, estimate: Callable[[], Tensor]) -> None:
         """Add this iteration's estimate for the starts that are near their ends."""
+        if not self.averaged:
+            return
         wanted = [end - self.averaged <= iteration < end for end in self.ends]
         if not any(wanted):
             return
@@ -52,8 +54,10 @@ class Ends:
 
     def settle(self, iteration: int, state, hold: Callable[[Tensor], None]) -> None:
         """See which starts have settled; ``hold`` those (B,) bool that end here before the others do."""
+        if not self.stop_below:
+            return
         done = iteration + 1
-        if self.stop_below and done > EARLY_STOP_WINDOW and done % EARLY_STOP_WINDOW == 0:
+        if done > EARLY_STOP_WINDOW and done % EARLY_STOP_WINDOW == 0:
             last = [state.done - 1 - EARLY_STOP_WINDOW, state.done - 1]
             before, now = state.error_trace[:, last].double().unbind(1)
             for item, settled in enumerate(((before - now).abs() < self.stop_below * before).tolist()):

@@ -133,7 +133,9 @@ class Recipe(Parameters):
         0.0, ge=0, lt=1, description="share of the last step's iterations that are error reduction, at its end"
     )
     stop_below: float = Field(
-        0.0, ge=0, description="early stop of a step: relative change of the mean R-factor over 20 iterations; 0: never"
+        0.0,
+        ge=0,
+        description="early stop of a start's step: relative change of its R-factor over 20 iterations; 0: never",
     )
     batch: int = Field(0, ge=0, description="restarts computed at once; 0: as many as suit the device's memory")
     preview_every: int = Field(50, ge=1, description="iterations between live preview pictures, where one is asked for")

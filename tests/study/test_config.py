@@ -80,6 +80,23 @@ def test_a_wrong_entry_is_named_in_one_line(changes, said):
     assert said in message
 
 
+def test_the_restarts_of_a_study_go_to_the_methods_that_take_any():
+    movie = {"scene": "test_chart", "set": {"size": 64, "frames": 2}}
+    methods = {name: {"method": name} for name in ("hio", "cdip", "cdi_nn", "mf_pie")}
+    config = check_config(
+        study(restarts=8, measurements={"one": {"scene": "polygons"}, "movie": movie}, methods=methods), "s"
+    )
+    restarts = {
+        (measurement, method): [o for o in config.options("reconstruct", measurement, method) if "restarts" in o]
+        for measurement in ("one", "movie")
+        for method in methods
+    }
+    taken = [("one", "hio"), ("one", "cdip"), ("movie", "hio")]
+    assert restarts == {pair: ["--restarts=8"] * (pair in taken) for pair in restarts}
+    with pytest.raises(InputError, match=r"methods\.cdi_nn\.restarts: cdi_nn does not take it"):
+        check_config(study(methods={"cdi_nn": {"method": "cdi_nn", "restarts": 8}}), "s")
+
+
 def test_pairs_are_the_full_product_unless_listed():
     assert check_config(study(), "s").pairs() == [("one", "hio"), ("one", "mix"), ("two", "hio"), ("two", "mix")]
     listed = study(reconstructions=[{"measurements": ["two"]}, {"measurements": ["two", "one"], "methods": ["mix"]}])

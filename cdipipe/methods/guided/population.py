@@ -90,12 +90,15 @@ class Population:
         own, problem, wrap = self.parameters, self.working, self.wrap
         step = hio.HioParameters(beta=own.beta, er_every=own.er_every)
         closing = iterations - round(CLOSING_SHARE * iterations)
+        planned = own.iterations + own.generation_iterations
         for iteration in range(iterations):
             update = hio.update if iteration < closing else er.update
             waves, projected, r_factor = update(waves, problem, supports, step, iteration)
             done = before + iteration + 1
             if self.shrink_every and iteration < closing and done % self.shrink_every == 0:
-                supports = shrink_wrap(projected, supports, wrap, done // self.shrink_every - 1, 0.0, problem.ndim)
+                supports = shrink_wrap(
+                    projected, supports, wrap, done // self.shrink_every - 1, done / planned, problem.ndim
+                )
             if tells:
                 self.tell(r_factor)
         projected, _ = problem.impose_modulus(waves)
