@@ -16,7 +16,7 @@ from cdipipe.io.cxi.geometry import read_geometry
 from cdipipe.io.cxi.image import read_image
 from cdipipe.io.hdf5 import open_source
 from cdipipe.io.importing.files import split_key
-from cdipipe.io.importing.formats import read_array
+from cdipipe.io.importing.inspect import inspect_file
 from cdipipe.io.importing.readers import reader_of
 from cdipipe.measurement import Geometry, Measurement, Reconstruction
 from cdipipe.optics.diffraction import bragg_frame
@@ -27,6 +27,8 @@ PLAIN_FACTS += ("beamline", "detector")
 PIXELS = ("pixel_y_m", "pixel_x_m")
 BRAGG_FACTS = ("voxel_nm", "voxel_angles_deg", "field_of_view_nm", "resolution_nm", "q_per_nm")
 FAR_LAG_DEVIATIONS = 3.5
+WHOLE_BYTES = 2**30
+"""Measurements of more are not read whole."""
 
 
 def estimate_object_extent(pattern: np.ndarray, measured: np.ndarray) -> tuple[float | None, ...]:
@@ -179,18 +181,10 @@ def _shape_or_value(value: Any) -> Any:
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
 
 
-def _describe_array(name: str) -> dict[str, Any]:
-    values = read_array(name)
-    finite = values[np.isfinite(values)]
-    facts: dict[str, Any] = {"shape": list(values.shape), "dtype": str(values.dtype)}
-    facts["not_finite"] = int(values.size - finite.size)
-    if finite.size:
-        facts |= {"min": finite.min().item(), "max": finite.max().item(), "sum": float(finite.sum(dtype=np.float64))}
-    return facts
-
-
 def describe(name: str) -> dict[str, Any]:
-    """Plain data on a CXI file of any kind, or on the array in another format (``FILE::KEY`` picks one).
+    """Plain data on a CXI file of any kind, or on the patterns in another format (``FILE::KEY`` picks an array).
+
+    Patterns that fill much memory are not read.
 
     Raises
     ------
@@ -199,9 +193,11 @@ def describe(name: str) -> dict[str, Any]:
     """
     path, key = split_key(name)
     if reader_of(path).name != "cxi" or key is not None:
-        return {"file": str(path), "kind": "array", **_describe_array(name)}
+        return inspect_file(name)
     kind = cxi.file_kind(path)
-    if kind == "measurement":
+    if kind == "measurement" and cxi.patterns_bytes(path) > WHOLE_BYTES:
+        facts = {key: value for key, value in inspect_file(name).items() if key not in ("file", "kind")}
+    elif kind == "measurement":
         facts = describe_measurement(cxi.read_measurement(path))
     elif kind == "reconstruction":
         facts = describe_reconstruction(cxi.read_reconstruction(path))

@@ -1,5 +1,6 @@
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -104,7 +105,8 @@ def test_arrays_of_other_formats(cli, tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([[1.0, np.nan], [3, 4]]), y=np.ones((3, 3)))
     facts = json.loads(cli("info", f"{tmp_path / 'a.npz'}::x", "--json").out)
     assert facts["shape"] == [2, 2] and facts["not_finite"] == 1 and facts["sum"] == 8
-    assert "choose one" in cli("info", tmp_path / "a.npz").complaint
+    listed = json.loads(cli("info", tmp_path / "a.npz", "--json").out)
+    assert list(listed["arrays"]) == ["x", "y"] and "choose one" in listed["which"]
 
 
 def test_a_beamline_file(cli, data_dir):
@@ -125,3 +127,14 @@ def test_a_simulated_movie_with_a_static_region_is_described(tmp_path, cli):
     facts, truth = (json.loads(cli("info", tmp_path / name, "--json").out) for name in ("m.cxi", "t.cxi"))
     assert facts["static_region"] == {"support_px": 4, "photons": 16.0} and facts["frame_interval_s"] == 0.007
     assert truth["extra"] == {"positions_px": "float64 (3, 5, 2)", "velocity_m_per_s": 3.4e-7}
+
+
+def test_a_large_scan_is_described_without_being_read(cli, tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        data = file.create_dataset("entry/data/data", (4000, 2167, 2070), np.uint32, chunks=(1, 2167, 2070))
+        data[7, :3, :3] = 1
+        file["entry/instrument/detector/pixel_mask"] = np.zeros((2167, 2070), np.uint8)
+    monkeypatch.setenv("CDIPIPE_MAX_GIB", "0.1")
+    facts = json.loads(cli("info", tmp_path / "scan.h5", "--json").out)
+    assert facts["shape"] == [4000, 2167, 2070] and facts["size"] == "66.8 GiB, not read"
+    assert facts["never_written"] == "3999 of 4000 along the first axis" and "pixel_mask" in facts["mask"]

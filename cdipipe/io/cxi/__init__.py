@@ -356,3 +356,10 @@ def file_kind(path: str | Path) -> str:
         has_patterns = any(source.dataset(name) is not None for name in DATA_PATHS[1:2])
         is_complex = image is not None and image.dtype.kind == "c"
         return "reconstruction" if is_complex and not has_patterns else "measurement"
+
+
+def patterns_bytes(path: str | Path) -> int:
+    """How much memory the patterns of a CXI file fill, as they are stored; 0 where there are none."""
+    with open_source(path) as source:
+        found = (source.dataset(name) for name in DATA_PATHS)
+        return next((int(node.size) * node.dtype.itemsize for node in found if node is not None), 0)
