@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from test_workflow import snakemake
+from test_workflow import ROOT, snakemake
 
 from cdipipe.errors import InputError
 from cdipipe.study.config import check_config
@@ -165,3 +165,10 @@ def test_home_and_absolute_folders_are_where_they_say(tmp_path, monkeypatch):
         code, text = snakemake(tmp_path, study, str(place / "one/M.cxi"))
         assert code == 0, text
         assert (place / "one/M.cxi").is_file() and not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow/rules").glob("*.smk")), ids=lambda path: path.stem)
+def test_files_stand_in_quotes_in_every_shell_command(path):
+    for command in re.findall(r"^    shell:\n((?:        .*\n?)+)", path.read_text(), re.M):
+        places = re.findall(r"\{((?:input|output|log)[^}]*|params\.(?:folder|recipe)[^}]*)\}", command)
+        assert places and [place for place in places if not place.endswith(":q")] == []
