@@ -22,7 +22,7 @@ class Progress:
         self.bar = None
 
     def __enter__(self) -> Progress:
-        if "ipykernel" in sys.modules:
+        if _in_notebook():
             self.bar = _notebook_bar()(total=self.total, desc=self.description, leave=False)
         elif sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
@@ -62,6 +62,12 @@ class Progress:
         rest = f", about {elapsed / max(self.count, 1) * (self.total - self.count):.0f} s left" if self.total else ""
         note = f", {self.note}" if self.note else ""
         return f"{self.description}: {count} in {elapsed:.0f} s{rest}{note}"
+
+
+def _in_notebook() -> bool:
+    """Whether this process runs the cells of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 def _notebook_bar() -> Any:
