@@ -4,6 +4,7 @@ SCALE ?=
 CORES ?= all
 PYTHON ?= python3
 BENCH ?=
+WORKERS ?= 2
 VENV := .venv
 STAMP := $(VENV)/.cdipipe-installed
 BUILD := pyproject.toml constraints.txt $(wildcard csrc/CMakeLists.txt csrc/*.cpp csrc/*/*)
@@ -42,8 +43,8 @@ studies: $(STAMP) ## run every study of config/papers at scale tiny, each to its
 	  $(MAKE) --no-print-directory run CONFIG="$$study" SCALE=tiny || exit 1; \
 	done
 
-test: $(STAMP) ## run the tests
-	python -m pytest
+test: $(STAMP) ## run the tests, each file in one of WORKERS processes
+	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(STAMP) ## check style: Python, docstrings, Snakemake, C++
 	ruff check .
