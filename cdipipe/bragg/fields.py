@@ -174,18 +174,3 @@ def fields_of(
         ramp=ramp,
         frame=frame,
     )
-
-
-def twin_of(object_: np.ndarray) -> np.ndarray:
-    """The conjugated, inverted object, which explains the same pattern: index x goes to ``2 (N // 2) - x``.
-
-    Parameters
-    ----------
-    object_ : (D, H, W) complex
-
-    Returns
-    -------
-    (D, H, W) complex of the same dtype
-    """
-    flipped = np.flip(object_.conj(), (0, 1, 2))
-    return np.roll(flipped, [1 - size % 2 for size in object_.shape], (0, 1, 2))

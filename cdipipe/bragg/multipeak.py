@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from cdipipe.bragg.fields import Fields, fields_of, shape_of, twin_of
+from cdipipe.bragg.fields import Fields, fields_of, shape_of
 from cdipipe.bragg.several import Peak, SampleGrid, grid_for
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
+from cdipipe.metrics.align import twin_of
 from cdipipe.progress import progress
 
 FAILED_SHAPE = 0.5

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from cdipipe.bragg.fields import HALF, Fields, fields_of, twin_of
+from cdipipe.bragg.fields import HALF, Fields, fields_of
 from cdipipe.bragg.grid import Orthogonal, to_orthogonal
 from cdipipe.bragg.numbers import numbers_of, spread_of
 from cdipipe.bragg.reference import Reference
 from cdipipe.errors import InputError
 from cdipipe.geometry import Geometry
 from cdipipe.measurement import Reconstruction
+from cdipipe.metrics.align import twin_of
 from cdipipe.optics.diffraction import BraggFrame, bragg_frame
 
 CUT, CLEARLY_CUT = 0.02, 0.3

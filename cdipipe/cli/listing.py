@@ -44,6 +44,18 @@ def print_names(records: Mapping[str, str]) -> None:
     print("\n".join(f"{name:{width}}  {summary}" for name, summary in records.items()))
 
 
+def print_listing(records: Mapping[str, Any], parameters: str, name: str | None, as_json: bool) -> None:
+    """Records by name with a line each, or the one asked for with its parameters, an attribute of the record."""
+    found = {key: describe(record, getattr(record, parameters)) for key, record in records.items()}
+    if as_json:
+        print_json(found, name)
+    elif name is None:
+        print_names({key: record["summary"] for key, record in found.items()})
+    else:
+        record = found[name]
+        print(f"{name}: {record['summary']}\n{record['reference']}\n\n{format_table(record['parameters'])}")
+
+
 def format_table(rows) -> str:
     """Parameters, their defaults and what they mean."""
     name = max((len(row["name"]) for row in rows), default=0)

@@ -12,15 +12,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """List the scenes, or one scene's parameters with defaults, meaning and reference."""
-    from cdipipe.cli.listing import describe, format_table, print_json, print_names
+    from cdipipe.cli.listing import print_listing
     from cdipipe.simulation.registry import all_scenes, get_scene
 
     scenes = all_scenes() if name is None else {name: get_scene(name)}
-    records = {key: describe(scene, scene.parameters) for key, scene in scenes.items()}
-    if as_json:
-        print_json(records, name)
-    elif name is None:
-        print_names({key: record["summary"] for key, record in records.items()})
-    else:
-        record = records[name]
-        print(f"{name}: {record['summary']}\n{record['reference']}\n\n{format_table(record['parameters'])}")
+    print_listing(scenes, "parameters", name, as_json)

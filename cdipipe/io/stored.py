@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ Index = tuple[slice, ...]
 """A box of an array: one slice of step 1 for every axis."""
 
 
-class StoredArray:
+class StoredArray(ABC):
     """An array in a file, of any number of axes.
 
     Parameters
@@ -50,9 +51,9 @@ class StoredArray:
         """Files that hold parts of it and do not exist, as far as is known once :attr:`complete` was asked for."""
         return []
 
+    @abstractmethod
     def get(self, index: Index) -> np.ndarray:
         """Values of a box, in the type of the file."""
-        raise NotImplementedError
 
     def written(self, index: Index) -> np.ndarray:
         """Bool, the shape of a box: which of its values were ever written."""

@@ -7,6 +7,7 @@ can derive from it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class StepRun:
+class StepRun(ABC):
     """One step of a batch of B restarts; arrays in FFT order. A method derives from it and writes ``iterate``.
 
     Parameters
@@ -35,13 +36,16 @@ class StepRun:
         self._held: Tensor | None = None
         self._kept: tuple[Tensor, ...] = ()
 
+    @abstractmethod
     def iterate(self) -> Iterator[Tensor]:
         """The (B,) R-factor of every iteration, as it is done; NaN for a start that has ended by itself."""
-        raise NotImplementedError
 
     def projected(self) -> Tensor:
-        """P_M u of this iteration, (B, *grid), from which shrink-wrap finds the support."""
-        raise NotImplementedError
+        """P_M u of this iteration, (B, *grid), from which shrink-wrap finds the support.
+
+        Methods whose support rests refuse ``shrink_wrap`` and have none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no projected object: its method must refuse shrink_wrap")
 
     def estimate(self) -> Tensor:
         """The objects that this iteration stands for, (B, *grid)."""
@@ -51,7 +55,7 @@ class StepRun:
         """Whether the support is to stay as it is from this iteration on."""
         return False
 
-    def forget(self, items: Tensor | None = None) -> None:
+    def forget(self, items: Tensor | None = None) -> None:  # noqa: B027  most methods keep no scores
         """Scores of before no longer compare, for some items (B,) bool or all: their support or light was changed."""
 
     def leave(self) -> tuple[Tensor, Tensor]:
@@ -92,7 +96,7 @@ class StepRun:
         self.watch.tick()
 
 
-class JointRun:
+class JointRun(ABC):
     """A joint step of the T frames of a movie on its way; a method derives from it.
 
     Parameters
@@ -109,17 +113,17 @@ class JointRun:
         self.problems, self.start, self.parameters = problems, start, parameters
         self.recipe, self.seed, self.watch = recipe, seed, watch
 
+    @abstractmethod
     def iterate(self) -> Iterator[float]:
         """The R-factor of all frames together at every iteration, as it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def objects(self) -> np.ndarray:
         """(T, *grid) complex64, centred, on the scale of the photons: what this iteration stands for, or the result."""
-        raise NotImplementedError
 
+    @abstractmethod
     def supports(self) -> np.ndarray:
         """(T, *grid) bool, centred."""
-        raise NotImplementedError
 
 
 class UpdateRun(StepRun):

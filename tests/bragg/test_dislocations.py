@@ -5,10 +5,11 @@ import pytest
 
 import cdipipe as cdi
 from cdipipe.bragg import phase as phases
-from cdipipe.bragg.fields import fields_of, twin_of
+from cdipipe.bragg.fields import fields_of
 from cdipipe.bragg.numbers import numbers_of
 from cdipipe.bragg.strain import analyse
 from cdipipe.measurement import Reconstruction
+from cdipipe.metrics.align import twin_of
 from cdipipe.optics.diffraction import bragg_frame
 
 SMALL = {"size": 40, "positions": 40, "voxels": 18, "photons": 0}

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from cdipipe.bragg import phase as phases
-from cdipipe.bragg.fields import fields_of, isosurface_level, shape_of, twin_of
+from cdipipe.bragg.fields import fields_of, isosurface_level, shape_of
 from cdipipe.bragg.grid import frame_axes, to_orthogonal
 from cdipipe.bragg.numbers import numbers_of, spread_of
 from cdipipe.errors import InputError
+from cdipipe.metrics.align import twin_of
 from cdipipe.optics.diffraction import BraggFrame
 
 SHAPE = (32, 40, 36)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import cdipipe as cdi
-from cdipipe.bragg.fields import twin_of
 from cdipipe.bragg.files import read_strain
 from cdipipe.bragg.reference import parse_reference
 from cdipipe.bragg.strain import Choices, analyse
 from cdipipe.errors import InputError
 from cdipipe.measurement import Reconstruction
+from cdipipe.metrics.align import twin_of
 
 SMALL = {"size": 40, "positions": 40, "voxels": 18, "photons": 1e8}
 

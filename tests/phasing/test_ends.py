@@ -75,11 +75,16 @@ def test_no_start_depends_on_which_others_it_is_computed_with(sequence, more):
         assert correlation(alone, together) > 1 - 1e-5
 
 
+class IdleRun(StepRun):
+    def iterate(self):
+        yield self.state.error_trace[:, 0]
+
+
 def test_what_is_held_keeps_its_wave_its_support_and_its_light():
     problem = SimpleNamespace(coherence_px=torch.tensor([1.0, 2.0, 3.0]), background=0.0)
     problem.set_light = lambda width, background: setattr(problem, "coherence_px", width)
     state = State(torch.arange(3.0)[:, None], torch.tensor([[True], [True], [True]]), torch.zeros(3, 1))
-    run = StepRun(state, problem, None, None, None)
+    run = IdleRun(state, problem, None, None, None)
     run.hold(torch.tensor([True, False, False]))
     state.exit_wave += 10
     state.support, problem.coherence_px = ~state.support, problem.coherence_px + 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from cdipipe.io.memory import check_size
 from cdipipe.io.stored import StoredArray
 
 
-class PatternSource:
+class PatternSource(ABC):
     """A stack of patterns (N, H, W) in the numbers of its file."""
 
     frames_together = 1
@@ -26,22 +27,22 @@ class PatternSource:
     def frame_bytes(self) -> int:
         return max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
 
+    @abstractmethod
     def read(self, part: Part) -> np.ndarray:
         """Values (n, h, w) of a part, in the file's type."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def complete(self) -> bool:
         """Whether everything was written; if not, :meth:`written` tells what."""
-        raise NotImplementedError
 
+    @abstractmethod
     def written(self, part: Part) -> np.ndarray:
         """Bool (n, h, w): which values were ever written."""
-        raise NotImplementedError
 
+    @abstractmethod
     def present(self) -> np.ndarray:
         """Bool (N,): of which frames anything was written."""
-        raise NotImplementedError
 
 
 def _hull(numbers: np.ndarray) -> tuple[slice, np.ndarray | None]:
