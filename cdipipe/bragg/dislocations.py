@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from cdipipe.bragg.phase import windings
-from cdipipe.optics.diffraction import BraggFrame
+from cdipipe.optics.bragg_frame import BraggFrame
 
 SHORTEST_SHARE = 0.3
 """Of the diameter of a sphere of equal volume: what winds around shorter lines is noise, not a dislocation."""

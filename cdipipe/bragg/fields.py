@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from cdipipe.bragg import phase as phases
 from cdipipe.errors import InputError
-from cdipipe.optics.diffraction import BraggFrame
+from cdipipe.optics.bragg_frame import BraggFrame
 
 HALF = 0.5
 """Where the amplitude of a sharp edge, blurred by the finite resolution, falls to half of that inside."""

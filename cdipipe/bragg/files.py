@@ -27,7 +27,7 @@ from cdipipe.io.cxi import layout
 from cdipipe.io.cxi.geometry import read_geometry, write_geometry
 from cdipipe.io.cxi.image import read_image, write_image
 from cdipipe.io.hdf5 import Source, create_file, open_source
-from cdipipe.optics.diffraction import bragg_frame
+from cdipipe.optics.bragg_frame import bragg_frame
 
 if TYPE_CHECKING:
     from cdipipe.bragg.multipeak import Crystal

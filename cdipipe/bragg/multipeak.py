@@ -101,7 +101,7 @@ def fit_crystal(
     used = [index for index in range(len(measurements)) if index != settings.withhold]
     if len(used) < 2:
         raise InputError("multipeak: at least two reflections must remain beside the withheld one")
-    from cdipipe.optics.diffraction import bragg_frame
+    from cdipipe.optics.bragg_frame import bragg_frame
 
     frames = [bragg_frame(m.geometry, m.intensity.shape) for m in measurements]
     first = fields_of(objects[used[0]], frames[used[0]])

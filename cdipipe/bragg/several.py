@@ -15,7 +15,7 @@ from torch.nn.functional import grid_sample
 
 from cdipipe.measurement import Measurement
 from cdipipe.optics import fourier
-from cdipipe.optics.diffraction import BraggFrame, bragg_frame
+from cdipipe.optics.bragg_frame import BraggFrame, bragg_frame
 
 FINER = 0.6
 """Edge of the sample's voxels over that of the rocking curves' ones: linear interpolation blurs what is coarser."""

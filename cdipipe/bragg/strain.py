@@ -15,7 +15,7 @@ from cdipipe.errors import InputError
 from cdipipe.geometry import Geometry
 from cdipipe.measurement import Reconstruction
 from cdipipe.metrics.align import twin_of
-from cdipipe.optics.diffraction import BraggFrame, bragg_frame
+from cdipipe.optics.bragg_frame import BraggFrame, bragg_frame
 
 CUT, CLEARLY_CUT = 0.02, 0.3
 """Share of the peak's maximum on an edge of the rocking curve: above the first it is said, above the second refused."""

@@ -19,7 +19,7 @@ from cdipipe.io.importing.files import split_key
 from cdipipe.io.importing.inspect import inspect_file
 from cdipipe.io.importing.readers import reader_of
 from cdipipe.measurement import Geometry, Measurement, Reconstruction
-from cdipipe.optics.diffraction import bragg_frame
+from cdipipe.optics.bragg_frame import bragg_frame
 
 AUTOCORRELATION_THRESHOLD = 0.04
 PLAIN_FACTS = ("energy_ev", "wavelength_m", "distance_m", "rocking_step_rad", "beam_centre_px", "exposure_s")

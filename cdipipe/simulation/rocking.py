@@ -10,7 +10,8 @@ import numpy as np
 from cdipipe.beamlines.record import Beamline, CircleEntry
 from cdipipe.errors import InputError
 from cdipipe.geometry import PLANCK_TIMES_C_EV_M, Circle, Geometry, Scan
-from cdipipe.optics.diffraction import BEAM, BraggFrame, bragg_frame, rotation_of
+from cdipipe.optics.bragg_frame import BraggFrame, bragg_frame
+from cdipipe.optics.diffraction import BEAM, rotation_of
 from cdipipe.optics.lattice import rotation_to_z
 
 SIDEWAYS_DEG = 9.0

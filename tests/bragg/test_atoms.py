@@ -6,7 +6,7 @@ import pytest
 import cdipipe as cdi
 from cdipipe.bragg.fields import fields_of
 from cdipipe.bragg.judge import judge
-from cdipipe.optics.diffraction import bragg_frame
+from cdipipe.optics.bragg_frame import bragg_frame
 
 EDGE_NM = 5.0
 

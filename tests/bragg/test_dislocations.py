@@ -10,7 +10,7 @@ from cdipipe.bragg.numbers import numbers_of
 from cdipipe.bragg.strain import analyse
 from cdipipe.measurement import Reconstruction
 from cdipipe.metrics.align import twin_of
-from cdipipe.optics.diffraction import bragg_frame
+from cdipipe.optics.bragg_frame import bragg_frame
 
 SMALL = {"size": 40, "positions": 40, "voxels": 18, "photons": 0}
 

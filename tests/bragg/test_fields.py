@@ -9,7 +9,7 @@ from cdipipe.bragg.grid import frame_axes, to_orthogonal
 from cdipipe.bragg.numbers import numbers_of, spread_of
 from cdipipe.errors import InputError
 from cdipipe.metrics.align import twin_of
-from cdipipe.optics.diffraction import BraggFrame
+from cdipipe.optics.bragg_frame import BraggFrame
 
 SHAPE = (32, 40, 36)
 VOXELS = np.array([[9.0, 1.0, -2.0], [2.0, 8.0, 1.5], [-1.0, 2.0, 7.0]])  # nm, columns; far from orthogonal

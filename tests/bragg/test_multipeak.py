@@ -9,7 +9,7 @@ import cdipipe as cdi
 from cdipipe.bragg.multipeak import Settings, fit_crystal
 from cdipipe.bragg.several import Peak, SampleGrid
 from cdipipe.errors import InputError
-from cdipipe.optics.diffraction import bragg_frame
+from cdipipe.optics.bragg_frame import bragg_frame
 
 SMALL = {"size": 32, "positions": 32, "voxels": 14, "displacement": "vector", "phase_range_rad": 4.0, "photons": 1e8}
 HKL = ((1, 1, 1), (-1, 1, 1), (1, -1, 1), (0, 0, 2))

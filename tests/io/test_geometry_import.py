@@ -271,7 +271,7 @@ def test_the_gold_crystals_own_scan_file(tmp_path, data_dir):
     shutil.copy(folder / "example_scan54.spec.txt", tmp_path / "scan.txt")
     options = ImportOptions(stack="volume", scan_file=str(tmp_path / "scan.txt"), scan=54, beamline="aps_34idc")
     measurement, _ = import_files([str(folder / "S54_crop_96x128x128_int32.npz")], options)
-    from cdipipe.optics.diffraction import bragg_frame
+    from cdipipe.optics.bragg_frame import bragg_frame
 
     frame = bragg_frame(measurement.geometry, measurement.intensity.shape)
     assert frame.voxel_nm == pytest.approx([31.65, 10.03, 10.08], abs=0.01)

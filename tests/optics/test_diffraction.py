@@ -10,7 +10,8 @@ import pytest
 from cdipipe.errors import InputError
 from cdipipe.geometry import Circle, Geometry, Scan
 from cdipipe.optics import diffraction
-from cdipipe.optics.diffraction import bragg_frame, reciprocal_axes, rotation_matrix, scattering_vectors
+from cdipipe.optics.bragg_frame import axis_angles_deg, bragg_frame, dual_axes
+from cdipipe.optics.diffraction import reciprocal_axes, rotation_matrix, scattering_vectors
 
 SHAPE = (96, 128, 128)
 THETA_DEG = tuple(0.22 + 0.005 * (index - 48) for index in range(96))
@@ -226,10 +227,10 @@ def test_axes_of_cohere_for_the_gold_crystal(columns, angles_deg):
     peer.init_area("y-", columns, 0, 0, 2, 2, distance=0.5, pwidth1=55e-6, pwidth2=55e-6)
     q = 10 * np.array(peer.area(np.array([0.22, 0.225]), 90.0, -5.0, 32.174, 12.6346, deg=True))
     steps = np.stack([q[:, 1, 0, 0], q[:, 0, 1, 0], q[:, 0, 0, 1]], axis=1) - q[:, 0, 0, 0, None]
-    theirs = diffraction.dual_axes(steps, SHAPE)
+    theirs = dual_axes(steps, SHAPE)
     ours = bragg_frame(gold(column_direction=(1 if columns == "x+" else -1, 0, 0)), SHAPE)
     assert np.linalg.norm(theirs, axis=0) == pytest.approx(ours.voxel_nm, rel=1e-3)
-    assert diffraction.axis_angles_deg(theirs) == pytest.approx(ours.voxel_angles_deg, abs=0.02)
+    assert axis_angles_deg(theirs) == pytest.approx(ours.voxel_angles_deg, abs=0.02)
     assert ours.voxel_angles_deg == pytest.approx(angles_deg, abs=0.01)
 
 
@@ -240,10 +241,10 @@ def test_axes_of_the_earlier_formula_of_cohere():
     columns = np.array([-np.cos(delta), 0, np.sin(delta)]) * k * 55e-6 / 0.5
     rows = np.array([np.sin(delta) * np.sin(gamma), -np.cos(gamma), np.cos(delta) * np.sin(gamma)]) * k * 55e-6 / 0.5
     positions = np.array([1 - np.cos(delta) * np.cos(gamma), 0, np.sin(delta) * np.cos(gamma)]) * k * step
-    theirs = diffraction.dual_axes(np.stack([positions, rows, columns], axis=1), SHAPE)
+    theirs = dual_axes(np.stack([positions, rows, columns], axis=1), SHAPE)
     ours = bragg_frame(gold(column_direction=(-1, 0, 0)), SHAPE)
     assert np.abs(ours.voxels_nm) == pytest.approx(np.abs(theirs), abs=1e-9)
-    assert ours.voxel_angles_deg == pytest.approx(diffraction.axis_angles_deg(theirs), abs=1e-6)
+    assert ours.voxel_angles_deg == pytest.approx(axis_angles_deg(theirs), abs=1e-6)
 
 
 def test_six_circles_of_you():

@@ -73,7 +73,7 @@ class BraggParameters(SceneParameters):
 
 def build(parameters: BraggParameters, rng: np.random.Generator) -> Sample:
     """One crystal; the truth has the displacement along Q in nm and the voxel axes."""
-    from cdipipe.optics.diffraction import bragg_frame
+    from cdipipe.optics.bragg_frame import bragg_frame
     from cdipipe.simulation.rocking import cubic_to_lab, with_mount
 
     geometry = _geometry(parameters)
