@@ -359,7 +359,16 @@ def file_kind(path: str | Path) -> str:
 
 
 def patterns_bytes(path: str | Path) -> int:
-    """How much memory the patterns of a CXI file fill, as they are stored; 0 where there are none."""
+    """How much memory the patterns of a CXI file fill, as they are stored; 0 where there are none.
+
+    Parameters
+    ----------
+    path : a CXI file of any tool; its numbers are not read
+
+    Raises
+    ------
+    InputError   the file is damaged, or no HDF5 file
+    """
     with open_source(path) as source:
         found = (source.dataset(name) for name in DATA_PATHS)
         return next((int(node.size) * node.dtype.itemsize for node in found if node is not None), 0)
