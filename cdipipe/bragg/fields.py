@@ -159,10 +159,7 @@ def fields_of(
     flat = phases.without_offset(phases.without_ramp(object_, ramp), inside)
     vortex = phases.vortices(flat, inside)
     phase = phases.unwrap(flat, inside)
-    slopes, known = phases.gradient(flat, phases.away_from(vortex, inside))
     q = frame.q_per_nm + np.linalg.inv(frame.voxels_nm).T @ ramp
-    per_nm = np.einsum("ij,j...->i...", np.linalg.inv(frame.voxels_nm).T, slopes)
-    strain = np.where(known, -np.einsum("i,i...->...", q, per_nm) / (q @ q), np.nan)
     return Fields(
         object=flat.astype(np.complex64),
         inside=inside,
@@ -170,7 +167,26 @@ def fields_of(
         vortex=vortex,
         phase=phase,
         displacement_nm=-phase / np.linalg.norm(q),
-        strain=strain,
+        strain=strain_along(q, flat, phases.away_from(vortex, inside), frame.voxels_nm),
         ramp=ramp,
         frame=frame,
     )
+
+
+def strain_along(q_per_nm: np.ndarray, object_: np.ndarray, inside: np.ndarray, voxels_nm: np.ndarray) -> np.ndarray:
+    """Strain along Q from the phase gradients of an object: -(grad phase).Q / Q^2.
+
+    Parameters
+    ----------
+    q_per_nm : (3,) scattering vector in the lab
+    object_ : (D, H, W) complex
+    inside : (D, H, W) bool; the crystal, without what is near a vortex
+    voxels_nm : (3, 3), columns are the steps from voxel to voxel in the lab
+
+    Returns
+    -------
+    (D, H, W) float64, NaN where there is no value
+    """
+    slopes, known = phases.gradient(object_, inside)
+    per_nm = np.einsum("ij,j...->i...", np.linalg.inv(voxels_nm).T, slopes)
+    return np.where(known, -np.einsum("i,i...->...", q_per_nm, per_nm) / (q_per_nm @ q_per_nm), np.nan)

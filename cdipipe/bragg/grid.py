@@ -114,14 +114,13 @@ def to_orthogonal(
     indices = np.moveaxis(fields.frame.indices(grid @ axes), -1, 0)
     amplitude = ndimage.map_coordinates(np.abs(fields.object).astype(np.float64), indices, order=1)
     inside = _nearest(fields.inside, indices)
-    values = {
-        name: _where_known(getattr(fields, name), indices, inside) for name in ("phase", "displacement_nm", "strain")
-    }
+    names = ("phase", "displacement_nm", "strain")
+    values = {name: np.where(inside, read_known(getattr(fields, name), indices), np.nan) for name in names}
     return Orthogonal(
         amplitude=amplitude.astype(np.float32),
         inside=inside,
         bulk=_nearest(fields.bulk, indices),
-        **values,
+        **{name: array.astype(np.float32) for name, array in values.items()},
         voxel_nm=step,
         origin_nm=low,
         axes=axes,
@@ -134,10 +133,20 @@ def _nearest(mask: np.ndarray, indices: np.ndarray) -> np.ndarray:
     return ndimage.map_coordinates(mask.astype(np.float64), indices, order=1) >= 0.5
 
 
-def _where_known(values: np.ndarray, indices: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Mean of the neighbours that have a value, with the weights of linear interpolation; NaN outside."""
+def read_known(values: np.ndarray, indices: np.ndarray, least: float = 1e-3) -> np.ndarray:
+    """Mean of the neighbours that have a value, with the weights of linear interpolation.
+
+    Parameters
+    ----------
+    values : (D, H, W), NaN where there is no value
+    indices : (3, ...) places, whole or not
+    least : weight of the neighbours with a value below which there is none
+
+    Returns
+    -------
+    (...) float64, NaN where there is no value
+    """
     known = np.isfinite(values)
     weights = ndimage.map_coordinates(known.astype(np.float64), indices, order=1)
-    total = ndimage.map_coordinates(np.where(known, values, 0.0), indices, order=1)
-    enough = inside & (weights > 1e-3)
-    return np.where(enough, total / np.maximum(weights, 1e-3), np.nan).astype(np.float32)
+    total = ndimage.map_coordinates(np.where(known, values, 0.0).astype(np.float64), indices, order=1)
+    return np.where(weights > least, total / np.maximum(weights, least), np.nan)

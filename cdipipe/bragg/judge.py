@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from cdipipe.bragg import phase as phases
-from cdipipe.bragg.fields import Fields, fields_of
+from cdipipe.bragg.fields import Fields, fields_of, strain_along
 from cdipipe.errors import InputError
 from cdipipe.measurement import Truth
 from cdipipe.metrics.align import align_to
@@ -46,7 +46,8 @@ def judge(fields: Fields, truth: Truth) -> dict[str, float]:
     between = aligned.object * true_object.conj() * bulk
     between = phases.without_offset(phases.without_ramp(between, phases.mean_ramp(between, bulk)), bulk)
     error_nm = np.angle(between[bulk]) / q
-    true_strain = _strain(true_object, true_inside, fields)
+    smooth = phases.away_from(phases.vortices(true_object, true_inside), true_inside)
+    true_strain = strain_along(fields.mean_q_per_nm, true_object, smooth, fields.frame.voxels_nm)
     known = bulk & np.isfinite(aligned.strain) & np.isfinite(true_strain)
     own, reference = aligned.strain[known], true_strain[known]
     own, reference = own - own.mean(), reference - reference.mean()
@@ -59,11 +60,3 @@ def judge(fields: Fields, truth: Truth) -> dict[str, float]:
         "is_twin": float(laid.twin),
     }
     return found | ({"strain_correlation": float(own @ reference / product)} if product > 0 else {})
-
-
-def _strain(object_: np.ndarray, inside: np.ndarray, fields: Fields) -> np.ndarray:
-    """Strain of a given object inside a given shape, with the axes of the result."""
-    slopes, known = phases.gradient(object_, phases.away_from(phases.vortices(object_, inside), inside))
-    per_nm = np.einsum("ij,j...->i...", np.linalg.inv(fields.frame.voxels_nm).T, slopes)
-    q = fields.mean_q_per_nm
-    return np.where(known, -np.einsum("i,i...->...", q, per_nm) / (q @ q), np.nan)

@@ -8,10 +8,13 @@ import numpy as np
 from scipy import ndimage
 
 from cdipipe.bragg.fields import HALF, isosurface_level
-from cdipipe.bragg.grid import Orthogonal
+from cdipipe.bragg.grid import Orthogonal, read_known
 
 BENEATH_VOXELS = 1.0
 """Depth, in voxels of the orthogonal grid, where fields are read: at the surface itself a voxel is half outside."""
+
+LEAST_KNOWN = 0.05
+"""Weight of voxels with a value around a point of the surface, below which it has none."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def surface_of(grid: Orthogonal, share: float = HALF) -> Surface:
         faces=faces,
         normals=normals,
         areas_nm2=length / 2,
-        **{name: _read(getattr(grid, name), at) for name in ("strain", "displacement_nm", "phase")},
+        **{name: read_known(getattr(grid, name), at.T, LEAST_KNOWN) for name in ("strain", "displacement_nm", "phase")},
     )
 
 
@@ -97,11 +100,3 @@ def _filled(grid: Orthogonal, amplitude: np.ndarray) -> np.ndarray:
     """Deep inside, where the amplitude falls at a dislocation's core, as much as elsewhere: no surface in there."""
     typical = np.median(amplitude[grid.inside])
     return np.where(ndimage.binary_erosion(grid.inside, iterations=2), typical, 0.0)
-
-
-def _read(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Value of the nearest voxels that have one, by linear weights; NaN without any."""
-    known = np.isfinite(values)
-    weights = ndimage.map_coordinates(known.astype(np.float64), places.T, order=1)
-    total = ndimage.map_coordinates(np.where(known, values, 0.0).astype(np.float64), places.T, order=1)
-    return np.where(weights > 0.05, total / np.maximum(weights, 0.05), np.nan)

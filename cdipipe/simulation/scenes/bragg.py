@@ -112,9 +112,7 @@ def _places(frame, shape: tuple[int, int, int], finer: int) -> np.ndarray:
     """Places (D, H, W, 3) in nm in the crystal frame of a grid of finer voxels over the same box."""
     from cdipipe.simulation.rocking import crystal_axes
 
-    index = [(np.arange(finer * size) - finer * size // 2) / finer for size in shape]
-    grid = np.stack(np.meshgrid(*index, indexing="ij"), axis=-1)
-    return grid @ (frame.voxels_nm.T @ crystal_axes(frame).T)
+    return _index(shape, finer) @ (frame.voxels_nm.T @ crystal_axes(frame).T)
 
 
 def facet_normals(hkl: tuple[int, int, int]) -> np.ndarray:
@@ -189,6 +187,7 @@ def _with_vectors(p: BraggParameters, frame, rng):
 
 
 def _index(shape, finer: int) -> np.ndarray:
+    """Indices (D, H, W, 3) from the centre of a grid of finer voxels, in voxels of the result."""
     index = [(np.arange(finer * size) - finer * size // 2) / finer for size in shape]
     return np.stack(np.meshgrid(*index, indexing="ij"), axis=-1)
 
@@ -205,15 +204,13 @@ def _scale(displacement, inside, phase_range_rad: float, frame):
 
 def _recorded(wave: np.ndarray, p: BraggParameters) -> np.ndarray:
     """What the recorded part of reciprocal space tells of an object on finer voxels, with the peak off the centre."""
-    fine = [np.arange(size) - size // 2 for size in wave.shape]
-    for axis, (places, offset) in enumerate(zip(fine, p.peak_offset_px, strict=True)):
-        ramp = np.exp(2j * np.pi * offset * places / wave.shape[axis])
-        wave = wave * ramp.reshape([-1 if a == axis else 1 for a in range(3)])
+    from cdipipe.optics.grid import central_slices, pixel_axes
+
+    for places, size, offset in zip(pixel_axes(wave.shape), wave.shape, p.peak_offset_px, strict=True):
+        wave = wave * np.exp(2j * np.pi * offset * places / size)
     spectrum = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(wave)))
-    kept = tuple(
-        slice(n // 2 - size // 2, n // 2 - size // 2 + size) for n, size in zip(wave.shape, p.shape, strict=True)
-    )
-    return np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(spectrum[kept]))) / FINER**3
+    recorded = spectrum[central_slices(wave.shape, p.shape)]
+    return np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(recorded))) / FINER**3
 
 
 def _from_atoms(p: BraggParameters, frame, rng):
