@@ -1,4 +1,4 @@
-"""Damages files of the writers in ``writers.py`` and imports them; one JSON line per command on stdout.
+"""Damages files of the writers in ``writers/`` and imports them; one JSON line per command on stdout.
 
 ``python fuzz_writers.py FOLDER FIRST COUNT [WRITER ...]``: seeds FIRST to FIRST + COUNT - 1 of every writer.
 """

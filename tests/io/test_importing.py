@@ -12,15 +12,6 @@ COUNTS = mutations.counts(np.random.default_rng(0), (24, 20)).astype(float)
 STACK = np.stack([COUNTS, COUNTS + 1, COUNTS + 2, COUNTS])
 
 
-@pytest.fixture
-def save(tmp_path):
-    def save(values, name="a.npy"):
-        np.save(tmp_path / name, values)
-        return str(tmp_path / name)
-
-    return save
-
-
 def imported(files, **options):
     files = [files] if isinstance(files, str) else files
     measurement, account = import_files(files, ImportOptions(**options))
