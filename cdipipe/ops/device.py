@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from cdipipe.errors import InputError
 
 
@@ -23,3 +26,25 @@ def choose_device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: no usable NVIDIA GPU here; try cpu")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def lack_of_memory_explained(explain: Callable[[], str]) -> Iterator[None]:
+    """One line that says what to lower, instead of the allocator's complaint.
+
+    Parameters
+    ----------
+    explain : gives the line; called where memory ran out
+
+    Raises
+    ------
+    InputError   memory ran out; other errors pass
+    """
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if "memory" not in f"{type(error).__name__} {error}".lower():
+            raise
+        raise InputError(explain()) from error

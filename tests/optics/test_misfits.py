@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from objects import make_object
+from slopes import guess, slope_along
 
 from cdipipe.measurement import Measurement
 from cdipipe.metrics import fourier as metrics
@@ -18,16 +19,6 @@ def problem_of(shape=(24, 20), probe_modes=None, seed=0):
     measured = np.random.default_rng(seed).random(shape) > 0.2
     counts = np.random.default_rng(seed + 1).poisson(intensity).astype(np.float32)
     return Problem(Measurement(counts, measured, probe_modes=probe_modes), "support", (-1, 1))
-
-
-def guess(shape, batch=2, seed=5):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.view_as_complex(torch.randn((batch, *shape, 2), generator=generator)) * 3
-
-
-def slope_along(function, wave, direction, step=1e-2):
-    ahead, behind = function(wave + step * direction), function(wave - step * direction)
-    return (ahead - behind) / (2 * step)
 
 
 @pytest.mark.parametrize("loss", MISFITS)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from slopes import guess, slope_along
 
 from cdipipe.optics.total_variation import (
     _adjoint,
@@ -11,16 +12,6 @@ from cdipipe.optics.total_variation import (
     periodic_variation,
     total_variation,
 )
-
-
-def guess(shape, batch=2, seed=5):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.view_as_complex(torch.randn((batch, *shape, 2), generator=generator)) * 3
-
-
-def slope_along(function, wave, direction, step=1e-2):
-    ahead, behind = function(wave + step * direction), function(wave - step * direction)
-    return (ahead - behind) / (2 * step)
 
 
 @pytest.mark.parametrize("shape", [(12, 15), (6, 8, 7)], ids=str)

@@ -20,7 +20,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.corpus import pair_checks
-from cdipipe.io.corpus.plan import Plan, digest_of, samples_per_chunk
+from cdipipe.io.corpus.plan import Plan, check_arrays, digest_of, samples_per_chunk
 from cdipipe.io.hdf5 import faults_are_input_errors, open_source
 from cdipipe.io.importing.readers import reader_of
 from cdipipe.optics.grid import embed
@@ -72,9 +72,7 @@ class Pairs:
         ------
         InputError   an array does not exist, or a file is damaged
         """
-        for name in names:
-            if name not in self.card["arrays"]:
-                raise InputError(f"{self.folder}: has no array '{name}'; it has {', '.join(self.card['arrays'])}")
+        check_arrays(names, self.card, self.folder)
         indices = self.chunk_indices(shard, chunk)
         wanted = self.order[indices.start : indices.stop]
         with faults_are_input_errors(self.folder, "cannot be read"):

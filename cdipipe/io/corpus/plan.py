@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,3 +178,10 @@ def _flat(mapping: dict[str, Any], head: str = "") -> dict[str, Any]:
     for key, value in mapping.items():
         flat.update(_flat(value, f"{head}{key}.") if isinstance(value, dict) else {f"{head}{key}": value})
     return flat
+
+
+def check_arrays(names: Iterable[str], card: Mapping[str, Any], folder: Path) -> None:
+    """Raise InputError for an array that a corpus does not have; the message lists those that it has."""
+    for name in names:
+        if name not in card["arrays"]:
+            raise InputError(f"{folder}: has no array '{name}'; it has {', '.join(card['arrays'])}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.io.corpus.plan import Plan, read_json, read_plan, shard_name
+from cdipipe.io.corpus.plan import Plan, check_arrays, read_json, read_plan, shard_name
 from cdipipe.io.corpus.shard import STORE, records_path
 
 
@@ -63,9 +63,7 @@ class Corpus:
         ------
         InputError   an array does not exist, or the chunk is damaged
         """
-        for name in names:
-            if name not in self.card["arrays"]:
-                raise InputError(f"{self.folder}: has no array '{name}'; it has {', '.join(self.card['arrays'])}")
+        check_arrays(names, self.card, self.folder)
         start = chunk * self.plan.chunk_samples
         window = slice(start, start + len(self.chunk_indices(shard, chunk)))
         try:

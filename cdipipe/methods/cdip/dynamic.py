@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from cdipipe.methods.cdip.dynamic_optimiser import TimedAdam
 from cdipipe.methods.cdip.dynamic_render import FittedMovie
 from cdipipe.methods.cdip.model import SMOOTHING, BoxModel, allowed_phases
 from cdipipe.metrics.align import align_to
+from cdipipe.ops.device import lack_of_memory_explained
 from cdipipe.optics import fourier
 from cdipipe.optics.misfits import misfit
 from cdipipe.optics.total_variation import length, total_variation
@@ -47,7 +47,7 @@ class MovieRun(JointRun):
     def iterate(self):
         own, given = self.parameters, self.start.object
         self._box = find_movie_box(self.problems, self.start, own)
-        with self._explain_lack_of_memory():
+        with lack_of_memory_explained(self._out_of_memory):
             self._fit = FieldFit(self.problems, self._box, own, self.seed, self.recipe.fitted_light)
             if given is not None:
                 self._fit.imitate(given, own.movie.imitation, self.watch.check)
@@ -59,7 +59,7 @@ class MovieRun(JointRun):
             self._fit.movie.save(own.movie.field_file)
 
     def objects(self):
-        with self._explain_lack_of_memory():
+        with lack_of_memory_explained(self._out_of_memory):
             return self._fit.render_frames()
 
     def supports(self):
@@ -68,19 +68,12 @@ class MovieRun(JointRun):
         support[tuple(np.ix_(*(box.places(axis).numpy() + size // 2 for axis, size in enumerate(shape))))] = True
         return np.broadcast_to(support, (len(self.problems), *shape))
 
-    @contextmanager
-    def _explain_lack_of_memory(self):
-        """One line that says what to lower, instead of the allocator's complaint."""
-        try:
-            yield
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if "memory" not in f"{type(error).__name__} {error}".lower():
-                raise
-            sides = " x ".join(map(str, self._box.sides))
-            raise InputError(
-                f"cdip: out of memory with a box of {sides} pixels and movie.frames_per_step "
-                f"{self.parameters.movie.frames_per_step}; lower that, movie.channels, hidden or box_px"
-            ) from error
+    def _out_of_memory(self) -> str:
+        sides = " x ".join(map(str, self._box.sides))
+        return (
+            f"cdip: out of memory with a box of {sides} pixels and movie.frames_per_step "
+            f"{self.parameters.movie.frames_per_step}; lower that, movie.channels, hidden or box_px"
+        )
 
 
 def find_movie_box(problems, start, parameters) -> Box:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 from torch import nn
 
-from cdipipe.errors import InputError
 from cdipipe.networks.pid3net.model import FrameNetwork, draw_weights
 from cdipipe.networks.pid3net.refine import Beam, Refinement
+from cdipipe.ops.device import lack_of_memory_explained
 from cdipipe.optics import fourier
 from cdipipe.optics.misfits import amplitude_deviance, poisson_terms
 from cdipipe.optics.total_variation import anisotropic_variation
@@ -30,30 +29,23 @@ class NetworkRun(JointRun):
     """Fit the network, pass after pass over the movie, then draw all frames."""
 
     def iterate(self):
-        with self._explain_lack_of_memory():
+        with lack_of_memory_explained(self._out_of_memory):
             self._fit = NetworkFit(self.problems, self.start, self.parameters, self.seed)
             yield from self._fit.passes()
 
     def objects(self):
-        with self._explain_lack_of_memory():
+        with lack_of_memory_explained(self._out_of_memory):
             return self._fit.draw_frames()
 
     def supports(self):
         lit = fourier.to_centre(self._fit.lit).cpu().numpy()
         return np.broadcast_to(lit, (len(self.problems), *lit.shape))
 
-    @contextmanager
-    def _explain_lack_of_memory(self):
-        """One line that says what to lower, instead of the allocator's complaint."""
-        try:
-            yield
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if "memory" not in f"{type(error).__name__} {error}".lower():
-                raise
-            raise InputError(
-                f"pid3net: out of memory with {self.parameters.windows} windows of {self.parameters.window} frames of "
-                f"{' x '.join(map(str, self.problems[0].shape))} pixels; lower windows, window or refinement_width"
-            ) from error
+    def _out_of_memory(self) -> str:
+        return (
+            f"pid3net: out of memory with {self.parameters.windows} windows of {self.parameters.window} frames of "
+            f"{' x '.join(map(str, self.problems[0].shape))} pixels; lower windows, window or refinement_width"
+        )
 
 
 class Model(nn.Module):
