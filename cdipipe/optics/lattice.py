@@ -115,7 +115,7 @@ def what_fits(spacing_nm: float) -> str:
     """
     off = {
         f"{name} ({','.join(map(str, hkl))})": abs(spacing_nm / lattice.spacing_nm(hkl) - 1)
-        for name, lattice in _lattices().items()
+        for name, lattice in read_lattices().items()
         for hkl in LOW_INDICES
     }
     fits = [label for label in sorted(off, key=off.__getitem__) if off[label] < FAR_OFF / 4]
@@ -162,13 +162,9 @@ def rotation_to_z(direction: Sequence[float]) -> np.ndarray:
     return np.stack([x, np.cross(along, x), along])
 
 
+@functools.cache
 def read_lattices() -> dict[str, Lattice]:
     """Lattices of ``lattices.yaml`` by name."""
-    return dict(_lattices())
-
-
-@functools.cache
-def _lattices() -> dict[str, Lattice]:
     known = yaml.safe_load(LATTICES_FILE.read_text())
     return {name: _cell(name, entry["cell_nm"]) for name, entry in known.items()}
 
@@ -193,7 +189,7 @@ def get_lattice(name: str) -> Lattice:
     ------
     InputError   no such material, or no cell
     """
-    known = _lattices()
+    known = read_lattices()
     if name.lower() in known:
         return known[name.lower()]
     if name in SYMBOLS:

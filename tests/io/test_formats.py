@@ -14,7 +14,8 @@ from cdipipe.io import cxi
 from cdipipe.io.importing import geometry
 from cdipipe.io.importing.find import find
 from cdipipe.io.importing.formats import read_array, read_support
-from cdipipe.io.importing.masks import read_mask
+from cdipipe.io.importing.masks import faults_of, mask_file
+from cdipipe.io.pixel_masks import any_fault
 
 COUNTS = mutations.counts(np.random.default_rng(0), (24, 20))
 
@@ -159,6 +160,11 @@ def test_declared_sizes_are_checked_before_reading(tmp_path):
     (tmp_path / "a.edf").write_bytes(edf.ljust(510) + b"}\n" + bytes(100))
     with pytest.raises(InputError, match="GiB, the limit is"):
         read_array(tmp_path / "a.edf")
+
+
+def read_mask(name, nonzero_is_bad=False):
+    mask = mask_file(name)
+    return ~any_fault(faults_of(mask, nonzero_is_bad, False), mask.values.shape)
 
 
 def test_masks_mean_measured_unless_told_otherwise(tmp_path):

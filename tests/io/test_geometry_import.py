@@ -289,3 +289,29 @@ def test_a_study_gives_the_same_options(tmp_path):
         f"--scan-file={tmp_path / 's.spec'}" in arguments
         and str(tmp_path / "s.spec") in entry.inside(tmp_path).sources()
     )
+
+
+def test_motors_in_the_headers_of_an_edf_series_are_a_scan(tmp_path):
+    from fabio.edfimage import EdfImage
+
+    for number, eta in enumerate((17.4, 17.45, 17.5, 17.55, 17.6)):
+        header = {"motor_mne": "mu eta phi nu del mononrj", "motor_pos": f"0 {eta} 120 9.5 33 9.0"}
+        EdfImage(data=COUNTS[number].astype(np.int32), header=header).write(str(tmp_path / f"shot_{number:03d}.edf"))
+    options = ImportOptions.model_validate({"stack": "volume", "beamline": "esrf_id01", "distance_m": 1.2})
+    measurement, account = import_files([str(tmp_path / "shot_*.edf")], options)
+    geometry = measurement.geometry
+    assert geometry.scan.motor == "eta" and geometry.scan.positions == pytest.approx((17.4, 17.45, 17.5, 17.55, 17.6))
+    assert [circle.angle_deg for circle in geometry.sample_circles] == pytest.approx([0, 17.5, 120])
+    assert [circle.angle_deg for circle in geometry.detector_circles] == pytest.approx([9.5, 33])
+    assert geometry.energy_ev == 9000 and "the header of" in "\n".join(account.told())
+
+
+def test_an_edf_of_many_frames_has_one_header_and_tells_no_scan(tmp_path):
+    from fabio.edfimage import EdfImage
+
+    image = EdfImage(data=COUNTS[0].astype(np.int32), header={"motor_mne": "eta", "motor_pos": "17.4"})
+    for counts in COUNTS[1:]:
+        image.append_frame(data=counts.astype(np.int32))
+    image.write(str(tmp_path / "all.edf"))
+    options = ImportOptions.model_validate({"stack": "volume", "beamline": "esrf_id01", "distance_m": 1.2})
+    assert import_files([str(tmp_path / "all.edf")], options)[0].geometry.scan is None

@@ -68,8 +68,3 @@ def _open_otherwise(path: str | Path, error: OSError) -> h5py.File:
         return h5py.File(path, "r", swmr=True, locking=None if lock is None else False)
     except OSError as other:
         raise InputError(f"{path}: {NOT_CLOSED}") from other
-
-
-def is_being_written(file: h5py.File) -> bool:
-    """Whether a file was opened while its writer had it open (SWMR), so that it may grow."""
-    return bool(file.swmr_mode)

@@ -15,10 +15,10 @@ from cdipipe.io.cxi.geometry import read_geometry
 from cdipipe.io.importing.experiment import Experiment, read_experiment
 from cdipipe.io.importing.files import HDF5_SUFFIXES, reading
 from cdipipe.io.importing.found import Found
-from cdipipe.io.importing.headers import read_header
+from cdipipe.io.importing.headers import motors_of_edf, read_header
 from cdipipe.io.importing.nexus import read_nexus
 from cdipipe.io.importing.plausible import doubt
-from cdipipe.io.importing.scans import ScanRecord, read_scan
+from cdipipe.io.importing.scans import Reading, ScanRecord, read_scan
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Intake
@@ -122,15 +122,26 @@ def _experiment(intake: Intake) -> Experiment:
 
 
 def _scan_record(intake: Intake, beamline: Beamline) -> ScanRecord | None:
-    """The scan in --scan-file; without it in the counts' own file, where the beamline writes both into one."""
+    """The scan in --scan-file; without it in the counts' own file or headers, where the beamline writes it there."""
     options = intake.options
     if options.scan_file is not None:
         return read_scan(options.scan_file, options.scan, beamline)
     if beamline.scan_file.kind == "hdf5" and intake.found.kind in ("hdf5", *HDF5_SUFFIXES):
         return read_scan(str(intake.found.path), options.scan, beamline)
+    if options.scan is None and (readings := _in_edf_headers(intake)):
+        return ScanRecord(f"the header of {intake.where}", readings)
     if options.scan is not None:
         raise InputError(f"--scan {options.scan} needs --scan-file, the file that holds this scan")
     return None
+
+
+def _in_edf_headers(intake: Intake) -> dict[str, Reading]:
+    """Motors of EDF files of one frame each, a value a file; of many frames in a file only the first has a header."""
+    if any(part.kind != "edf" or len(part.array.shape) != 2 for part in intake.parts):
+        return {}
+    motors = [motors_of_edf(part.header) for part in intake.parts]
+    common = set.intersection(*map(set, motors))
+    return {name: Reading(np.array([one[name] for one in motors])) for name in sorted(common)}
 
 
 def _put_over(gathered: Experiment, found: Experiment) -> None:

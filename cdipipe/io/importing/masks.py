@@ -16,7 +16,7 @@ from cdipipe.io.importing.formats import read_array
 from cdipipe.io.importing.found import ArrayBeside
 from cdipipe.io.importing.frames import Frames, Part, whole_frames
 from cdipipe.io.importing.readers import reader_of
-from cdipipe.io.pixel_masks import CXI_DISPUTED, any_fault, cxi_disputed, cxi_faults, nexus_faults
+from cdipipe.io.pixel_masks import CXI_DISPUTED, cxi_disputed, cxi_faults, nexus_faults
 
 if TYPE_CHECKING:
     from cdipipe.io.importing.intake import Apply, Intake
@@ -29,20 +29,6 @@ NEXT_TO_NOTHING = 0.05
 """A mask that leaves less of the pixels is questioned,"""
 HALF, NO_PHOTONS = 0.5, 0.01
 """and one that leaves less than half of the pixels and next to none of the photons."""
-
-
-def read_mask(name: str | Path, nonzero_is_bad: bool = False, nonzero_is_good: bool = False) -> np.ndarray:
-    """Which pixels were measured.
-
-    Nonzero in the file; zero in Fit2D's; in CXI files and where the key is called ``pixel_mask`` as the bits say.
-
-    Parameters
-    ----------
-    name : file, or ``FILE::KEY``
-    nonzero_is_bad, nonzero_is_good : decide whatever the format says
-    """
-    mask = mask_file(name)
-    return ~any_fault(faults_of(mask, nonzero_is_bad, nonzero_is_good), mask.values.shape)
 
 
 def mask_file(name: str | Path) -> ArrayBeside:

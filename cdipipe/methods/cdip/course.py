@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 
 import torch
 
-from cdipipe.errors import InputError
 from cdipipe.methods.cdip import fit as fitting
 from cdipipe.methods.cdip.box import find_box
 from cdipipe.methods.cdip.model import SMOOTHING
 from cdipipe.methods.cdip.starts import choose_starts, grow, main_pieces
+from cdipipe.ops.device import lack_of_memory_explained
 from cdipipe.optics.misfits import misfit
 from cdipipe.optics.total_variation import total_variation
 from cdipipe.phasing.steps import StepRun
@@ -29,10 +28,14 @@ class FieldRun(StepRun):
         if self.state.given or self.state.done:
             kinds = ("given",)
         found = []
-        with _explain_lack_of_memory(self.problem):
+        with lack_of_memory_explained(self._out_of_memory):
             for kind in kinds:
                 found.append((yield from self._fit_kind(kind)))
         self._take_the_best(found)
+
+    def _out_of_memory(self) -> str:
+        shape = self.problem.shape
+        return f"cdip: out of memory on a pattern of {shape}; lower box_px, population, hidden or depth, or batch"
 
     def leave(self):
         wave, support = self.state.exit_wave, self.state.support
@@ -65,19 +68,6 @@ class FieldRun(StepRun):
         self.state.exit_wave, self.state.support = of_winners(objects), of_winners(supports)
         if self.recipe.fitted_light:
             self.problem.set_light(*(of_winners(parts) for parts in light))
-
-
-@contextmanager
-def _explain_lack_of_memory(problem):
-    """One line that says what to lower, instead of the allocator's complaint."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
-            raise
-        raise InputError(
-            f"cdip: out of memory on a pattern of {problem.shape}; lower box_px, population, hidden or depth, or batch"
-        ) from error
 
 
 def _follow(fit, box, parameters, warm):
