@@ -24,6 +24,7 @@ from cdipipe.bragg.several import Peak, SampleGrid, grid_for
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
 from cdipipe.metrics.align import twin_of
+from cdipipe.optics.bragg_frame import bragg_frame
 from cdipipe.progress import progress
 
 FAILED_SHAPE = 0.5
@@ -101,8 +102,6 @@ def fit_crystal(
     used = [index for index in range(len(measurements)) if index != settings.withhold]
     if len(used) < 2:
         raise InputError("multipeak: at least two reflections must remain beside the withheld one")
-    from cdipipe.optics.bragg_frame import bragg_frame
-
     frames = [bragg_frame(m.geometry, m.intensity.shape) for m in measurements]
     first = fields_of(objects[used[0]], frames[used[0]])
     diameter = float(np.linalg.norm(np.ptp(first.frame.places_nm(np.argwhere(first.inside)), axis=0)))
