@@ -10,9 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-
-from cdipipe.optics import fourier
+from scipy import fft
 
 COARSE_STEP_PX = 0.1
 """First sub-pixel grid; the second has the step 1 / upsample and spans one step of the first to both sides."""
@@ -89,8 +87,8 @@ def align_to(
     ndim = reference.ndim if ndim is None else ndim
     if reference.shape != moving.shape or reference.ndim != ndim:
         raise ValueError(f"cannot align shape {moving.shape} to {reference.shape} over {ndim} axes")
-    target, movable = _complex_tensor(reference), _complex_tensor(moving)
-    spectrum = fourier.forward_corner(target, ndim)
+    target, movable = _complex_array(reference), _complex_array(moving)
+    spectrum = _spectrum(target)
     slope = _ramp_from_patterns(spectrum, movable, upsample) if ramp else (0.0,) * ndim
     straightened = movable * _ramp_factor(movable, slope) if ramp else movable
     shift, is_twin = _best_shift(spectrum, straightened, twin, upsample if subpixel else 1)
@@ -112,7 +110,7 @@ def twin_of(array: np.ndarray) -> np.ndarray:
     -------
     array of the same shape, complex
     """
-    return _twin(_complex_tensor(array)).numpy()
+    return _twin(_complex_array(array))
 
 
 def match_phase(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
@@ -145,22 +143,22 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     return 0.0 if norm == 0 else min(1.0, float(abs(np.vdot(one, two))) / norm)
 
 
-def _complex_tensor(array: np.ndarray) -> torch.Tensor:
+def _complex_array(array: np.ndarray) -> np.ndarray:
     wide = array.dtype in (np.complex128, np.float64) or array.dtype.kind in "iub"
-    kind = np.complex128 if wide else np.complex64
-    # a copy where torch could not share the memory: wrong type, negative strides, read-only
-    return torch.from_numpy(np.require(array, dtype=kind, requirements=["C", "W"]))
+    return np.asarray(array, np.complex128 if wide else np.complex64)
 
 
-def _twin(array: torch.Tensor) -> torch.Tensor:
-    axes = tuple(range(array.ndim))
-    flipped = torch.flip(array, axes).conj().resolve_conj()
-    return torch.roll(flipped, [1 - size % 2 for size in array.shape], axes)
+def _spectrum(array: np.ndarray) -> np.ndarray:
+    return fft.fftn(array, norm="ortho")
 
 
-def _best_shift(spectrum: torch.Tensor, moving: torch.Tensor, twin: bool, upsample: int):
+def _twin(array: np.ndarray) -> np.ndarray:
+    return np.roll(np.flip(array).conj(), [1 - size % 2 for size in array.shape], tuple(range(array.ndim)))
+
+
+def _best_shift(spectrum: np.ndarray, moving: np.ndarray, twin: bool, upsample: int):
     """Shift of greatest correlation and whether it belongs to the twin."""
-    other = fourier.forward_corner(moving, moving.ndim)
+    other = _spectrum(moving)
     shift, height = _peak(spectrum * other.conj(), upsample)
     if not twin:
         return shift, False
@@ -172,19 +170,19 @@ def _best_shift(spectrum: torch.Tensor, moving: torch.Tensor, twin: bool, upsamp
     return tuple(_wrap(s - e, n) for s, e, n in zip(mirrored, extra, moving.shape, strict=True)), True
 
 
-def _peak(cross: torch.Tensor, upsample: int) -> tuple[tuple[float, ...], float]:
+def _peak(cross: np.ndarray, upsample: int) -> tuple[tuple[float, ...], float]:
     """Place (px) and height of the greatest modulus of the inverse transform of ``cross`` (FFT order)."""
-    surface = fourier.inverse_corner(cross, cross.ndim).abs()
+    surface = np.abs(fft.ifftn(cross, norm="ortho"))
     place = np.unravel_index(int(surface.argmax()), surface.shape)
     shift = tuple(_wrap(float(p), n) for p, n in zip(place, cross.shape, strict=True))
-    height = float(surface[tuple(int(p) for p in place)])
+    height = float(surface[place])
     if upsample <= 1:
         return shift, height
-    shift, height = _refine_twice(cross.to(torch.complex128), shift, upsample)
+    shift, height = _refine_twice(cross.astype(np.complex128), shift, upsample)
     return tuple(round(_wrap(s, n) * upsample) / upsample for s, n in zip(shift, cross.shape, strict=True)), height
 
 
-def _refine_twice(cross: torch.Tensor, shift: tuple[float, ...], upsample: int):
+def _refine_twice(cross: np.ndarray, shift: tuple[float, ...], upsample: int):
     first = max(COARSE_STEP_PX, 1 / upsample)
     shift, height = _refine(cross, shift, 0.7, first)
     if first > 1 / upsample:
@@ -192,70 +190,75 @@ def _refine_twice(cross: torch.Tensor, shift: tuple[float, ...], upsample: int):
     return shift, height
 
 
-def _refine(cross: torch.Tensor, shift: tuple[float, ...], half_width_px: float, step_px: float):
+def _refine(cross: np.ndarray, shift: tuple[float, ...], half_width_px: float, step_px: float):
     """Greatest modulus of the inverse DFT on a fine grid around ``shift``, one axis after the other."""
     count = round(half_width_px / step_px)
-    offsets = torch.arange(-count, count + 1, dtype=torch.float64) * step_px
+    offsets = np.arange(-count, count + 1) * step_px
     window = cross
     for size, start in zip(cross.shape, shift, strict=True):
-        frequencies = fourier.frequencies_corner((size,))[0].to(torch.float64) / size
-        kernel = torch.exp(2j * torch.pi * torch.outer(frequencies, start + offsets))
-        window = torch.tensordot(window, kernel, dims=([0], [0]))  # the transformed axis goes to the back
-    window = window.abs() / cross.numel() ** 0.5
-    place = np.unravel_index(int(window.argmax()), window.shape)
+        kernel = np.exp(2j * np.pi * np.outer(fft.fftfreq(size), start + offsets))
+        window = np.tensordot(window, kernel, axes=([0], [0]))  # the transformed axis goes to the back
+    heights = np.abs(window) / cross.size**0.5
+    place = np.unravel_index(int(heights.argmax()), heights.shape)
     refined = tuple(start + float(offsets[int(p)]) for start, p in zip(shift, place, strict=True))
-    return refined, float(window.max())
+    return refined, float(heights.max())
 
 
 def _wrap(shift: float, size: int) -> float:
     return shift - size * math.floor(shift / size + 0.5)
 
 
-def _shifted(array: torch.Tensor, shift: tuple[float, ...]) -> torch.Tensor:
+def _shifted(array: np.ndarray, shift: tuple[float, ...]) -> np.ndarray:
     whole = [round(s) for s in shift]
-    rest = tuple(s - w for s, w in zip(shift, whole, strict=True))
-    rolled = torch.roll(array, whole, tuple(range(array.ndim)))
-    return fourier.shift_subpixel(rolled, rest).to(array.dtype) if any(rest) else rolled
+    rest = [s - w for s, w in zip(shift, whole, strict=True)]
+    rolled = np.roll(array, whole, tuple(range(array.ndim)))
+    if not any(rest):
+        return rolled
+    cycles = sum(_along(fft.fftfreq(size) * s, axis, array.ndim) for axis, (size, s) in _axes(array, rest))
+    return fft.ifftn(fft.fftn(rolled) * np.exp(-2j * np.pi * cycles).astype(array.dtype))
 
 
-def _ramp_from_patterns(spectrum: torch.Tensor, moving: torch.Tensor, upsample: int) -> tuple[float, ...]:
+def _axes(array: np.ndarray, values):
+    return enumerate(zip(array.shape, values, strict=True))
+
+
+def _along(values: np.ndarray, axis: int, ndim: int) -> np.ndarray:
+    """Values of one axis, shaped to broadcast over a grid of ``ndim`` axes."""
+    return values.reshape([-1 if i == axis else 1 for i in range(ndim)])
+
+
+def _ramp_from_patterns(spectrum: np.ndarray, moving: np.ndarray, upsample: int) -> tuple[float, ...]:
     """Ramp (rad / px) that centres the pattern of ``moving`` on the other; shift, twin and phase do not matter."""
-    ndim = moving.ndim
-    there = fourier.forward_corner(spectrum.abs().square().to(spectrum.dtype), ndim)
-    here = fourier.forward_corner(fourier.forward_corner(moving, ndim).abs().square().to(moving.dtype), ndim)
+    there, here = _spectrum(np.abs(spectrum) ** 2), _spectrum(np.abs(_spectrum(moving)) ** 2)
     pattern_shift, _ = _peak(there * here.conj(), upsample)
     return tuple(2 * np.pi * s / n for s, n in zip(pattern_shift, moving.shape, strict=True))
 
 
-def _sharpen_ramp(target: torch.Tensor, laid: torch.Tensor, slope: tuple[float, ...], upsample: int):
+def _sharpen_ramp(target: np.ndarray, laid: np.ndarray, slope: tuple[float, ...], upsample: int):
     """Ramp of greatest correlation near ``slope``: the peak of the transform of target conj(laid) beside it."""
-    product = fourier.to_corner((target * laid.conj()).conj(), laid.ndim).to(torch.complex128)
+    product = fft.ifftshift((target * laid.conj()).conj()).astype(np.complex128)
     start = tuple(a * n / (2 * np.pi) for a, n in zip(slope, laid.shape, strict=True))
     found, _ = _refine_twice(product, start, upsample)
     return tuple(2 * np.pi * s / n for s, n in zip(found, laid.shape, strict=True))
 
 
-def _ramp_factor(like: torch.Tensor, slope: tuple[float, ...]) -> torch.Tensor:
-    phase = torch.zeros(1, dtype=torch.float64)
-    for axis, (size, rise) in enumerate(zip(like.shape, slope, strict=True)):
-        view = [size if i == axis else 1 for i in range(like.ndim)]
-        phase = phase + rise * (torch.arange(size, dtype=torch.float64) - size // 2).reshape(view)
-    return torch.exp(1j * phase).to(like.dtype)
+def _ramp_factor(like: np.ndarray, slope: tuple[float, ...]) -> np.ndarray:
+    rises = (_along(rise * (np.arange(size) - size // 2), axis, like.ndim) for axis, (size, rise) in _axes(like, slope))
+    return np.exp(1j * sum(rises)).astype(like.dtype)
 
 
 def _finished(target, laid, moving, shift, is_twin, slope, scale) -> AlignedObject:
-    fixed, free = target.numpy(), laid.numpy()
-    overlap = complex(np.vdot(free, fixed))
+    overlap = complex(np.vdot(laid, target))
     phase = float(np.angle(overlap))
-    power = float(np.vdot(free, free).real)
+    power = float(np.vdot(laid, laid).real)
     factor = abs(overlap) / power if scale and power > 0 else 1.0
-    kind = moving.dtype if moving.dtype.kind == "c" else free.dtype
+    kind = moving.dtype if moving.dtype.kind == "c" else laid.dtype
     return AlignedObject(
-        object=(free * (factor * np.exp(1j * phase))).astype(kind),
+        object=(laid * (factor * np.exp(1j * phase))).astype(kind),
         shift_px=tuple(float(s) for s in shift),
         twin=is_twin,
         phase_rad=phase,
         ramp=tuple(float(a) for a in slope),
         scale=float(factor),
-        correlation=correlation(fixed, free),
+        correlation=correlation(target, laid),
     )
