@@ -67,7 +67,7 @@ def test_unmeasured_pixels_are_hidden_and_zero_counts_are_not():
 def test_an_object_is_cropped_around_its_support_and_its_phase_hidden_outside():
     measurement, result, truth = make_records()
     figure = figures.object_figure(result, measurement, truth)
-    pattern, amplitude, phase, true_amplitude, true_phase, support = images_of(figure)
+    pattern, amplitude, true_amplitude, phase, true_phase, support = images_of(figure)
     assert pattern.shape == (32, 32)
     assert amplitude.shape == phase.shape == support.shape == (16, 18)  # 10 x 12 px and 3 on each side
     assert np.array_equal(np.ma.getmaskarray(phase), ~support.astype(bool))
@@ -126,6 +126,25 @@ def test_methods_are_laid_over_the_truth():
     for column in (1, 2):
         np.testing.assert_allclose(shown[column], shown[0], atol=1e-4)
         np.testing.assert_allclose(shown[3 + column].compressed(), shown[3].compressed(), atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (24, 32, 32)])
+def test_found_and_true_object_share_their_scales_and_all_text_is_on_the_canvas(shape):
+    measurement, result, truth = make_records(shape)
+    result = dataclasses.replace(result, object=result.object * 0.8)
+    both = figures.object_figure(result, measurement, truth), figures.comparison_figure([("hio", result)], truth)
+    for figure in both:
+        limits = {}
+        for axes in figure.axes:
+            for image in axes.get_images():
+                limits.setdefault(image.get_cmap().name, set()).add(image.get_clim())
+        assert len(limits["viridis"]) == len(limits["RdBu_r"]) == 1
+    for figure in (*both, figures.diagnostics_figure(result), figures.pattern_figure(measurement)):
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            (left, bottom), (right, top) = axes.get_tightbbox().get_points()
+            inside = min(left, bottom) >= 0 and right <= figure.bbox.width and top <= figure.bbox.height
+            assert inside, (axes.get_title(), left, bottom, right, top)
 
 
 def test_diagnostics_show_what_is_known():

@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
@@ -40,6 +40,21 @@ class Picture(Figure):
 
 
 @dataclass(frozen=True)
+class Margins:
+    """Inches around every panel of a figure, for labels and colour bars; ``head`` is for a title of the figure."""
+
+    left: float
+    right: float
+    below: float
+    above: float
+    head: float = 0.0
+
+
+OF_IMAGES = Margins(left=0.42, right=0.5, below=0.4, above=0.25)
+OF_CURVES = Margins(left=0.62, right=0.18, below=0.45, above=0.3)
+
+
+@dataclass(frozen=True)
 class Pixel:
     """Length of one object pixel along each axis of the object, in ``unit``."""
 
@@ -57,10 +72,13 @@ def object_pixel(geometry: Geometry, shape: tuple[int, ...]) -> Pixel:
     return Pixel(tuple(length * factor for length in lengths), unit)
 
 
-def show_image(axes: Axes, image: np.ndarray, steps=(1.0, 1.0), unit="px", origin=None, colorbar=True, **options):
+def show_image(
+    axes: Axes, image: np.ndarray, steps=(1.0, 1.0), unit="px", origin=None, colorbar=True, ticks=True, **options
+):
     """Draw a (H, W) image with axes in ``unit``, zero at index ``origin`` of each axis; return the image artist.
 
-    ``steps`` are the pixel lengths of rows and columns. Masked entries are drawn grey.
+    ``steps`` are the pixel lengths of rows and columns. Masked entries are drawn grey. ``ticks=False`` is for panels
+    whose neighbour has the same axes: text is what takes time in a figure.
     """
     rows, columns = image.shape
     row0, column0 = origin or (rows // 2, columns // 2)
@@ -73,17 +91,44 @@ def show_image(axes: Axes, image: np.ndarray, steps=(1.0, 1.0), unit="px", origi
     axes.set_facecolor(HIDDEN)  # shines through where the image is masked
     artist = axes.imshow(image, extent=extent, **options)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5, integer=unit.endswith("px"), min_n_ticks=3))
-    axes.set_xlabel(unit, labelpad=1)
+        axis.set_major_locator(
+            MaxNLocator(5, integer=unit.endswith("px"), min_n_ticks=3) if ticks else FixedLocator([])
+        )
+    if ticks:
+        axes.set_xlabel(unit, labelpad=1)
     if colorbar:
-        axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03)
+        add_colorbar(artist)
     return artist
 
 
-def new_figure(rows: int, columns: int, width: float = 2.7, height: float = 2.3) -> tuple[Figure, np.ndarray]:
-    """A figure and its (rows, columns) array of axes, each about ``width`` x ``height`` inches."""
-    figure = Picture(figsize=(columns * width, rows * height + 0.4), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+def add_colorbar(artist, **options):
+    """A colour bar as high as the image, at its right; ``options`` of matplotlib's ``colorbar``."""
+    beside = artist.axes.inset_axes((1.03, 0, 0.05, 1))
+    return artist.axes.figure.colorbar(artist, cax=beside, **options)
+
+
+def new_figure(
+    rows: int, columns: int, width: float = 2.7, height: float = 2.3, margins: Margins | None = None
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its (rows, columns) array of axes, each about ``width`` x ``height`` inches.
+
+    With ``margins`` around every panel nothing has to be measured: drawing takes half the time.
+    """
+    if margins is None:
+        figure = Picture(figsize=(columns * width, rows * height + 0.4), layout="constrained")
+        return figure, figure.subplots(rows, columns, squeeze=False)
+    size = columns * width, rows * height + margins.head
+    figure = Picture(figsize=size)
+    across, down = width - margins.left - margins.right, height - margins.below - margins.above
+    places = {
+        "left": margins.left / size[0],
+        "right": 1 - margins.right / size[0],
+        "bottom": margins.below / size[1],
+        "top": 1 - (margins.above + margins.head) / size[1],
+        "wspace": (margins.left + margins.right) / across,
+        "hspace": (margins.below + margins.above) / down,
+    }
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
 
 
 def check_figure_path(path: str | Path) -> str:
@@ -104,5 +149,8 @@ def save_figure(figure: Figure, path: str | Path, command: str = "") -> None:
     kind = check_figure_path(path)
     key = {"png": "Description", "svg": "Description", "pdf": "Subject"}[kind]
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)  # savefig would draw everything twice to do this
+        figure.set_layout_engine("none")
     with atomic_path(path) as part:
         figure.savefig(part, format=kind, dpi=DOTS_PER_INCH, metadata={key: command, **dates})

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from cdipipe.figures.canvas import LINES, new_figure, show_image
+from cdipipe.figures.canvas import LINES, OF_CURVES, new_figure, show_image
 from cdipipe.figures.objects import crop_box
 from cdipipe.measurement import Reconstruction
 from cdipipe.metrics.registry import heading_of
@@ -49,7 +49,7 @@ def diagnostics_figure(reconstruction: Reconstruction, curves: Mapping[str, np.n
         draw.append(lambda ax: show_resolution(ax, curves))
     if "radial_measured" in curves:
         draw.append(lambda ax: show_radial_intensity(ax, curves))
-    figure, axes = new_figure(1, max(1, len(draw)), 3.4, 2.6)
+    figure, axes = new_figure(1, max(1, len(draw)), 3.4, 3.0, OF_CURVES)
     for ax, draw_into in zip(axes[0], draw, strict=False):
         draw_into(ax)
     if not draw:
@@ -195,7 +195,7 @@ def show_modes(axes: Axes, weights: np.ndarray) -> None:
 def resolution_figure(named: list[tuple[str, Mapping[str, np.ndarray]]]) -> Figure:
     """FRC with the truth and PRTF of several methods, each in one panel, with their thresholds."""
     kinds = [kind for kind in ("frc", "fsc", "prtf") if any(kind in curves for _, curves in named)]
-    figure, axes = new_figure(1, max(len(kinds), 1), 4.2, 3.0)
+    figure, axes = new_figure(1, max(len(kinds), 1), 4.2, 3.4, OF_CURVES)
     for axis, kind in zip(axes[0], kinds, strict=False):
         _show_methods(axis, kind, [(name, curves) for name, curves in named if kind in curves])
     if not kinds:

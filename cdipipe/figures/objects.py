@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import Pixel, new_figure, object_pixel, show_image
+from cdipipe.figures.canvas import OF_IMAGES, Pixel, add_colorbar, new_figure, object_pixel, show_image
 from cdipipe.measurement import Measurement, Reconstruction, Truth
 
 PHASE_FLOOR = 0.1
@@ -90,9 +90,10 @@ def show_pattern(axes: Axes, intensity: np.ndarray, measured: np.ndarray, title:
     axes.set_title(title)
 
 
-def show_amplitude(axes: Axes, plane: _Slice, unit: str, limit: float, title: str) -> None:
-    """Amplitude from 0 to ``limit``."""
-    show_image(axes, np.abs(plane.values), plane.steps, unit, plane.origin, vmin=0, vmax=limit, cmap="viridis")
+def show_amplitude(axes: Axes, plane: _Slice, unit: str, limit: float, title: str, **options) -> None:
+    """Amplitude from 0 to ``limit``; ``options`` of :func:`show_image`."""
+    options |= {"vmin": 0, "vmax": limit, "cmap": "viridis"}
+    show_image(axes, np.abs(plane.values), plane.steps, unit, plane.origin, **options)
     axes.set_title(title)
 
 
@@ -111,7 +112,9 @@ def phase_limit(values: np.ndarray) -> float:
     return np.pi if largest > np.pi / 2 else max(0.1, np.ceil(largest * 10) / 10)
 
 
-def show_phase(axes: Axes, plane: _Slice, unit: str, limit: float, title: str, span: float = np.pi) -> None:
+def show_phase(
+    axes: Axes, plane: _Slice, unit: str, limit: float, title: str, span: float = np.pi, colorbar=True, ticks=True
+) -> None:
     """Phase from -span to span, hidden where the amplitude is small.
 
     The full circle has a cyclic map; a smaller span, where nothing wraps, a diverging one.
@@ -119,10 +122,11 @@ def show_phase(axes: Axes, plane: _Slice, unit: str, limit: float, title: str, s
     hidden = np.abs(plane.values) < PHASE_FLOOR * limit
     phase = np.ma.masked_array(np.angle(plane.values), hidden)
     options = {"vmin": -span, "vmax": span, "cmap": "twilight_shifted" if span == np.pi else "RdBu_r"}
-    artist = show_image(axes, phase, plane.steps, unit, plane.origin, colorbar=False, **options)
-    ends = "neither" if span == np.pi else "both"
-    bar = axes.figure.colorbar(artist, ax=axes, fraction=0.046, pad=0.03, ticks=[-span, 0, span], extend=ends)
-    bar.ax.set_yticklabels(["−π", "0", "π"] if span == np.pi else [f"−{span:.1f}", "0", f"{span:.1f}"])
+    artist = show_image(axes, phase, plane.steps, unit, plane.origin, colorbar=False, ticks=ticks, **options)
+    if colorbar:
+        ends = "neither" if span == np.pi else "both"
+        bar = add_colorbar(artist, ticks=[-span, 0, span], extend=ends)
+        bar.ax.set_yticklabels(["−π", "0", "π"] if span == np.pi else [f"−{span:.1f}", "0", f"{span:.1f}"])
     axes.set_title(title)
 
 
@@ -136,6 +140,11 @@ def _pattern_planes(intensity: np.ndarray, measured: np.ndarray) -> list[tuple[n
     ]
 
 
+def _margins(is_stack: bool):
+    """Those of images, with room for the title of a stack."""
+    return replace(OF_IMAGES, head=0.3) if is_stack else OF_IMAGES
+
+
 def _first_pattern(measurement: Measurement) -> tuple[np.ndarray, np.ndarray]:
     frame = measurement.pattern(0)
     return frame.intensity, frame.measured
@@ -144,11 +153,12 @@ def _first_pattern(measurement: Measurement) -> tuple[np.ndarray, np.ndarray]:
 def pattern_figure(measurement: Measurement) -> Figure:
     """The measured pattern on a log scale; of a volume the three central planes, of a stack the first entry."""
     planes = _pattern_planes(*_first_pattern(measurement))
-    figure, axes = new_figure(1, len(planes), 3.4, 3.0)
+    is_stack = measurement.stack in ("shots", "movie")
+    figure, axes = new_figure(1, len(planes), 3.5, 3.0, _margins(is_stack))
     for index, (ax, (intensity, measured)) in enumerate(zip(axes[0], planes, strict=True)):
         where = f", {PLANES[index]} plane" if len(planes) == 3 else ""
         show_pattern(ax, intensity, measured, f"intensity (photons){where}")
-    if measurement.stack in ("shots", "movie"):
+    if is_stack:
         figure.suptitle(f"first of {measurement.pattern_count} patterns")
     return figure
 
@@ -158,36 +168,40 @@ def object_figure(
 ) -> Figure:
     """Amplitude, phase and support of one object, with its pattern and its truth where given.
 
-    The truth is laid over the object (whole-pixel shift, twin, global phase), so the object stays as it was found.
+    The truth is laid over the object (whole-pixel shift, twin, global phase), so the object stays as it was found;
+    both share their scales.
     A volume gives three rows: its planes through the centre of the support.
     """
     values = _without_mean_phase(first_frame(reconstruction.object, reconstruction.stack))
     support = first_frame(reconstruction.support, reconstruction.stack)
     pixel = object_pixel(reconstruction.geometry, values.shape)
     box = crop_box(support)
+    true_values = None if truth is None else _laid_over(values, truth)
     planes = _slices(values, support, box, pixel)
-    truth_planes = _slices(_laid_over(values, truth), support, box, pixel) if truth is not None else []
+    true_planes = [None] * len(planes) if truth is None else _slices(true_values, support, box, pixel)
     patterns = _pattern_planes(*_first_pattern(measurement)) if measurement is not None else []
-    columns = 3 + bool(patterns) + 2 * bool(truth_planes)
-    figure, axes = new_figure(len(planes), columns)
-    limit, span = _amplitude_limit(values[box]), phase_limit(values[box])
-    for row, plane in enumerate(planes):
+    is_stack = reconstruction.stack in ("shots", "movie")
+    columns = 3 + bool(patterns) + 2 * (truth is not None)
+    figure, axes = new_figure(len(planes), columns, margins=_margins(is_stack))
+    shown = values[box] if truth is None else np.stack([values[box], true_values[box]])
+    limit, span = _amplitude_limit(shown), phase_limit(values[box])
+    for row, (plane, true_plane) in enumerate(zip(planes, true_planes, strict=True)):
         where = f", {PLANES[row]}" if len(planes) == 3 else ""
         cells = iter(axes[row])
         if patterns:
             show_pattern(next(cells), *patterns[row], f"intensity (photons){where}")
-        show_amplitude(next(cells), plane, pixel.unit, limit, f"amplitude{where}")
-        show_phase(next(cells), plane, pixel.unit, limit, f"phase (rad){where}", span)
-        if truth_planes:
-            true_limit = _amplitude_limit(truth_planes[row].values)
-            show_amplitude(next(cells), truth_planes[row], pixel.unit, true_limit, f"true amplitude{where}")
-            show_phase(next(cells), truth_planes[row], pixel.unit, true_limit, f"true phase (rad){where}", span)
+        pair = [("", plane)] if true_plane is None else [("", plane), ("true ", true_plane)]
+        for of, one in pair:
+            options = {"colorbar": one is pair[-1][1], "ticks": one is plane}
+            show_amplitude(next(cells), one, pixel.unit, limit, f"{of}amplitude{where}", **options)
+        for of, one in pair:
+            options = {"colorbar": one is pair[-1][1], "ticks": False}
+            show_phase(next(cells), one, pixel.unit, limit, f"{of}phase (rad){where}", span, **options)
         ax = next(cells)
-        show_image(
-            ax, plane.support, plane.steps, pixel.unit, plane.origin, colorbar=False, cmap="gray", vmin=0, vmax=1
-        )
+        options = {"colorbar": False, "ticks": False, "cmap": "gray", "vmin": 0, "vmax": 1}
+        show_image(ax, plane.support, plane.steps, pixel.unit, plane.origin, **options)
         ax.set_title(f"support{where}")
-    if reconstruction.stack in ("shots", "movie"):
+    if is_stack:
         figure.suptitle(f"first of {len(reconstruction.object)} objects")
     return figure
 
@@ -202,8 +216,8 @@ def _laid_over(values: np.ndarray, truth: Truth) -> np.ndarray:
 def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | None = None) -> Figure:
     """Amplitude (upper row) and phase (lower row) of several objects of one measurement, and of their truth.
 
-    All are laid over the truth, or over the first one (whole-pixel shift, twin, global phase). Volumes show their
-    plane through the middle of the support.
+    All are laid over the truth, or over the first one (whole-pixel shift, twin, global phase), and share their scales.
+    Volumes show their plane through the middle of the support.
     """
     from cdipipe.metrics.align import align_to
 
@@ -214,14 +228,15 @@ def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | No
     reference = _without_mean_phase(objects[0][1])
     box = crop_box(objects[0][2])
     pixel = object_pixel(named[0][1].geometry, reference.shape)
-    figure, axes = new_figure(2, len(objects))
+    figure, axes = new_figure(2, len(objects), margins=OF_IMAGES)
     span = phase_limit(reference[box])
-    for column, (name, values, _) in enumerate(objects):
-        aligned = align_to(reference, values, ndim=reference.ndim, subpixel=False).object
-        values = aligned if column else reference
+    laid = [reference]
+    laid += [align_to(reference, v, ndim=reference.ndim, subpixel=False).object for _, v, _ in objects[1:]]
+    limit = min(max(_amplitude_limit(values[box]) for values in laid), 1.5 * _amplitude_limit(reference[box]))
+    for column, ((name, _, _), values) in enumerate(zip(objects, laid, strict=True)):
         plane = _slices(values, objects[0][2], box, pixel)[0]
-        limit = _amplitude_limit(values[box])
-        show_amplitude(axes[0, column], plane, pixel.unit, limit, name)
-        show_phase(axes[1, column], plane, pixel.unit, limit, "phase (rad)", span)
+        last = column == len(objects) - 1
+        show_amplitude(axes[0, column], plane, pixel.unit, limit, name, colorbar=last, ticks=False)
+        show_phase(axes[1, column], plane, pixel.unit, limit, "phase (rad)", span, colorbar=last, ticks=column == 0)
     axes[0, 0].set_ylabel("amplitude")
     return figure
