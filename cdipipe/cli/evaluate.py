@@ -1,4 +1,4 @@
-"""``cdipipe evaluate``: how good a reconstruction is, as one flat JSON file."""
+"""``cdipipe evaluate``: how good a reconstruction is, as one flat JSON file; or several of one measurement."""
 
 from __future__ import annotations
 
@@ -11,36 +11,60 @@ from cdipipe.errors import InputError
 
 
 def command(
-    reconstruction: Annotated[Path, typer.Argument(help="reconstruction, or what `cdipipe strain` wrote, .cxi")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="metrics to write, .json")],
-    measurement: Annotated[Path | None, typer.Option(help="what it was reconstructed from, .cxi")] = None,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="reconstructions of one measurement, or what `cdipipe strain` wrote, .cxi", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="metrics to write, .json; or a folder, for NAME/metrics.json of each")
+    ],
+    measurement: Annotated[Path | None, typer.Option(help="what they were reconstructed from, .cxi")] = None,
     truth: Annotated[Path | None, typer.Option(help="true object of a simulation, .cxi")] = None,
-    curves: Annotated[Path | None, typer.Option(help="PRTF, FRC and radial curves to write, .npz or .json")] = None,
+    curves: Annotated[
+        Path | None,
+        typer.Option(help="PRTF, FRC and radial curves to write, .npz or .json; in a folder they are NAME/curves.npz"),
+    ] = None,
 ) -> None:
-    """Measure a reconstruction against its measurement, its own runs, and the truth where there is one."""
+    """Measure reconstructions against their measurement, their own runs, and the truth where there is one."""
+    from cdipipe.cli.labels import labels_of
     from cdipipe.io.atomic import check_output
 
-    _check_names(reconstruction, measurement, truth, output, curves)
-    for path in filter(None, (output, curves)):
-        check_output(path)
+    if output.suffix == ".json":
+        if len(files) != 1:
+            raise InputError(f"-o {output}: metrics of one reconstruction; for {len(files)} give a folder")
+        outputs = [(output, curves)]
+    elif curves is not None:
+        raise InputError(f"--curves {curves}: in a folder curves are NAME/curves.npz; leave --curves away")
+    else:
+        outputs = [(output / name / "metrics.json", output / name / "curves.npz") for name in labels_of(files)]
+    for path, places in zip(files, outputs, strict=True):
+        _check_names(path, measurement, truth, *places)
+        for place in filter(None, places):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            check_output(place)
 
-    from cdipipe.io.cxi import file_kind, read_measurement, read_reconstruction, read_truth
+    from cdipipe.io.cxi import file_kind, read_measurement, read_truth
 
-    if file_kind(reconstruction) == "strain":
-        return _judge_strain(reconstruction, truth, output)
+    if file_kind(files[0]) == "strain":
+        for path, (metrics, _) in zip(files, outputs, strict=True):
+            _judge_strain(path, truth, metrics)
+        return
     if measurement is None:
         raise InputError("--measurement M.cxi is missing: what the reconstruction was made from")
+    data, true_object = read_measurement(measurement), None if truth is None else read_truth(truth)
+    for path, places in zip(files, outputs, strict=True):
+        _evaluate(path, data, true_object, *places)
 
+
+def _evaluate(path: Path, measurement, truth, output: Path, curves: Path | None) -> None:
+    from cdipipe.io.cxi import read_reconstruction
     from cdipipe.metrics.evaluate import evaluate
     from cdipipe.metrics.registry import all_metrics
     from cdipipe.progress import progress
 
-    found = evaluate(
-        read_reconstruction(reconstruction),
-        read_measurement(measurement),
-        None if truth is None else read_truth(truth),
-        progress=lambda items: progress(items, "evaluate"),
-    )
+    found = evaluate(read_reconstruction(path), measurement, truth, progress=lambda items: progress(items, "evaluate"))
     _write(output, curves, found)
     shown = [metric for name, metric in all_metrics().items() if metric.headline and name in found.metrics]
     print(f"{output}: " + ", ".join(f"{metric.name} {metric.text(found.metrics[metric.name])}" for metric in shown))

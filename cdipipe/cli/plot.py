@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cdipipe.cli.labels import label_of, labels_of
 from cdipipe.errors import InputError
-
-GENERIC_NAMES = ("R", "mean", "metrics", "curve")
-"""File names of the workflow, which say less than the folders they lie in."""
 
 
 def command(
@@ -21,7 +20,13 @@ def command(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf; of a movie also .gif or .webp")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="figure to write: .png, .svg or .pdf; of a movie also .gif or .webp; or a folder, for all figures of "
+            "a measurement and its reconstructions",
+        ),
     ],
     measurement: Annotated[Path | None, typer.Option(help="pattern to show beside the object")] = None,
     truth: Annotated[Path | None, typer.Option(help="simulated object to show beside")] = None,
@@ -40,6 +45,8 @@ def command(
 
     if files[0].suffix == ".cxi" and _kind(files[0]) == "strain":
         return _strain(files, output, diagnostics, surface)
+    if not output.suffix:
+        return _all_of_a_measurement(files, truth, output)
     if surface is not None:
         raise InputError("--surface: belongs to the strain of a crystal (see `cdipipe strain`)")
     if output.suffix.lstrip(".").lower() in movie.FORMATS:
@@ -53,6 +60,44 @@ def command(
         raise InputError("--curves: belongs to --diagnostics FIG.png, which is not given")
     for path, figure in figures.items():
         canvas.save_figure(figure, path, collect()["command"])
+
+
+def _all_of_a_measurement(files: list[Path], truth: Path | None, folder: Path) -> None:
+    """The pattern, each object with its diagnostics (and movie), and all of them side by side."""
+    from cdipipe import figures
+    from cdipipe.figures import canvas, movie
+    from cdipipe.figures.curves import diagnostics_figure, resolution_figure
+    from cdipipe.io.cxi import read_measurement, read_reconstruction, read_truth
+    from cdipipe.io.metrics_file import read_curves
+    from cdipipe.provenance import collect
+
+    if files[0].suffix != ".cxi" or _kind(files[0]) != "measurement":
+        raise InputError(
+            f"{folder}/: a folder is for one measurement and its reconstructions; name the measurement first"
+        )
+    command, true_object = collect()["command"], None if truth is None else read_truth(truth)
+    measurement, labels = read_measurement(files[0]), labels_of(files[1:])
+
+    def save(figure, *place: str) -> None:
+        path = folder.joinpath(*place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        canvas.save_figure(figure, path, command)
+
+    save(figures.pattern_figure(measurement), "pattern.png")
+    results, known = {}, {}
+    for label, path in zip(labels, files[1:], strict=True):
+        result = read_reconstruction(path)
+        if (path.parent / "curves.npz").exists():
+            known[label] = read_curves(path.parent / "curves.npz")
+        save(figures.object_figure(result, measurement, true_object), label, "object.png")
+        save(diagnostics_figure(result, known.get(label)), label, "diagnostics.png")
+        if result.stack == "movie":
+            movie.write_movie(result, folder / label / "movie.gif", command)
+        results[label] = dataclasses.replace(result, runs=None)
+    if len(results) > 1:
+        _check_shapes(results.values(), true_object)
+        save(figures.comparison_figure(list(results.items()), true_object), "comparison.png")
+        save(resolution_figure(list(known.items())), "resolution.png")
 
 
 def _strain(files: list[Path], output: Path, diagnostics: Path | None, surface: Path | None) -> None:
@@ -104,15 +149,19 @@ def _main_figure(files: list[Path], measurement: Path | None, truth: Path | None
         return figures.pattern_figure(read_measurement(files[0]))
     true_object = read_truth(truth) if truth is not None else None
     results = [read_reconstruction(path) for path in files]
-    shapes = {result.object.shape for result in results} | ({true_object.object.shape} if true_object else set())
-    if len(shapes) > 1:
-        raise InputError(f"plot: objects of different shapes cannot be shown together: {sorted(shapes)}")
+    _check_shapes(results, true_object)
     if len(files) > 1:
         return figures.comparison_figure(
             [(label_of(path), result) for path, result in zip(files, results, strict=True)], true_object
         )
     beside = read_measurement(measurement) if measurement is not None else None
     return figures.object_figure(results[0], beside, true_object)
+
+
+def _check_shapes(results, true_object) -> None:
+    shapes = {result.object.shape for result in results} | ({true_object.object.shape} if true_object else set())
+    if len(shapes) > 1:
+        raise InputError(f"plot: objects of different shapes cannot be shown together: {sorted(shapes)}")
 
 
 def _activations(checkpoint: Path, measurement: Path | None):
@@ -146,13 +195,6 @@ def _kind(path: Path) -> str | None:
 
     with open_source(path) as source:
         return read_kind(source)
-
-
-def label_of(path: Path, folders: int = 1) -> str:
-    """How a file is called in a figure: its stem, or for the workflow's files the last ``folders`` folders."""
-    if path.stem not in GENERIC_NAMES:
-        return path.stem
-    return "/".join(path.absolute().parts[-1 - folders : -1])
 
 
 def read_training(path: Path) -> dict:

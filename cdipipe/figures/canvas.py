@@ -27,6 +27,7 @@ DOTS_PER_INCH = 110
 matplotlib.rcParams.update(
     {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7}
     | {"legend.fontsize": 7, "image.interpolation": "nearest", "svg.hashsalt": "cdipipe"}
+    | {"axes.titley": 1.0}  # no search for a free place: half the time of a figure
 )
 
 
@@ -104,7 +105,9 @@ def show_image(
 def add_colorbar(artist, **options):
     """A colour bar as high as the image, at its right; ``options`` of matplotlib's ``colorbar``."""
     beside = artist.axes.inset_axes((1.03, 0, 0.05, 1))
-    return artist.axes.figure.colorbar(artist, cax=beside, **options)
+    bar = artist.axes.figure.colorbar(artist, cax=beside, **options)
+    bar.minorticks_off()
+    return bar
 
 
 def new_figure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import new_figure, show_image
+from cdipipe.figures.canvas import Margins, new_figure, show_image
 from cdipipe.figures.objects import crop_box, phase_limit, show_pattern
 
 PHASE_FLOOR = 0.05
@@ -18,7 +18,9 @@ def contact_sheet(samples: list[dict[str, np.ndarray]], title: str) -> Figure:
     ----------
     samples : arrays ``intensity``, ``object``, ``support``, ``measured`` of each, (H, W)
     """
-    figure, axes = new_figure(3, len(samples), width=1.55, height=1.5)
+    figure, axes = new_figure(
+        3, len(samples), 1.85, 1.45, Margins(left=0.25, right=0.45, below=0.08, above=0.22, head=0.3)
+    )
     limit = max(phase_limit(sample["object"]) for sample in samples)
     for column, plane in enumerate(samples):
         show_pattern(axes[0, column], plane["intensity"], plane["measured"], f"sample {column}")
@@ -26,9 +28,9 @@ def contact_sheet(samples: list[dict[str, np.ndarray]], title: str) -> Figure:
         image = plane["object"][box]
         amplitude = np.abs(image)
         hidden = amplitude <= PHASE_FLOOR * amplitude.max()
-        show_image(axes[1, column], amplitude, cmap="viridis", vmin=0)
+        show_image(axes[1, column], amplitude, ticks=False, cmap="viridis", vmin=0)
         phase = np.ma.masked_array(np.angle(image), hidden)
-        show_image(axes[2, column], phase, cmap="twilight_shifted", vmin=-limit, vmax=limit)
+        show_image(axes[2, column], phase, ticks=False, cmap="twilight_shifted", vmin=-limit, vmax=limit)
     for axis in axes.ravel():
         axis.set(xticks=[], yticks=[], xlabel="")
     for row, name in enumerate(("intensity", "amplitude", "phase, rad")):

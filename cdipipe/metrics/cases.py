@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction, Truth
 from cdipipe.metrics import dynamics, fourier, statistics
 from cdipipe.metrics.align import align_to
+from cdipipe.optics.far_field import CoherentLight
 
 
 @dataclass
@@ -23,7 +24,7 @@ class PatternCase:
     ----------
     pattern : Measurement of this pattern alone; ``intensity`` (*grid) photons, ``measured`` (*grid) bool
     object : (*grid) complex, as the reconstruction has it
-    model : cdipipe.optics.forward.ForwardModel of the reconstruction, for this pattern
+    model : CoherentLight or ForwardModel of the reconstruction, for this pattern
     free : (*grid) bool or None, pixels that the reconstruction was not given
     truth, support : (*grid) complex and bool or None, the true object alone and its support
     static : (*grid) complex or None, the static structure beside the true object
@@ -63,7 +64,7 @@ class PatternCase:
     @cached_property
     def predicted(self) -> np.ndarray:
         """(*grid) photons of the object, on its own scale."""
-        return self._predict(self.model, self.object)
+        return self.model.photons_of(self.object)
 
     @cached_property
     def photons(self) -> np.ndarray | None:
@@ -73,7 +74,7 @@ class PatternCase:
     @cached_property
     def true_photons(self) -> np.ndarray | None:
         """(*grid) photons of the truth, scaled likewise."""
-        return self._scaled(self._predict(replace(self.model, static_region=None), self.true_whole))
+        return self._scaled(self.model.without_static().photons_of(self.true_whole))
 
     @cached_property
     def true_whole(self) -> np.ndarray:
@@ -110,18 +111,12 @@ class PatternCase:
         """(rings,) phase retrieval transfer function of the runs."""
         return fourier.phase_retrieval_transfer(self.wavefronts, self.intensity, self.used)
 
-    def _predict(self, model, object_: np.ndarray) -> np.ndarray:
-        return model.predict_centred(_tensor(object_)).numpy()
-
     def _scaled(self, predicted: np.ndarray) -> np.ndarray | None:
         scale = fourier.intensity_scale(predicted, self.intensity, self.used)
         return None if scale is None else predicted * scale
 
     def _propagate(self, object_: np.ndarray) -> np.ndarray:
-        from cdipipe.optics.fourier import to_corner
-
-        model = self.model
-        wave = _centred(model.wavefront(to_corner(_tensor(object_), model.ndim)), model.ndim)
+        wave = self.model.waves_of(object_)
         power = np.abs(wave) ** 2
         power = power.sum(axis=0) if wave.ndim > self.intensity.ndim else power
         scale = fourier.intensity_scale(power, self.intensity, self.used)
@@ -235,10 +230,13 @@ class WholeCase:
         ------
         InputError   it has another number of axes than the patterns
         """
-        from cdipipe.optics.forward import ForwardModel
-
         rank = len(self.measurement.pattern_shape)
-        model = ForwardModel.from_dict({"ndim": rank, **self.reconstruction.forward})
+        record = {"ndim": rank, **self.reconstruction.forward}
+        model = CoherentLight.from_dict(record)
+        if model is None:
+            from cdipipe.optics.forward import ForwardModel
+
+            model = ForwardModel.from_dict(record)
         if model.ndim != rank:
             raise InputError(f"the reconstruction's forward model has {model.ndim} axes, the patterns have {rank}")
         return model
@@ -255,7 +253,7 @@ def _lay_over(whole, true_object, object_, model, pattern) -> np.ndarray:
         return object_
     beside_static = model.static_region is not None or pattern.known_static_support is not None
     if model.static_region is not None and whole is not true_object:
-        object_ = object_ + _centred(model.static_region, model.ndim)
+        object_ = object_ + model.static_centred()
     if model.probe_modes is not None:
         overlap = np.vdot(object_, whole)
         scale = abs(overlap) / max(float(np.vdot(object_, object_).real), 1e-30)
@@ -270,16 +268,3 @@ def _lay_over(whole, true_object, object_, model, pattern) -> np.ndarray:
 def _entry(array, index, rank):
     """The entry of one pattern in an array that holds one for each, or one for all."""
     return array[index] if array is not None and array.ndim > rank else array
-
-
-def _centred(array, ndim: int) -> np.ndarray:
-    """A tensor in FFT order as an array whose centre is at ``N // 2``."""
-    from cdipipe.optics.fourier import to_centre
-
-    return to_centre(array, ndim).numpy()
-
-
-def _tensor(array: np.ndarray):
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex128))

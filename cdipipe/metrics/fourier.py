@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cdipipe.optics.far_field import propagate
 from cdipipe.optics.grid import pixel_axes
 
 LEAST_PREDICTED_PHOTONS = 1e-12
@@ -137,7 +138,8 @@ def fourier_ring_correlation(first: np.ndarray, second: np.ndarray, apodise_px: 
     ----------
     van Heel and Schatz, J. Struct. Biol. 151, 250 (2005), doi:10.1016/j.jsb.2005.05.009
     """
-    one, two = wavefront(first * _window(first.shape, apodise_px)), wavefront(second * _window(first.shape, apodise_px))
+    window = _window(first.shape, apodise_px)
+    one, two = (propagate((array * window).astype(np.complex128), array.ndim) for array in (first, second))
     cross = ring_sums((one * two.conj()).real)
     power = ring_sums(np.abs(one) ** 2) * ring_sums(np.abs(two) ** 2)
     return _ratio(cross, np.sqrt(power))
@@ -238,16 +240,6 @@ def resolution_px(frequencies: np.ndarray, curve: np.ndarray, threshold: float |
         return float(1 / frequencies[0])
     share = margin[first - 1] / (margin[first - 1] - margin[first])
     return float(1 / (frequencies[first - 1] + share * (frequencies[first] - frequencies[first - 1])))
-
-
-def wavefront(exit_wave: np.ndarray) -> np.ndarray:
-    """Orthonormal transform over all axes, complex128, both sides centred."""
-    import torch
-
-    from cdipipe.optics import fourier
-
-    wave = torch.from_numpy(np.ascontiguousarray(exit_wave, dtype=np.complex128))
-    return fourier.forward(wave, wave.ndim).numpy()
 
 
 def _window(shape: tuple[int, ...], edge_px: int) -> np.ndarray:

@@ -309,6 +309,33 @@ class ForwardModel:
         """
         return fourier.to_centre(self.predict_intensity(fourier.to_corner(object_, self.ndim)), self.ndim)
 
+    def photons_of(self, object_: np.ndarray) -> np.ndarray:
+        """:meth:`predict_centred` of an array, in double precision.
+
+        Parameters
+        ----------
+        object_ : (..., *grid) complex, centred
+        """
+        return self.predict_centred(torch.from_numpy(np.ascontiguousarray(object_, dtype=np.complex128))).numpy()
+
+    def waves_of(self, object_: np.ndarray) -> np.ndarray:
+        """:meth:`wavefront` of an array, in double precision, centred on both sides.
+
+        Parameters
+        ----------
+        object_ : (..., *grid) complex, centred
+        """
+        centred = torch.from_numpy(np.ascontiguousarray(object_, dtype=np.complex128))
+        return fourier.to_centre(self.wavefront(fourier.to_corner(centred, self.ndim)), self.ndim).numpy()
+
+    def static_centred(self) -> np.ndarray | None:
+        """(*grid) complex, the static region, centred."""
+        return None if self.static_region is None else fourier.to_centre(self.static_region, self.ndim).numpy()
+
+    def without_static(self) -> ForwardModel:
+        """The same light on the object alone."""
+        return replace(self, static_region=None)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a file; arrays have their centre at ``N // 2``."""
         data: dict[str, Any] = {"kind": self.kind, "ndim": self.ndim}

@@ -9,6 +9,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Geometry
+from cdipipe.optics import far_field
 from cdipipe.simulation.detector_parameters import DetectorParameters
 from cdipipe.simulation.registry import Sample
 
@@ -110,31 +111,22 @@ def _transform_together(objects: list[np.ndarray]) -> Iterable[np.ndarray]:
     count = max(TOGETHER_BYTES // objects[0].nbytes, 1)
     for first in range(0, len(objects), count):
         some = objects[first : first + count]
-        yield from diffract(some[0][None] if len(some) == 1 else np.stack(some), some[0].ndim)
+        yield from far_field.photons(some[0][None] if len(some) == 1 else np.stack(some), some[0].ndim)
 
 
 def _patterns(sample: Sample, width: float | None, variant: str) -> Iterable[np.ndarray]:
     """Frame after frame of a movie, or the one pattern."""
-    from cdipipe.optics import coherence
+    if width is not None:
+        from cdipipe.optics import coherence
 
     ndim = 3 if sample.stack == "volume" else 2
     for frame in sample.object if sample.stack == "movie" else [sample.object]:
         frame = frame.astype(np.complex128, copy=False)
         exit_wave = frame if sample.static_region is None else frame + sample.static_region
         if width is None:
-            yield diffract(exit_wave, ndim, sample.probe_modes)
+            yield far_field.photons(exit_wave, ndim, sample.probe_modes)
         elif sample.probe_modes is None and variant == "gaussian_schell":
             yield coherence.diffract_partially_coherent(exit_wave, width)
         else:
-            yield coherence.blur_by_coherence(diffract(exit_wave, ndim, sample.probe_modes), width, variant)
-
-
-def diffract(exit_wave: np.ndarray, ndim: int, probe_modes: np.ndarray | None = None) -> np.ndarray:
-    """Photons of coherent light, |F O|^2 over the last ``ndim`` axes, summed over probe modes; both sides centred."""
-    import torch
-
-    from cdipipe.optics.forward import ForwardModel
-
-    probes = None if probe_modes is None else torch.from_numpy(np.ascontiguousarray(probe_modes))
-    model = ForwardModel.of_centred(ndim, probe_modes=probes)
-    return model.predict_centred(torch.from_numpy(np.ascontiguousarray(exit_wave))).numpy()
+            pattern = far_field.photons(exit_wave, ndim, sample.probe_modes)
+            yield coherence.blur_by_coherence(pattern, width, variant)

@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import new_figure, show_image
+from cdipipe.figures.canvas import Margins, new_figure, show_image
 from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
 from cdipipe.metrics.image import psnr_db
 from cdipipe.study.objects import PatternObjects
 
 WIDEST = 9
 """Objects beside each other; of more methods a row takes several lines, without gaps."""
+AROUND = Margins(left=0.22, right=0.05, below=0.05, above=0.35, head=0.3)
 Cell = tuple[str, np.ndarray | None]
 """Title and object, if there is one."""
 
@@ -38,7 +39,7 @@ def gallery_figure(rows: Mapping[str, PatternObjects], methods: list[str], title
     """
     known = any(pattern.truth is not None for pattern in rows.values())
     lines = [line for label, pattern in rows.items() for line in _lines(label, pattern, methods, known)]
-    figure, axes = new_figure(len(lines), max(len(line.cells) for line in lines), width=1.7, height=1.75)
+    figure, axes = new_figure(len(lines), max(len(line.cells) for line in lines), 1.7, 1.8, AROUND)
     for places, line in zip(axes, lines, strict=True):
         _show_line(places, line, phase)
     figure.suptitle(title)
@@ -84,7 +85,6 @@ def show_object(axes: Axes, values: np.ndarray, limit: float, phase: bool) -> No
     if phase:
         span = phase_limit(values)
         shown = np.ma.masked_array(np.angle(values), np.abs(values) < PHASE_FLOOR * limit)
-        show_image(axes, shown, colorbar=False, cmap="twilight_shifted", vmin=-span, vmax=span)
+        show_image(axes, shown, colorbar=False, ticks=False, cmap="twilight_shifted", vmin=-span, vmax=span)
     else:
-        show_image(axes, np.abs(values), colorbar=False, cmap="gray", vmin=0, vmax=limit)
-    axes.set(xticks=[], yticks=[], xlabel="")
+        show_image(axes, np.abs(values), colorbar=False, ticks=False, cmap="gray", vmin=0, vmax=limit)

@@ -5,8 +5,8 @@ from scipy.ndimage import gaussian_filter
 
 from cdipipe.optics import coherence
 from cdipipe.optics.coherence import partially_coherent
+from cdipipe.optics.far_field import photons as diffract
 from cdipipe.settings import validate
-from cdipipe.simulation.light import diffract
 from cdipipe.simulation.registry import get_scene
 
 VARIANTS = ("gaussian_schell", "dpr_published")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
+from cdipipe.optics.far_field import photons as diffract
 from cdipipe.settings import validate
 from cdipipe.simulation.crystals import inspection, relaxation
 from cdipipe.simulation.crystals.shapes import LATTICE_CONSTANT_A as A
 from cdipipe.simulation.crystals.shapes import draw_normals, draw_shape
 from cdipipe.simulation.crystals.voxels import bragg_phase, fit_affine, voxelise
 from cdipipe.simulation.exposure import simulate
-from cdipipe.simulation.light import diffract
 from cdipipe.simulation.scenes import crystal as scene
 
 SMALL = {"block_nm": 4.0, "size": 16, "min_atoms": 200}

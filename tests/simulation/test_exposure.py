@@ -4,9 +4,9 @@ import pytest
 from cdipipe.errors import InputError
 from cdipipe.io import cxi
 from cdipipe.measurement import Geometry
+from cdipipe.optics.far_field import photons as diffract
 from cdipipe.settings import validate
 from cdipipe.simulation.exposure import simulate
-from cdipipe.simulation.light import diffract
 from cdipipe.simulation.registry import Sample, Scene, SceneParameters, get_scene
 
 SIZE = 24

@@ -5,9 +5,9 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.io.cxi import read_measurement, read_truth
+from cdipipe.optics.far_field import photons as diffract
 from cdipipe.settings import validate
 from cdipipe.simulation.exposure import simulate
-from cdipipe.simulation.light import diffract
 from cdipipe.simulation.low_dose.dose import dose_gray, photons_per_pixel
 from cdipipe.simulation.registry import get_scene
 from cdipipe.simulation.sources.biological_cell import cell_thickness

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
+from cdipipe.optics.far_field import photons as diffract
 from cdipipe.settings import validate
 from cdipipe.simulation.exposure import simulate
-from cdipipe.simulation.light import diffract
 from cdipipe.simulation.registry import Scene, all_scenes, get_scene
 
 POLYGONS = get_scene("polygons")

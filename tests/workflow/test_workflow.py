@@ -116,7 +116,7 @@ def test_the_report_needs_no_other_file(tiny_study):
     pictures = 1 + 2 + 2 * (1 + 2)  # all metrics, table, gallery; of each measurement its pattern and two of its object
     assert page.count('src="data:image/png;base64,') == pictures
     assert 'src="http' not in page and "<link" not in page
-    commands = ["simulate polygons", "import counts.npy", "plot out/simulated/M.cxi", "plot out/simulated/mix/mean.cxi"]
+    commands = ["simulate polygons", "import counts.npy", "plot out/measured/M.cxi out/measured/mix/mean.cxi"]
     commands += ["reconstruct out/measured/M.cxi", "runs out/measured/mix/R.cxi", "report study.yaml"]
     assert [command for command in commands if f"cdipipe {command}" not in page] == []
     assert "2*(5*ER+10*HIO)+5*ER" in page

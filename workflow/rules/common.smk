@@ -37,9 +37,14 @@ def code_of(command):
     return lambda wildcards: code_of_job(STUDY, command, **wildcards)
 
 
-def truth_of(wildcards):
+def truth_on(measurement):
     """The truth of a simulated measurement, nothing for a measured one."""
-    return f"{OUT}/{wildcards.measurement}/T.cxi" if wildcards.measurement in STUDY.simulated() else []
+    return f"{OUT}/{measurement}/T.cxi" if measurement in STUDY.simulated() else []
+
+
+def truth_of(wildcards):
+    """The truth of the measurement of a job."""
+    return truth_on(wildcards.measurement)
 
 
 def truth_option(wildcards, input):

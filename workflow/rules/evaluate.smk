@@ -1,23 +1,28 @@
-# Metrics: of each reconstruction, and all of them as one table and one picture.
-rule evaluate_reconstruction:
-    input:
-        result=RESULT,
-        measurement=f"{MEASUREMENT}/M.cxi",
-        truth=truth_of,
-    output:
-        metrics=f"{METHOD}/metrics.json",
-        curves=f"{METHOD}/curves.npz",
-    log:
-        f"{LOGS}.{{method}}.evaluate.log",
-    benchmark:
-        f"{BENCHMARKS}.{{method}}.evaluate.tsv"
-    threads: 1
-    params:
-        truth=truth_option,
-        code=code_of("evaluate"),
-    shell:
-        "cdipipe evaluate {input.result:q} --measurement {input.measurement:q} {params.truth} "
-        "--curves {output.curves:q} -o {output.metrics:q} > {log:q} 2>&1"
+# Metrics: of all reconstructions of a measurement in one job, since starting takes longer than measuring; and all of
+# them as one table and one picture.
+for NAME in STUDY.used():
+
+    rule:
+        name:
+            f"evaluate_measurement.{NAME}"
+        input:
+            results=results_on(NAME, RESULT_NAME),
+            measurement=f"{OUT}/{NAME}/M.cxi",
+            truth=truth_on(NAME),
+        output:
+            results_on(NAME, "metrics.json", "curves.npz"),
+        log:
+            f"{OUT}/logs/{NAME}.evaluate.log",
+        benchmark:
+            f"{OUT}/benchmarks/{NAME}.evaluate.tsv"
+        threads: 1
+        params:
+            folder=f"{OUT}/{NAME}",
+            truth=truth_option,
+            code=code_of("evaluate"),
+        shell:
+            "cdipipe evaluate {input.results:q} --measurement {input.measurement:q} {params.truth} "
+            "-o {params.folder:q} > {log:q} 2>&1"
 
 
 rule collect_metrics:

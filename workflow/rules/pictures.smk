@@ -1,105 +1,50 @@
-# Pictures of measurements and of what was made of them.
-rule plot_pattern:
-    input:
-        f"{MEASUREMENT}/M.cxi",
-    output:
-        report(
-            f"{MEASUREMENT}/pattern.png",
-            caption="../report/pattern.rst",
-            category="{measurement}",
-            labels={"figure": "pattern"},
-        ),
-    log:
-        f"{LOGS}.plot.log",
-    benchmark:
-        f"{BENCHMARKS}.plot.tsv"
-    threads: 1
-    params:
-        code=code_of("plot"),
-    shell:
-        "cdipipe plot {input:q} -o {output:q} > {log:q} 2>&1"
+# Pictures of a measurement and of all that was made of it, in one job.
+for NAME in STUDY.used():
 
-
-rule plot_reconstruction:
-    input:
-        result=RESULT,
-        measurement=f"{MEASUREMENT}/M.cxi",
-        truth=truth_of,
-        curves=f"{METHOD}/curves.npz",
-    output:
-        object=report(
-            f"{METHOD}/object.png",
-            caption="../report/object.rst",
-            category="{measurement}",
-            labels={"figure": "object", "method": "{method}"},
-        ),
-        diagnostics=report(
-            f"{METHOD}/diagnostics.png",
-            caption="../report/diagnostics.rst",
-            category="{measurement}",
-            labels={"figure": "diagnostics", "method": "{method}"},
-        ),
-    log:
-        f"{LOGS}.{{method}}.plot.log",
-    benchmark:
-        f"{BENCHMARKS}.{{method}}.plot.tsv"
-    threads: 1
-    params:
-        truth=truth_option,
-        code=code_of("plot"),
-    shell:
-        "cdipipe plot {input.result:q} --measurement {input.measurement:q} {params.truth} --curves {input.curves:q} "
-        "--diagnostics {output.diagnostics:q} -o {output.object:q} > {log:q} 2>&1"
-
-
-rule plot_movie:
-    input:
-        RESULT,
-    output:
-        report(
-            f"{METHOD}/movie.gif",
-            caption="../report/object.rst",
-            category="{measurement}",
-            labels={"figure": "movie", "method": "{method}"},
-        ),
-    log:
-        f"{LOGS}.{{method}}.movie.log",
-    benchmark:
-        f"{BENCHMARKS}.{{method}}.movie.tsv"
-    threads: 1
-    params:
-        code=code_of("plot"),
-    shell:
-        "cdipipe plot {input:q} -o {output:q} > {log:q} 2>&1"
-
-
-rule compare_methods:
-    input:
-        results=lambda wildcards: results_on(wildcards.measurement, RESULT_NAME),
-        curves=lambda wildcards: results_on(wildcards.measurement, "curves.npz"),
-        truth=truth_of,
-    output:
-        objects=report(
-            f"{MEASUREMENT}/comparison.png",
-            caption="../report/comparison.rst",
-            category="{measurement}",
-            labels={"figure": "comparison"},
-        ),
-        resolution=report(
-            f"{MEASUREMENT}/resolution.png",
-            caption="../report/comparison.rst",
-            category="{measurement}",
-            labels={"figure": "resolution"},
-        ),
-    log:
-        f"{LOGS}.compare.log",
-    benchmark:
-        f"{BENCHMARKS}.compare.tsv"
-    threads: 1
-    params:
-        truth=truth_option,
-        curves=lambda wildcards, input: shlex.join(f"--curves={path}" for path in input.curves),
-        code=code_of("plot"),
-    shell:
-        "cdipipe plot {input.results:q} {params.truth} {params.curves} --diagnostics {output.resolution:q} "
-        "-o {output.objects:q} > {log:q} 2>&1"
+    rule:
+        name:
+            f"plot_measurement.{NAME}"
+        input:
+            measurement=f"{OUT}/{NAME}/M.cxi",
+            results=results_on(NAME, RESULT_NAME),
+            curves=results_on(NAME, "curves.npz"),
+            truth=truth_on(NAME),
+        output:
+            pattern=report(
+                f"{OUT}/{NAME}/pattern.png",
+                caption="../report/pattern.rst",
+                category=NAME,
+                labels={"figure": "pattern"},
+            ),
+            comparison=[
+                report(
+                    f"{OUT}/{NAME}/{figure}.png",
+                    caption="../report/comparison.rst",
+                    category=NAME,
+                    labels={"figure": figure},
+                )
+                for figure in ("comparison", "resolution")
+                if NAME in STUDY.compared()
+            ],
+            objects=[
+                report(
+                    f"{OUT}/{NAME}/{method}/{figure}",
+                    caption="../report/object.rst",
+                    category=NAME,
+                    labels={"figure": figure.split(".")[0], "method": method},
+                )
+                for measurement, method in STUDY.pairs()
+                if measurement == NAME
+                for figure in ("object.png", "diagnostics.png", "movie.gif")[: 2 + STUDY.measurements[NAME].is_movie]
+            ],
+        log:
+            f"{OUT}/logs/{NAME}.plot.log",
+        benchmark:
+            f"{OUT}/benchmarks/{NAME}.plot.tsv"
+        threads: 1
+        params:
+            folder=f"{OUT}/{NAME}",
+            truth=truth_option,
+            code=code_of("plot"),
+        shell:
+            "cdipipe plot {input.measurement:q} {input.results:q} {params.truth} -o {params.folder:q} > {log:q} 2>&1"
