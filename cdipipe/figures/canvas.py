@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
@@ -23,6 +24,7 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000
 HIDDEN = "#b4b4b4"
 FORMATS = ("png", "svg", "pdf")
 DOTS_PER_INCH = 110
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 matplotlib.rcParams.update(
     {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7}
@@ -92,9 +94,9 @@ def show_image(
     axes.set_facecolor(HIDDEN)  # shines through where the image is masked
     artist = axes.imshow(image, extent=extent, **options)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(
-            MaxNLocator(5, integer=unit.endswith("px"), min_n_ticks=3) if ticks else FixedLocator([])
-        )
+        axis.set_visible(ticks)
+        if ticks:
+            axis.set_major_locator(MaxNLocator(5, integer=unit.endswith("px"), min_n_ticks=3))
     if ticks:
         axes.set_xlabel(unit, labelpad=1)
     if colorbar:
@@ -108,6 +110,22 @@ def add_colorbar(artist, **options):
     bar = artist.axes.figure.colorbar(artist, cax=beside, **options)
     bar.minorticks_off()
     return bar
+
+
+def name_rows(axes: np.ndarray, names: Iterable[str]) -> None:
+    """Write names at the left of the rows of a (rows, columns) array of panels without ticks."""
+    for panel, name in zip(axes[:, 0], names, strict=True):
+        panel.text(-0.06, 0.5, name, rotation=90, ha="right", va="center", fontsize=8, transform=panel.transAxes)
+
+
+def _power_of_ten(value: float, _position=None) -> str:
+    exponent = np.log10(value) if value > 0 else 0.5
+    whole = round(exponent)
+    return "10" + str(whole).translate(SUPERSCRIPTS) if abs(exponent - whole) < 1e-6 else ""
+
+
+POWERS_OF_TEN = FuncFormatter(_power_of_ten)
+"""Ticks of a logarithmic axis, without mathematical text, which takes longer than all the rest of a panel."""
 
 
 def new_figure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import Margins, new_figure, show_image
+from cdipipe.figures.canvas import Margins, name_rows, new_figure, show_image
 from cdipipe.figures.objects import crop_box, phase_limit, show_pattern
 
 PHASE_FLOOR = 0.05
@@ -23,7 +23,7 @@ def contact_sheet(samples: list[dict[str, np.ndarray]], title: str) -> Figure:
     )
     limit = max(phase_limit(sample["object"]) for sample in samples)
     for column, plane in enumerate(samples):
-        show_pattern(axes[0, column], plane["intensity"], plane["measured"], f"sample {column}")
+        show_pattern(axes[0, column], plane["intensity"], plane["measured"], f"sample {column}", ticks=False)
         box = crop_box(plane["support"])
         image = plane["object"][box]
         amplitude = np.abs(image)
@@ -31,10 +31,7 @@ def contact_sheet(samples: list[dict[str, np.ndarray]], title: str) -> Figure:
         show_image(axes[1, column], amplitude, ticks=False, cmap="viridis", vmin=0)
         phase = np.ma.masked_array(np.angle(image), hidden)
         show_image(axes[2, column], phase, ticks=False, cmap="twilight_shifted", vmin=-limit, vmax=limit)
-    for axis in axes.ravel():
-        axis.set(xticks=[], yticks=[], xlabel="")
-    for row, name in enumerate(("intensity", "amplitude", "phase, rad")):
-        axes[row, 0].set_ylabel(name)
+    name_rows(axes, ("intensity", "amplitude", "phase, rad"))
     figure.suptitle(title)
     return figure
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator
 
-from cdipipe.figures.canvas import LINES, OF_CURVES, new_figure, show_image
+from cdipipe.figures.canvas import LINES, OF_CURVES, POWERS_OF_TEN, new_figure, show_image
 from cdipipe.figures.objects import crop_box
 from cdipipe.measurement import Reconstruction
 from cdipipe.metrics.registry import heading_of
@@ -68,11 +68,11 @@ def show_error_traces(axes: Axes, reconstruction: Reconstruction) -> None:
         style = {"color": LINES[0], "linewidth": 1.3} if best else {"color": FAINT, "linewidth": 0.6, "alpha": 0.7}
         axes.plot(iterations, trace, label="best" if best else None, **style)
     if not of_patterns and len(traces) > 1:
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper right")
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
     axes.set_xlabel("iteration")
     axes.set_ylabel("R-factor of the iterate")
     kind = "pattern" if of_patterns else "restart"
@@ -160,7 +160,7 @@ def show_resolution(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
     axes.set_ylim(-0.05, 1.08)
     axes.set_xlabel("spatial frequency (1 / object px)")
     axes.set_title("resolution")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
 
 
 def _show_patterns(axes: Axes, frequency: np.ndarray, curves: np.ndarray) -> None:
@@ -177,10 +177,12 @@ def show_radial_intensity(axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
     axes.plot(frequency, curves["radial_measured"], color=FAINT, linewidth=2.2, label="measured")
     axes.plot(frequency, curves["radial_predicted"], color=LINES[0], linewidth=1.0, label="predicted")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(POWERS_OF_TEN)
+    axes.minorticks_off()
     axes.set_xlim(0, 0.5)
     axes.set_xlabel("spatial frequency (1 / object px)")
     axes.set_title("photons per pixel, ring means")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
 
 
 def show_modes(axes: Axes, weights: np.ndarray) -> None:
@@ -215,4 +217,4 @@ def _show_methods(axes: Axes, kind: str, named: list[tuple[str, Mapping[str, np.
         axes.axhline(FRC_HALVES, color="#aaaaaa", linestyle="--", label="0.143 (between halves)")
     axes.set(xlim=(0, 0.5), ylim=(-0.05, 1.08), xlabel="spatial frequency (1 / object px)")
     axes.set_title(CURVES[kind][0])
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")

@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import OF_IMAGES, Pixel, add_colorbar, new_figure, object_pixel, show_image
+from cdipipe.figures.canvas import (
+    OF_IMAGES,
+    POWERS_OF_TEN,
+    Pixel,
+    add_colorbar,
+    name_rows,
+    new_figure,
+    object_pixel,
+    show_image,
+)
 from cdipipe.measurement import Measurement, Reconstruction, Truth
 
 PHASE_FLOOR = 0.1
@@ -80,13 +89,15 @@ def _amplitude_limit(values: np.ndarray) -> float:
     return float(np.quantile(magnitude[magnitude > 0], 0.999)) if np.any(magnitude > 0) else 1.0
 
 
-def show_pattern(axes: Axes, intensity: np.ndarray, measured: np.ndarray, title: str) -> None:
+def show_pattern(axes: Axes, intensity: np.ndarray, measured: np.ndarray, title: str, ticks=True) -> None:
     """Log-scaled intensity; pixels that were not measured are grey, zero counts the darkest colour."""
     shown = np.ma.masked_array(intensity, ~measured)
     top = float(max(shown.max(), 1e-30)) if shown.count() else 1.0
     bottom = min(max(top * 1e-7, 0.5), top / 10) if top > 1 else top * 1e-6
     norm = LogNorm(bottom, top)
-    show_image(axes, np.ma.clip(shown, bottom, None), unit="detector px", norm=norm, cmap="inferno")
+    options = {"norm": norm, "cmap": "inferno", "colorbar": False}
+    artist = show_image(axes, np.ma.clip(shown, bottom, None), unit="detector px", ticks=ticks, **options)
+    add_colorbar(artist, format=POWERS_OF_TEN)
     axes.set_title(title)
 
 
@@ -238,5 +249,5 @@ def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | No
         last = column == len(objects) - 1
         show_amplitude(axes[0, column], plane, pixel.unit, limit, name, colorbar=last, ticks=False)
         show_phase(axes[1, column], plane, pixel.unit, limit, "phase (rad)", span, colorbar=last, ticks=column == 0)
-    axes[0, 0].set_ylabel("amplitude")
+    name_rows(axes[:1], ["amplitude"])
     return figure

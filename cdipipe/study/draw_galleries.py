@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cdipipe.figures.canvas import Margins, new_figure, show_image
+from cdipipe.figures.canvas import Margins, name_rows, new_figure, show_image
 from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit
 from cdipipe.metrics.image import psnr_db
 from cdipipe.study.objects import PatternObjects
@@ -70,9 +70,9 @@ def _show_line(places: np.ndarray, line: _Line, phase: bool) -> None:
     box = crop_box(line.pattern.support, 0.1 if of_truth else 0.5)  # of others than the truth some are larger
     limit = float(np.abs(line.pattern.first[box]).max()) or 1.0
     for axis in places:
-        axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-    places[0].set_ylabel(line.label)
+        axis.set(xticks=[], yticks=[])
+    name_rows(places[None], [line.label])
     for axis, (name, values) in zip(places, line.cells, strict=False):
         if values is not None:
             axis.spines[:].set_visible(True)
