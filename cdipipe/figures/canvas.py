@@ -115,7 +115,8 @@ def add_colorbar(artist, **options):
 def name_rows(axes: np.ndarray, names: Iterable[str]) -> None:
     """Write names at the left of the rows of a (rows, columns) array of panels without ticks."""
     for panel, name in zip(axes[:, 0], names, strict=True):
-        panel.text(-0.06, 0.5, name, rotation=90, ha="right", va="center", fontsize=8, transform=panel.transAxes)
+        panel.yaxis.set_visible(True)
+        panel.set(yticks=[], ylabel=name)
 
 
 def _power_of_ten(value: float, _position=None) -> str:
