@@ -1,6 +1,12 @@
 """Coherent diffraction imaging, from photon counts to pictures."""
 
+import os
 from typing import TYPE_CHECKING
+
+# Threads that wait for each other (libgomp, in torch and our kernels) spin so many rounds, a tenth of a millisecond,
+# before they sleep. By default it is ten times that: on a busy machine they burn what the others would need.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 __version__ = "0.1.0"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import torch
 
@@ -11,6 +13,7 @@ from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.registry import get_method
 from cdipipe.phasing.runs import Runs
 from cdipipe.phasing.task import Task
+from cdipipe.phasing.workers import run_jobs
 from cdipipe.progress import progress
 
 
@@ -20,12 +23,16 @@ def predict_patterns(task: Task, recipe, _start, _keep) -> list[Runs]:
     measurement, results = task.measurement, []
     predictor = get_method(name).predict(parameters, measurement.pattern_shape, task.device)
     size = recipe.batch or parameters.batch
-    with progress(measurement.pattern_count, name) as bar:
-        for first in range(0, measurement.pattern_count, size):
-            indices = range(first, min(first + size, measurement.pattern_count))
-            patterns = [measurement.pattern(index) for index in indices]
-            results += _predict_batch(patterns, predictor, task.device, task.free_pixels)
-            bar.update(len(patterns))
+    count = measurement.pattern_count
+    batches = [range(first, min(first + size, count)) for first in range(0, count, size)]
+
+    def predict(batch: range) -> list[Runs]:
+        return _predict_batch([measurement.pattern(i) for i in batch], predictor, task.device, task.free_pixels)
+
+    with progress(count, name) as bar:
+        for found in run_jobs(predict, batches, task.device, threading.Event()):
+            results += found
+            bar.update(len(found))
     return results
 
 

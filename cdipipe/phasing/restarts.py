@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from dataclasses import dataclass, replace
 
@@ -74,7 +75,7 @@ def phase_patterns(task: Task, recipe, start: Start, keep: int) -> list[Runs]:
         watch = Watch(_one_by_one(bar.update), preview_every=recipe.preview_every, stop=stop)
         begins = {index: _Once(task, recipe, start, index, len(batches) + 1) for index in lit}
         jobs = [_Job(task, recipe, begins[index], batch, watch) for index in lit for batch in batches]
-        done = run_jobs(_Job.run, jobs, task.device, stop)
+        done = run_jobs(_Job.run, jobs, task.device, stop, math.prod(task.measurement.pattern_shape))
         freedoms = []
         for index in lit:
             runs, begin = rank(list(itertools.islice(done, len(batches))), recipe.select, keep), begins[index]()

@@ -11,15 +11,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
+
+WHOLE_PIXELS = 2**15
+"""Smaller arrays are transformed by one thread: two are no faster, and wait for each other on a busy machine."""
 
 
 class Stopped(Exception):
     """Raised inside a job after another one failed or Ctrl-C was pressed."""
 
 
-def run_jobs(function: Callable, jobs: Iterable, device: torch.device, stop: threading.Event) -> Iterator:
+def run_jobs(
+    function: Callable, jobs: Iterable, device: torch.device, stop: threading.Event, pixels: int = WHOLE_PIXELS
+) -> Iterator:
     """Yield ``function(job)`` of one job after another, on a CPU with as many at a time as torch has threads.
 
     Parameters
@@ -27,24 +33,33 @@ def run_jobs(function: Callable, jobs: Iterable, device: torch.device, stop: thr
     function : called with one job; must end soon with ``Stopped`` once ``stop`` is set
     jobs : a single job keeps all threads for its transforms
     device : jobs on a GPU run one after another
+    pixels : of one array of a job; a single job of small arrays has one thread, too
     """
     jobs = list(jobs)
     threads = torch.get_num_threads()
     workers = min(threads, len(jobs)) if device.type == "cpu" else 1
     if workers <= 1:
-        for job in jobs:
-            yield function(job)
+        with _threads(1 if device.type == "cpu" and pixels < WHOLE_PIXELS else threads):
+            for job in jobs:
+                yield function(job)
         return
-    torch.set_num_threads(1)
+    with _threads(1), ThreadPoolExecutor(workers) as pool:
+        futures = deque(pool.submit(function, job) for job in jobs)
+        try:
+            while futures:
+                yield futures.popleft().result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for the transforms of this process, until the block ends."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
-        with ThreadPoolExecutor(workers) as pool:
-            futures = deque(pool.submit(function, job) for job in jobs)
-            try:
-                while futures:
-                    yield futures.popleft().result()
-            except BaseException:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
+        yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
