@@ -8,6 +8,7 @@ across Q, and one rotation about Q is left, for which the normals are laid over 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,25 @@ def facets_of(surface: Surface, q_direction: np.ndarray, hkl: tuple[int, int, in
     labels = _indexed([normal for _, normal in found], [surface.areas_nm2[f].sum() for f, _ in found], q_direction, hkl)
     made = [_facet(surface, faces, normal, *label) for (faces, normal), label in zip(found, labels, strict=True)]
     return sorted(made, key=lambda facet: -facet.area_nm2)
+
+
+def mean_strain_std(facet: Facet, surface: Surface, strains: Sequence[np.ndarray]) -> float:
+    """Standard deviation of a facet's mean strain over independent runs.
+
+    Parameters
+    ----------
+    facet : one of :func:`facets_of`
+    surface : its surface
+    strains : of two or more runs, (V,) each at ``surface.beneath_nm``, NaN where there is no value
+
+    Returns
+    -------
+    float; NaN where fewer than two runs have a value
+    """
+    areas = surface.areas_nm2[facet.faces]
+    means = np.array([_weighted(surface.of_faces(strain)[facet.faces], areas)[0] for strain in strains])
+    known = means[np.isfinite(means)]
+    return float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
 
 
 def _smoothed(surface: Surface) -> np.ndarray:

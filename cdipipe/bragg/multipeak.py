@@ -12,26 +12,29 @@ doi:10.1038/nmat2607 (separately), and Gao et al., Phys. Rev. B 103, 014102 (202
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import ndimage
 
-from cdipipe.bragg.fields import Fields, fields_of, shape_of
+from cdipipe.bragg.fields import fields_of, shape_of
+from cdipipe.bragg.multipeak_start import Begin, begins_of
 from cdipipe.bragg.several import Peak, SampleGrid, grid_for
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
-from cdipipe.metrics.align import twin_of
 from cdipipe.optics.bragg_frame import bragg_frame
 from cdipipe.progress import progress
 
-FAILED_SHAPE = 0.5
-"""Correlation of a peak's shape with the first one's, below which its own phases are not used to begin with."""
+MODEL_ERROR = 0.003
+"""Squared relative misfit that stays without any noise: interpolation, resolution, what the model leaves out."""
 
 COPLANAR = 0.1
 """Smallest singular value of the unit scattering vectors below which a component of displacement is not determined."""
+
+TRIAL = 25
+"""Steps of the joint fit that decide which twins belong together."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,15 @@ class Settings:
 
     Parameters
     ----------
-    iterations : Adam steps
+    iterations : Adam steps; 0: what separate phasing says, by least squares
     learning_rate : first step, in units of the density and of a phase in rad; falls along half a cosine
     smoothness : weight of the squared second differences of the displacement, in rad^2
     withhold : index of the reflection that is kept for a check, or None
     """
 
-    iterations: int = 300
+    iterations: int = 150
     learning_rate: float = 0.03
-    smoothness: float = 0.01
+    smoothness: float = 0.3
     withhold: int | None = None
 
 
@@ -108,9 +111,22 @@ def fit_crystal(
     grid = grid_for([frames[index] for index in used], diameter)
     peaks = [Peak(measurement, grid) for measurement in measurements]
     notes = _check_directions([peaks[index].q_per_nm.numpy() for index in used])
-    density, displacement, started = _begin(first, objects, frames, peaks, used, grid)
-    density, displacement, offsets = _fit(peaks, used, density, displacement, settings)
+    trust = _trust([peaks[index] for index in used])
+    weights = dict(zip(used, trust, strict=True))
+    begins = begins_of(first, objects, frames, weights, grid)
+    if settings.iterations and len(begins) > 1:
+        trial = replace(settings, iterations=TRIAL)
+        begins.sort(key=lambda begin: _fit(peaks, weights, begin, trial)[-1])
+    begin = begins[0]
+    density, displacement, offsets, _ = _fit(peaks, weights, begin, settings)
+    started = tuple(begin.along)
     return _finish(peaks, density, displacement, offsets, started, grid, settings, notes)
+
+
+def _trust(peaks: list[Peak]) -> list[float]:
+    """Weight of every reflection, at most 1: the least misfit that noise and model allow, over what its own allow."""
+    allowed = [MODEL_ERROR + peak.noise for peak in peaks]
+    return [min(allowed) / each for each in allowed]
 
 
 def _check_directions(vectors: list[np.ndarray]) -> tuple[str, ...]:
@@ -127,95 +143,39 @@ def _check_directions(vectors: list[np.ndarray]) -> tuple[str, ...]:
     )
 
 
-def _carried(values: np.ndarray, frame, grid: SampleGrid, order: int = 1) -> np.ndarray:
-    """A field on the grid of a rocking curve, read at every voxel of the sample's grid."""
-    axis = (np.arange(grid.size) - grid.size // 2) * grid.voxel_nm
-    places = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1) @ frame.sample_to_lab.T
-    return ndimage.map_coordinates(values, np.moveaxis(frame.indices(places), -1, 0), order=order)
-
-
-def _begin(first: Fields, objects, frames, peaks, used, grid: SampleGrid):
-    """Density, displacement (3, n, n, n) in nm, and which reflections it was made of."""
-    reference = _carried(np.abs(first.object) * first.inside, first.frame, grid)
-    middle = ndimage.center_of_mass(reference)
-    reference = ndimage.shift(reference, [grid.size // 2 - place for place in middle], order=1)
-    rows, values, shapes, started = [], [], [reference / np.median(reference[reference > 0.5 * reference.max()])], []
-    for index in used:
-        found = _laid_over(objects[index], frames[index], reference, grid)
-        if found is None:
-            continue
-        shape, along = found
-        started.append(index)
-        shapes.append(shape)
-        rows.append(peaks[index].q_per_nm.numpy().astype(float) / np.linalg.norm(peaks[index].q_per_nm.numpy()))
-        values.append(along)
-    density = np.median(shapes[1:] or shapes, axis=0)
-    inverse = np.linalg.pinv(np.array(rows), rcond=COPLANAR)
-    displacement = np.einsum("ij,j...->i...", inverse, np.array(values))
-    return density, displacement, tuple(started)
-
-
-def _laid_over(object_: np.ndarray, frame, reference: np.ndarray, grid: SampleGrid):
-    """Shape and displacement along Q on the sample's grid, of the twin that fits the reference; None: neither does."""
-    best = None
-    for candidate in (object_, twin_of(object_)):
-        try:
-            fields = fields_of(candidate, frame)
-        except InputError:
-            return None
-        shape = _carried(np.abs(fields.object) * fields.inside, frame, grid)
-        shift, score = _register(reference, shape)
-        if best is None or score > best[0]:
-            best = score, fields, shape, shift
-    score, fields, shape, shift = best
-    if score < FAILED_SHAPE:
-        return None
-    known = np.isfinite(fields.displacement_nm)
-    weight = ndimage.shift(_carried(known.astype(float), frame, grid), shift, order=1)
-    total = ndimage.shift(_carried(np.where(known, fields.displacement_nm, 0.0), frame, grid), shift, order=1)
-    along = np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-3)
-    shape = ndimage.shift(shape, shift, order=1)
-    return shape / np.median(shape[shape > 0.5 * shape.max()]), along
-
-
-def _register(reference: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, float]:
-    """Shift that lays one real volume over another, to a tenth of a voxel, and their correlation then."""
-    from skimage.registration import phase_cross_correlation
-
-    shift, _, _ = phase_cross_correlation(reference, moving, upsample_factor=10, normalization=None)
-    moved = ndimage.shift(moving, shift, order=1)
-    product = np.linalg.norm(reference) * np.linalg.norm(moved)
-    return shift, float((reference * moved).sum() / max(product, 1e-20))
-
-
-def _fit(peaks: list[Peak], used, density: np.ndarray, displacement: np.ndarray, settings: Settings):
-    """Adam on density, displacement and the peaks' offsets together."""
+def _fit(peaks: list[Peak], trust: dict[int, float], begin: Begin, settings: Settings):
+    """Adam on density, displacement and the peaks' offsets together; the last misfit beside them."""
+    density, displacement = begin.density, begin.displacement(peaks, trust)
     support = torch.from_numpy(ndimage.binary_dilation(density > 0.3, iterations=2))
-    unit = min(1 / float(torch.linalg.norm(peaks[index].q_per_nm)) for index in used)  # nm per rad
+    unit = min(1 / float(torch.linalg.norm(peaks[index].q_per_nm)) for index in trust)  # nm per rad
     rho = torch.from_numpy(density.astype(np.float32).clip(0, 2)).requires_grad_()
     u = torch.from_numpy((displacement / unit).astype(np.float32)).requires_grad_()
     offsets = torch.zeros(len(peaks), 3)
-    for index in used:
+    for index in trust:
         offsets[index] = _offset(peaks[index], rho * support, u * unit)
     offsets.requires_grad_()
     optimiser = torch.optim.Adam(
         [{"params": [rho, u]}, {"params": [offsets], "lr": 0.1 * settings.learning_rate}], lr=settings.learning_rate
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.iterations, 0.05 * settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, max(settings.iterations, 1), 0.05 * settings.learning_rate
+    )
+    last = np.inf
     with progress(settings.iterations, "multipeak") as bar:
         for _ in range(settings.iterations):
             optimiser.zero_grad()
             inside = rho.clamp(min=0) * support
             loss = sum(
-                peaks[i].misfit(peaks[i].predicted_modulus(peaks[i].object_of(inside, u * unit, offsets[i])))
-                for i in used
+                weight * peaks[i].misfit(peaks[i].predicted_modulus(peaks[i].object_of(inside, u * unit, offsets[i])))
+                for i, weight in trust.items()
             )
             loss = loss + settings.smoothness * _roughness(u, inside.detach())
             loss.backward()
             optimiser.step()
             schedule.step()
-            bar.update(1, note=f"misfit {loss.item():.4f}")
-    return (rho.clamp(min=0) * support).detach(), (u * unit).detach(), offsets.detach()
+            last = loss.item()
+            bar.update(1, note=f"misfit {last:.4f}")
+    return (rho.clamp(min=0) * support).detach(), (u * unit).detach(), offsets.detach(), last
 
 
 def _roughness(u: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -247,10 +207,10 @@ def _finish(peaks, density, displacement, offsets, started, grid, settings: Sett
         )
     rho, u = density.numpy(), displacement.numpy().astype(float)
     inside = shape_of(rho.astype(complex))
-    u = np.where(inside, u - _affine(u, inside), np.nan)
-    gradient = _gradient(u, grid.voxel_nm)
-    strain = (gradient + np.swapaxes(gradient, 0, 1)) / 2
-    curl = [gradient[j, i] - gradient[i, j] for i, j in ((1, 2), (2, 0), (0, 1))]
+    u = np.where(inside, u - affine(u, inside), np.nan)
+    slopes = gradient(u, grid.voxel_nm)
+    strain = (slopes + np.swapaxes(slopes, 0, 1)) / 2
+    curl = [slopes[j, i] - slopes[i, j] for i, j in ((1, 2), (2, 0), (0, 1))]
     bulk = ndimage.binary_erosion(inside)
     return Crystal(
         density=rho,
@@ -289,7 +249,7 @@ def _refined_offset(peak: Peak, density, displacement) -> torch.Tensor:
     return offset.detach()
 
 
-def _affine(u: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def affine(u: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Mean and mean gradient of each component inside, everywhere."""
     places = np.argwhere(inside)
     design = np.column_stack([places, np.ones(len(places))])
@@ -298,7 +258,7 @@ def _affine(u: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return np.stack([np.tensordot(fit[:3], index, 1) + fit[3] for fit in fits])
 
 
-def _gradient(u: np.ndarray, voxel_nm: float) -> np.ndarray:
+def gradient(u: np.ndarray, voxel_nm: float) -> np.ndarray:
     """du_i / dx_j (3, 3, n, n, n): mean of the steps to both sides, or the one that stays inside; NaN without any."""
     found = np.full((3, *u.shape), np.nan)
     for axis in range(3):

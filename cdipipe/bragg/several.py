@@ -66,6 +66,8 @@ class Peak:
     frame : BraggFrame
     q_per_nm : (3,) float32, scattering vector in the sample's frame
     modulus : (D, H, W) float32, FFT order, square roots of photons
+    noise : misfit (see :meth:`misfit`) that counting alone leaves: a square root of photons has the variance 1/4, less
+        where hardly any arrive
     """
 
     def __init__(self, measurement: Measurement, grid: SampleGrid):
@@ -77,6 +79,8 @@ class Peak:
         self.modulus = fourier.to_corner(counts.sqrt(), 3).contiguous()
         self.measured = fourier.to_corner(measured, 3).contiguous()
         self.photons = float((counts * measured).sum(dtype=torch.float64))
+        seen = counts * measured
+        self.noise = float(seen.clamp(max=0.25).sum(dtype=torch.float64)) / max(self.photons, 1.0)
         self._modulus_sum = float((self.modulus * self.measured).sum(dtype=torch.float64))
         places = np.stack(np.meshgrid(*(np.arange(n) - n // 2 for n in self.frame.shape), indexing="ij"), axis=-1)
         index = grid.indices(places @ (to_sample @ self.frame.voxels_nm).T)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cdipipe.bragg.fields import HALF, Fields, fields_of
-from cdipipe.bragg.grid import Orthogonal, to_orthogonal
+from cdipipe.bragg.grid import Orthogonal, read_known, to_orthogonal
 from cdipipe.bragg.numbers import numbers_of, spread_of
 from cdipipe.bragg.reference import Reference
 from cdipipe.errors import InputError
@@ -93,32 +93,39 @@ def analyse(reconstruction: Reconstruction, choices: Choices = Choices()) -> Str
     if choices.reference is not None:
         choices.reference.check(float(2 * np.pi / np.linalg.norm(fields.mean_q_per_nm)))
         reference_d = choices.reference.d_nm
+        notes += _reference_notes(choices.reference, frame)
     numbers = numbers_of(fields, reference_d)
-    runs = reconstruction.runs
-    if runs is not None and len(runs) > 1:
-        numbers |= spread_of([_fields(run, frame, choices) for run in runs], reference_d)
+    runs = [_fields(run, frame, choices) for run in ([] if reconstruction.runs is None else reconstruction.runs)]
+    if len(runs) > 1:
+        numbers |= spread_of(runs, reference_d)
         numbers["runs"] = float(len(runs))
     grid = to_orthogonal(fields, choices.frame, choices.voxel_nm, choices.toward)
     return Strain(
         fields=fields,
         orthogonal=grid,
         numbers=numbers,
-        facets=_facets(fields, grid, choices),
+        facets=_facets(fields, grid, choices, runs if len(runs) > 1 else []),
         notes=(*notes, *_field_notes(fields, numbers, choices)),
         geometry=reconstruction.geometry,
         choices=_plain(choices),
     )
 
 
-def _facets(fields: Fields, grid: Orthogonal, choices: Choices) -> tuple[dict[str, Any], ...]:
-    from cdipipe.bragg.facets import facets_of
-    from cdipipe.bragg.surface import surface_of
+def _facets(fields: Fields, grid: Orthogonal, choices: Choices, runs: list[Fields]) -> tuple[dict[str, Any], ...]:
+    from cdipipe.bragg.facets import facets_of, mean_strain_std
+    from cdipipe.bragg.surface import LEAST_KNOWN, surface_of
 
     q = grid.axes @ fields.mean_q_per_nm
     hkl = choices.hkl or (None if choices.reference is None else choices.reference.hkl)
-    found = facets_of(surface_of(grid, choices.surface), q / np.linalg.norm(q), hkl)
+    surface = surface_of(grid, choices.surface)
+    at = fields.frame.indices(surface.beneath_nm @ grid.axes).T
+    strains = [read_known(run.strain, at, LEAST_KNOWN) for run in runs]
     names = ("hkl", "off_deg", "area_nm2", "mean_strain", "std_strain", "mean_displacement_nm")
-    return tuple({"normal": facet.normal.tolist(), **{name: getattr(facet, name) for name in names}} for facet in found)
+    told = []
+    for facet in facets_of(surface, q / np.linalg.norm(q), hkl):
+        row = {"normal": facet.normal.tolist(), **{name: getattr(facet, name) for name in names}}
+        told.append(row | ({"mean_strain_std": mean_strain_std(facet, surface, strains)} if strains else {}))
+    return tuple(told)
 
 
 def _fields(object_: np.ndarray, frame: BraggFrame, choices: Choices) -> Fields:
@@ -142,6 +149,19 @@ def _peak_notes(object_: np.ndarray) -> list[str]:
         if share > CUT:
             notes.append(f"the peak is cut by {what[axis]}: {share:.1%} of its maximum is left at the edge")
     return notes
+
+
+def _reference_notes(reference: Reference, frame: BraggFrame) -> list[str]:
+    """Would the unstrained lattice have its peak within the rocking curve?"""
+    least, largest = frame.spacings_nm
+    if least <= reference.d_nm <= largest:
+        return []
+    shown = "".join(map(str, reference.hkl))
+    return [
+        f"the peak of unstrained {reference.lattice.name} {shown} ({reference.d_nm:.5g} nm) lies outside scan and "
+        f"detector, which saw planes of {least:.5g} to {largest:.5g} nm: trust the mean strain against it only "
+        "where energy, angles and the beam's place are known that well"
+    ]
 
 
 def _field_notes(fields: Fields, numbers: dict[str, float], choices: Choices) -> list[str]:

@@ -27,13 +27,15 @@ class Surface:
     faces : (F, 3) indices of vertices, counter-clockwise seen from outside
     normals : (F, 3) outward unit normals
     areas_nm2 : (F,)
-    strain, displacement_nm, phase : (V,) a voxel beneath the surface, NaN where there is no value
+    beneath_nm : (V, 3) places a voxel beneath the surface
+    strain, displacement_nm, phase : (V,) there, NaN where there is no value
     """
 
     vertices_nm: np.ndarray
     faces: np.ndarray
     normals: np.ndarray
     areas_nm2: np.ndarray
+    beneath_nm: np.ndarray
     strain: np.ndarray
     displacement_nm: np.ndarray
     phase: np.ndarray
@@ -86,12 +88,14 @@ def surface_of(grid: Orthogonal, share: float = HALF) -> Surface:
     outward = gradients / np.maximum(np.linalg.norm(gradients, axis=1), 1e-12)[:, None]
     if np.sum(normals * outward[faces].mean(1)) < 0:
         faces, normals = faces[:, ::-1], -normals
-    at = (vertices - outward * BENEATH_VOXELS * grid.voxel_nm - grid.origin_nm) / grid.voxel_nm
+    beneath = vertices - outward * BENEATH_VOXELS * grid.voxel_nm
+    at = (beneath - grid.origin_nm) / grid.voxel_nm
     return Surface(
         vertices_nm=vertices,
         faces=faces,
         normals=normals,
         areas_nm2=length / 2,
+        beneath_nm=beneath,
         **{name: read_known(getattr(grid, name), at.T, LEAST_KNOWN) for name in ("strain", "displacement_nm", "phase")},
     )
 

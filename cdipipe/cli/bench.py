@@ -38,6 +38,14 @@ BENCHMARKS = {
     "fields": Benchmark(["fields.py"], "blocks of plane-factorised features against grid_sample", "fields"),
     "wpc": Benchmark(["wpc.py"], "mask algebra of partial convolutions against plain PyTorch", "wpc"),
     "bragg": Benchmark(["bragg.py"], "strain of known crystals at three beamlines, over photons", "bragg"),
+    "multipeak": Benchmark(
+        ["multipeak.py"], "the strain tensor of several reflections together, against separate phasing", "multipeak"
+    ),
+    "strain_peer": Benchmark(
+        ["strain_peer.py"],
+        "strain of the measured gold crystal beside cohere's (extra 'bench', cohere_ui, CDIPIPE_DATA_DIR)",
+        "strain_peer",
+    ),
     "gpu": Benchmark(
         ["gpu.py"], "100 restarts of 1000 HIO iterations on an NVIDIA GPU, parity with the reference", "gpu"
     ),

@@ -19,8 +19,8 @@ def command(
     withhold: Annotated[
         int | None, typer.Option(help="reflection, counted from 1, that is kept to check how well it is predicted")
     ] = None,
-    iterations: Annotated[int, typer.Option(min=1, help="steps of the joint fit")] = 300,
-    smoothness: Annotated[float, typer.Option(min=0, help="weight of squared second differences, rad^2")] = 0.01,
+    iterations: Annotated[int, typer.Option(min=0, help="steps of the joint fit; 0: separate phasing, combined")] = 150,
+    smoothness: Annotated[float, typer.Option(min=0, help="weight of squared second differences, rad^2")] = 0.3,
     sequence: Annotated[str, typer.Option(help="how each is phased where no --start is given")] = (
         "3*(20*ER+180*HIO)+60*ER"
     ),

@@ -75,6 +75,7 @@ def _write_facets(path: Path, result) -> None:
     from cdipipe.io.atomic import atomic_path
 
     numbers = ["off_deg", "area_nm2", "mean_strain", "std_strain", "mean_displacement_nm"]
+    numbers += ["mean_strain_std"] if any("mean_strain_std" in facet for facet in result.facets) else []
     head = ["hkl", *numbers, "normal_x", "normal_y", "normal_z"]
     rows = ["\t".join(head)]
     for facet in result.facets:

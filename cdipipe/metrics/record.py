@@ -26,9 +26,10 @@ class Metric:
     judge : ``(case) -> value``; None or a value that is not finite: this case has none
         Of a ``pattern``: :class:`cdipipe.metrics.cases.PatternCase` to a number. Of ``frames``:
         :class:`cdipipe.metrics.cases.MovieCase` to one number per frame (or pair of frames), NaN where there is none.
-        Of the ``whole``: :class:`cdipipe.metrics.cases.WholeCase` to a number or a text.
-    of : ``pattern``, ``frames`` or ``whole``; of several patterns ``NAME`` is the mean, of frames the ``middle``, and
-        ``NAME_std`` the standard deviation
+        Of the ``whole``: :class:`cdipipe.metrics.cases.WholeCase` to a number or a text. Of a ``crystal``: what
+        ``cdipipe strain`` found, as a mapping, to a number.
+    of : ``pattern``, ``frames``, ``whole`` or ``crystal``; of several patterns ``NAME`` is the mean, of frames the
+        ``middle``, and ``NAME_std`` the standard deviation
     unit : such as ``dB``
     good : which end is better, ``low`` or ``high``; None: neither
     needs : what must be known: the ``truth``, two or more ``runs``, ``withheld`` pixels, a movie in a known ``beam``,
@@ -43,7 +44,7 @@ class Metric:
     label: str
     meaning: str
     judge: Callable[[Any], Any]
-    of: Literal["pattern", "frames", "whole"] = "pattern"
+    of: Literal["pattern", "frames", "whole", "crystal"] = "pattern"
     unit: str = ""
     good: Literal["low", "high"] | None = None
     needs: tuple[Needs, ...] = ()

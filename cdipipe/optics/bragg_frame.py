@@ -5,6 +5,7 @@ Frames, signs and the relation between indices, q and r are those of :mod:`cdipi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -90,6 +91,14 @@ class BraggFrame:
     def d_spacing_nm(self) -> float:
         """Distance of lattice planes, 2 pi / |Q|."""
         return float(2 * np.pi / np.linalg.norm(self.q_per_nm))
+
+    @property
+    def spacings_nm(self) -> tuple[float, float]:
+        """Least and largest distance of lattice planes whose peak lies within scan and detector."""
+        ends = [(-(size // 2), size - 1 - size // 2) for size in self.shape]
+        corners = np.array(list(itertools.product(*ends)))
+        lengths = np.linalg.norm(self.q_per_nm + corners @ self.reciprocal_per_nm.T, axis=1)
+        return float(2 * np.pi / lengths.max()), float(2 * np.pi / lengths.min())
 
     @property
     def bragg_angle_deg(self) -> float:

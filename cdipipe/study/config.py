@@ -86,10 +86,15 @@ def _check_metrics(config: Config, where: str) -> None:
     from cdipipe.metrics.registry import get_metric
 
     for name, entry in config.distributions.items():
-        get_metric(entry.metric, f"{where}: distributions.{name}.metric")
+        place = f"{where}: distributions.{name}.metric"
+        if get_metric(entry.metric, place).of == "crystal":
+            raise InputError(f"{place}: {entry.metric} is one number of each crystal; a table shows it")
     for name, entry in config.tables.items():
         place = f"{where}: tables.{name}.metric"
         found = [get_metric(metric, place) for metric in entry.metrics]
+        bare = sorted({pair[0] for pair in config.pairs_of(entry)} - {pair[0] for pair in config.strained()})
+        if bare and any(metric.of == "crystal" for metric in found):
+            raise InputError(f"{place}: {entry.metrics[-1]} is told by `strain:`, which measurement {bare[0]} lacks")
         if entry.ranking and any(metric.good is None for metric in found):
             raise InputError(f"{place}: {entry.metrics[-1]} has no better end; a ranking needs one")
 

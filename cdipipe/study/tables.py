@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cdipipe.io.metrics_file import read_metrics
+from cdipipe.metrics.registry import get_metric
 from cdipipe.study.config import Config
 from cdipipe.study.entries import TableEntry
 
@@ -53,6 +54,12 @@ def fill_table(study: Config, name: str) -> Table:
     )
 
 
+def files_of_table(entry: TableEntry) -> list[str]:
+    """Files beside each result that hold the metrics of a table."""
+    of_crystals = any(get_metric(metric).of == "crystal" for metric in entry.metrics)
+    return ["metrics.json", *["strain.json"] * of_crystals]
+
+
 def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float, float, float]:
     """Mean, standard deviation and number of patterns of one method over the measurements of one column."""
     pairs = set(study.pairs())
@@ -60,7 +67,8 @@ def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float
     for measurement in entry.members(heading):
         if (measurement, method) not in pairs:
             continue
-        metrics = read_metrics(Path(study.output) / measurement / method / "metrics.json")
+        place = Path(study.output) / measurement / method
+        metrics = {name: value for file in files_of_table(entry) for name, value in read_metrics(place / file).items()}
         metric = next((name for name in entry.metrics if isinstance(metrics.get(name), (int, float))), None)
         if metric is not None:
             parts.append((metrics[metric], metrics.get(f"{metric}_std", np.nan), metrics.get("patterns", 1)))

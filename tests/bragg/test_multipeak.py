@@ -1,14 +1,18 @@
 """One crystal from several reflections: the forward model, the fit, the withheld reflection."""
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
 import torch
 
 import cdipipe as cdi
-from cdipipe.bragg.multipeak import Settings, fit_crystal
+from cdipipe.bragg.judge_crystal import judge_crystal
+from cdipipe.bragg.multipeak import Settings, _trust, fit_crystal
 from cdipipe.bragg.several import Peak, SampleGrid
 from cdipipe.errors import InputError
+from cdipipe.metrics.align import twin_of
 from cdipipe.optics.bragg_frame import bragg_frame
 
 SMALL = {"size": 32, "positions": 32, "voxels": 14, "displacement": "vector", "phase_range_rad": 4.0, "photons": 1e8}
@@ -79,24 +83,60 @@ def _against_truth(crystal, curves) -> tuple[float, float]:
     """Rms error of the displacement and rms displacement, nm, over the bulk, without ramps."""
     from scipy import ndimage
 
-    from cdipipe.bragg.multipeak import _affine, _carried, _register
+    from cdipipe.bragg.multipeak import affine
+    from cdipipe.bragg.multipeak_start import carried, register
 
     measurement, truth = curves[0]
     frame = bragg_frame(measurement.geometry, measurement.intensity.shape)
-    inside = _carried(truth.support.astype(float), frame, crystal.grid)
+    inside = carried(truth.support.astype(float), frame, crystal.grid)
     true = np.stack(
         [
-            _carried(truth.extra["displacement_vectors_nm"][..., i].astype(float), frame, crystal.grid, 3)
+            carried(truth.extra["displacement_vectors_nm"][..., i].astype(float), frame, crystal.grid, 3)
             for i in range(3)
         ]
     )
-    shift, _ = _register(inside, crystal.inside.astype(float))
+    shift, _ = register(inside, crystal.inside.astype(float))
     own = np.stack([ndimage.shift(np.nan_to_num(u).astype(float), shift, order=1) for u in crystal.displacement_nm])
     moved = ndimage.shift(crystal.inside.astype(float), shift, order=1) > 0.5
     bulk = ndimage.binary_erosion(moved & (inside > 0.5), iterations=2)
     rest = own - true
-    rest, true = rest - _affine(rest, bulk), true - _affine(true, bulk)
+    rest, true = rest - affine(rest, bulk), true - affine(true, bulk)
     return float(np.sqrt(np.mean(rest[:, bulk] ** 2))), float(np.sqrt(np.mean(true[:, bulk] ** 2)))
+
+
+def test_the_judge_undoes_shift_twin_and_ramp(curves):
+    measurements = [m for m, _ in curves]
+    objects = [t.object for _, t in curves]
+    found = judge_crystal(fit_crystal(measurements[:3], objects[:3], Settings(iterations=15)), curves[1][1])
+    assert found["is_twin"] == 0 and found["shape_iou"] > 0.85
+    assert found["strain_rmse"] < 0.25 * found["strain_rms"]
+    twins = [twin_of(o) for o in objects[:3]]
+    other = judge_crystal(fit_crystal(measurements[:3], twins, Settings(iterations=15)), curves[1][1])
+    assert other["is_twin"] == 1 and other["strain_rmse"] < 0.25 * other["strain_rms"]
+    with pytest.raises(InputError, match="displacement=vector"):
+        judge_crystal(fit_crystal(measurements[:3], objects[:3], Settings(iterations=0)), _without_vectors(curves))
+
+
+def _without_vectors(curves):
+    return dataclasses.replace(curves[0][1], extra={})
+
+
+def test_twins_that_shapes_do_not_tell_are_found_by_the_joint_fit(curves):
+    """One object of three is replaced by its twin: the fit turns it back."""
+    measurements = [m for m, _ in curves[:3]]
+    objects = [curves[0][1].object, twin_of(curves[1][1].object), curves[2][1].object]
+    crystal = fit_crystal(measurements, objects, Settings(iterations=40))
+    assert max(crystal.r_factors) < 0.25
+
+
+def test_a_reflection_counts_as_much_as_its_photons_allow(curves):
+    grid = SampleGrid(40, 15.0)
+    rich = Peak(curves[0][0], grid)
+    counts = np.random.default_rng(0).poisson(curves[0][0].intensity * 3e-5).astype(np.float32)
+    poor = Peak(dataclasses.replace(curves[0][0], intensity=counts), grid)
+    assert poor.noise > 100 * rich.noise
+    trust = _trust([rich, poor])
+    assert trust[0] == 1 and trust[1] < 0.05
 
 
 def test_coplanar_reflections_say_what_is_lost(curves):

@@ -8,11 +8,13 @@ import pytest
 
 import cdipipe as cdi
 from cdipipe.bragg.files import read_strain
-from cdipipe.bragg.reference import parse_reference
+from cdipipe.bragg.reference import Reference, parse_reference
 from cdipipe.bragg.strain import Choices, analyse
 from cdipipe.errors import InputError
 from cdipipe.measurement import Reconstruction
 from cdipipe.metrics.align import twin_of
+from cdipipe.optics.bragg_frame import bragg_frame
+from cdipipe.optics.lattice import Lattice
 
 SMALL = {"size": 40, "positions": 40, "voxels": 18, "photons": 1e8}
 
@@ -84,6 +86,27 @@ def test_runs_give_numbers_a_spread(simulated):
     )
     assert result.numbers["runs"] == 3
     assert 0 < result.numbers["strain_std"] < 1e-3 and 0 < result.numbers["diameter_nm_std"] < 5
+    assert len(result.facets) > 3
+    assert all(0 < facet["mean_strain_std"] < 3 * result.numbers["strain_std"] for facet in result.facets)
+
+
+def test_a_reference_whose_peak_lies_outside_the_detector_is_told(simulated):
+    measurement, truth = simulated
+    frame = bragg_frame(measurement.geometry, truth.object.shape)
+    least, largest = frame.spacings_nm
+    assert least < frame.d_spacing_nm < largest
+    for d_nm, outside in ((frame.d_spacing_nm, False), (0.999 * least, True), (1.001 * largest, True)):
+        reference = Reference(Lattice("oddium", *[d_nm * 3**0.5] * 3), (1, 1, 1))
+        found = analyse(
+            Reconstruction(truth.object, truth.support, "volume", "", geometry=measurement.geometry),
+            Choices(reference=reference),
+        )
+        assert any("lies outside scan and detector" in note for note in found.notes) == outside
+
+
+def test_a_simulated_peak_lies_within_its_detector(cli, tmp_path):
+    told = cli("simulate", "bragg", "--set", "peak_offset_px=[0,40,0]", "-o", tmp_path / "M.cxi")
+    assert told.code == 2 and "outside the detector" in told.complaint
 
 
 @pytest.mark.parametrize(

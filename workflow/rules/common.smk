@@ -5,6 +5,7 @@ import sys
 
 from cdipipe.study import run as study_run
 from cdipipe.study.code import code_of_job
+from cdipipe.study.tables import files_of_table
 
 OUT = STUDY.output
 MEASUREMENT = f"{OUT}/{{measurement}}"

@@ -2,7 +2,9 @@
 rule draw_table:
     input:
         study=STUDY_FILE,
-        metrics=lambda wildcards: files_of(STUDY.pairs_of(STUDY.tables[wildcards.table]), "metrics.json"),
+        metrics=lambda wildcards: files_of(
+            STUDY.pairs_of(STUDY.tables[wildcards.table]), *files_of_table(STUDY.tables[wildcards.table])
+        ),
     output:
         figure=report(
             f"{OUT}/tables/{{table}}.png",

@@ -58,6 +58,12 @@ class BraggParameters(SceneParameters):
             )
         if self.atoms and (self.diameter_nm > 40 or self.lattice != "gold"):
             raise ValueError("atoms: a gold crystal of at most 40 nm; set diameter_nm and lattice: gold")
+        for what, offset, length in zip(("scan", "detector", "detector"), self.peak_offset_px, self.shape, strict=True):
+            if abs(offset) >= length / 2:
+                raise ValueError(
+                    f"peak_offset_px {offset:g}: the peak would lie outside the {what}, which ends {length / 2:g} px "
+                    "from its centre"
+                )
         if not any(self.hkl):
             raise ValueError("hkl 0,0,0 is no reflection")
         return self
