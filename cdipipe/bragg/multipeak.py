@@ -250,7 +250,17 @@ def _refined_offset(peak: Peak, density, displacement) -> torch.Tensor:
 
 
 def affine(u: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Mean and mean gradient of each component inside, everywhere."""
+    """Mean and mean gradient of each component inside, everywhere.
+
+    Parameters
+    ----------
+    u : (C, n, n, n)
+    inside : (n, n, n) bool
+
+    Returns
+    -------
+    (C, n, n, n) float64, linear in the place
+    """
     places = np.argwhere(inside)
     design = np.column_stack([places, np.ones(len(places))])
     fits = [np.linalg.lstsq(design, component[inside], rcond=None)[0] for component in u]
@@ -259,7 +269,17 @@ def affine(u: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def gradient(u: np.ndarray, voxel_nm: float) -> np.ndarray:
-    """du_i / dx_j (3, 3, n, n, n): mean of the steps to both sides, or the one that stays inside; NaN without any."""
+    """Derivatives du_i / dx_j: the mean of the steps to both sides, or the one that stays inside.
+
+    Parameters
+    ----------
+    u : (3, n, n, n) in nm, NaN outside
+    voxel_nm : edge of a voxel
+
+    Returns
+    -------
+    (3, 3, n, n, n) float64, NaN where no neighbour has a value
+    """
     found = np.full((3, *u.shape), np.nan)
     for axis in range(3):
         step = np.diff(u, axis=axis + 1, append=np.nan)
