@@ -68,6 +68,9 @@ def _evaluate(path: Path, measurement, truth, output: Path, curves: Path | None)
     _write(output, curves, found)
     shown = [metric for name, metric in all_metrics().items() if metric.headline and name in found.metrics]
     print(f"{output}: " + ", ".join(f"{metric.name} {metric.text(found.metrics[metric.name])}" for metric in shown))
+    print(f"verdict: {found.metrics['verdict']}")
+    for reason in filter(None, found.metrics.get("reasons", "").split("; ")):
+        print(f"  {reason}")
 
 
 def _judge_strain(strain: Path, truth: Path | None, output: Path) -> None:

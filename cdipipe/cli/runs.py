@@ -19,6 +19,10 @@ def command(
     keep_best: Annotated[
         int | None, typer.Option(min=1, help="of the rest, keep so many of lowest Poisson NLL")
     ] = None,
+    agree: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="leave out runs that correlate less than this with the best; 0 keeps all"),
+    ] = 0.9,
     modes: Annotated[int, typer.Option(min=1, help="orthogonal modes to store with -o, at most the runs kept")] = 3,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="reconstruction to write: mean of the kept runs, .cxi")
@@ -40,11 +44,20 @@ def command(
     check_runs(source)
     kept = _choose(source, _indices(drop, len(source.runs)), keep_best)
     aligned, rows = _compare(source, kept)
+    strangers = [index for index in kept if rows[index]["correlation_with_best"] < agree]
+    aligned = [run for index, run in zip(kept, aligned, strict=True) if index not in strangers]
+    kept = [index for index in kept if index not in strangers]
+    for index in strangers:
+        rows[index]["kept"] = False
     print(_as_json(rows) if as_json else _table(rows))
+    if strangers and not as_json:
+        shown = ", ".join(f"{index} ({rows[index]['correlation_with_best']:.2f})" for index in strangers)
+        print(f"left out, for they agree less than {agree:g} with run {kept[0]}: {shown}")
     if output is not None:
         weights = _write_mean(output, reconstruction, source, aligned, kept, modes)
+        what = f"mean of {len(kept)} runs" if len(kept) > 1 else f"run {kept[0]} alone: no other agrees with it"
         if not as_json:
-            print(f"{output}: mean of {len(kept)} runs, mode weights " + " ".join(f"{w:.4f}" for w in weights))
+            print(f"{output}: {what}, mode weights " + " ".join(f"{w:.4f}" for w in weights))
 
 
 def _indices(text: str, count: int) -> set[int]:

@@ -29,6 +29,8 @@ class PatternCase:
     truth, support : (*grid) complex and bool or None, the true object alone and its support
     static : (*grid) complex or None, the static structure beside the true object
     raw_runs : (R, *grid) complex or None, stored runs as they are
+    found_support : (*grid) bool or None, support of the reconstruction
+    best_nll : negative log-likelihood of the best run, where the object is a mean of runs
     """
 
     pattern: Measurement
@@ -39,6 +41,8 @@ class PatternCase:
     support: np.ndarray | None = None
     static: np.ndarray | None = None
     raw_runs: np.ndarray | None = None
+    found_support: np.ndarray | None = None
+    best_nll: float | None = None
 
     @property
     def known(self) -> set[str]:
@@ -204,6 +208,10 @@ class WholeCase:
         one = (lambda array: array[index]) if self.is_stack else (lambda array: array)
         case = PatternCase(pattern, one(found.object), self.model.of_pattern(index))
         case.free = _entry(found.free_pixels, index, rank)
+        case.found_support = one(found.support)
+        scores = found.run_scores.get("poisson_nll", ())
+        if "mean_of_runs" in found.recipe and len(scores):
+            case.best_nll = float(np.min(scores))
         if self.runs is not None:
             case.raw_runs = self.runs[:, index] if self.is_stack else self.runs
         if truth is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cdipipe.metrics import dynamics, fourier, image, statistics
+from cdipipe.metrics import dynamics, fourier, image, statistics, trust
 from cdipipe.metrics.record import Metric
 
 FRC_THRESHOLD = 0.5
@@ -77,6 +77,12 @@ def _correlations(case) -> np.ndarray:
 def _separations(case) -> np.ndarray:
     found = (dynamics.separate_particles(phase, case.light) for phase in case.phases)
     return np.array([np.nan if one is None else one.distance for one in found])
+
+
+def _transfer_resolution(case) -> float | None:
+    if not trust.transfer_is_told(len(case.runs)):
+        return None
+    return fourier.resolution_px(case.frequencies, fourier.smooth_rings(case.prtf), PRTF_THRESHOLD)
 
 
 METRICS = (
@@ -212,8 +218,9 @@ METRICS = (
         name="prtf_resolution_px",
         label="PRTF 1/e",
         meaning="full period in object pixels where the phase retrieval transfer function over the aligned runs "
-        "(--keep-runs), smoothed over three rings, falls below 1/e; of shots each over its own runs",
-        judge=lambda case: fourier.resolution_px(case.frequencies, fourier.smooth_rings(case.prtf), PRTF_THRESHOLD),
+        "(--keep-runs), smoothed over three rings, falls below 1/e; of shots each over its own runs; absent for fewer "
+        "than 6 runs, of which even random phases lie above 1/e",
+        judge=_transfer_resolution,
         unit="px",
         good="low",
         needs=("runs",),

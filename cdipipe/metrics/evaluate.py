@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +20,7 @@ from cdipipe.metrics.cases import MovieCase, PatternCase, WholeCase
 from cdipipe.metrics.catalogue import FRC_THRESHOLD, PRTF_THRESHOLD
 from cdipipe.metrics.record import Metric
 from cdipipe.metrics.registry import METRICS, all_metrics
+from cdipipe.metrics.trust import LEVELS, Doubt, doubts_of, transfer_is_told, verdict_of
 
 logger = logging.getLogger("cdipipe")
 
@@ -86,11 +88,12 @@ def evaluate(
     _check_shapes(reconstruction, measurement, truth)
     whole = WholeCase(reconstruction, measurement, truth)
     indices = range(measurement.pattern_count)
-    rows, curves = [], []
+    rows, curves, doubts = [], [], []
     for index in indices if progress is None else progress(indices):
         case = whole.pattern(index)
         rows.append(_judge_all("pattern", case))
         curves.append(_curves(case))
+        doubts.append(doubts_of(case, rows[-1]))
     metrics = statistics.summarise(rows) if whole.is_stack else rows[0]
     joined = {name: _mean_of_valid([curve[name] for curve in curves]) for name in curves[0]}
     if whole.is_stack:
@@ -100,7 +103,27 @@ def evaluate(
     if (movie := whole.movie()) is not None:
         more, more_curves = judge_movie(movie)
         metrics, joined = metrics | more, joined | more_curves
-    return Evaluation(metrics | _judge_all("whole", whole), joined)
+    metrics |= _judge_all("whole", whole)
+    return Evaluation(metrics | _told(doubts, metrics), joined)
+
+
+def _told(doubts: list[list[Doubt]], metrics: dict[str, Any]) -> dict[str, str]:
+    """The verdict and its reasons as text; of a stack how many of its patterns have each verdict."""
+    verdicts = [verdict_of(found) for found in doubts]
+    reasons = [doubt.text for doubt in doubts[0]] if len(doubts) == 1 else []
+    verdict = verdicts[0]
+    if len(doubts) > 1:
+        counts = {name: verdicts.count(name) for name in ("plausible", *LEVELS)}
+        verdict = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        common = Counter(doubt.text.partition(":")[2].strip() or doubt.text for found in doubts for doubt in found)
+        reasons = [f"{count} of {len(doubts)} patterns: {text}" for text, count in common.most_common(3)]
+    runs = metrics.get("prtf_runs")
+    if runs and not transfer_is_told(runs):
+        floor = metrics["prtf_floor"]
+        reasons.append(
+            f"no PRTF: of {runs} runs random phases alone reach {floor:.2f}, above 1/e; 6 or more are needed"
+        )
+    return {"verdict": verdict} | ({"reasons": "; ".join(reasons)} if reasons else {})
 
 
 def lay_over_truth(reconstruction, measurement, truth, index: int = 0) -> np.ndarray:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cdipipe.metrics import catalogue, crystal
+from cdipipe.metrics import catalogue, crystal, trust
 from cdipipe.metrics.record import Metric
 from cdipipe.plugins import Registry, in_list
 
-METRICS = Registry("metric", "cdipipe.metrics", Metric, in_list((*catalogue.METRICS, *crystal.METRICS)))
+METRICS = Registry("metric", "cdipipe.metrics", Metric, in_list((*catalogue.METRICS, *trust.METRICS, *crystal.METRICS)))
 
 
 def all_metrics() -> dict[str, Metric]:

@@ -242,6 +242,8 @@ class AverageOptions(Section):
 
     keep_best: Size = 5
     """runs of lowest score that are averaged"""
+    agree: float = Field(0.9, ge=0, le=1)
+    """runs that correlate less than this with the best are left out"""
     drop: list[Count] = []
     """numbers of runs to leave out"""
     modes: Size = 3

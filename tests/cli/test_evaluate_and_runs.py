@@ -43,7 +43,8 @@ def test_metrics_are_flat_numbers_and_words(folder, capsys):
     assert "complex_correlation 1" in capsys.readouterr().out
     found = json.loads((folder / "out.json").read_text())
     assert all(isinstance(value, (int, float, str)) for value in found.values())
-    assert {"r_factor", "chi2", "poisson_nll", "prtf_resolution_px", "repeatability", "ssim", "backend"} <= set(found)
+    assert {"r_factor", "chi2", "poisson_nll", "repeatability", "ssim", "backend", "verdict"} <= set(found)
+    assert "no PRTF: of 5 runs random phases" in found["reasons"] and "prtf_resolution_px" not in found
 
 
 @pytest.mark.parametrize("suffix", ["npz", "json"])
@@ -77,7 +78,7 @@ def test_bad_input_leaves_nothing(folder, capsys):
 
 def test_runs_are_listed(folder, capsys):
     capsys.readouterr()
-    assert run(["runs", f"{folder}/r.cxi", "--json", "--drop", "1"]) == 0
+    assert run(["runs", f"{folder}/r.cxi", "--json", "--drop", "1", "--agree", "0"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["index"] for row in rows] == list(range(5))
     assert [row["kept"] for row in rows] == [True, False, True, True, True]
@@ -86,13 +87,32 @@ def test_runs_are_listed(folder, capsys):
     assert np.all(np.diff([row["correlation_with_best"] for row in rows]) < 0)
     assert rows[3]["shift_px"] == pytest.approx([-3, 0], abs=0.2)
     assert run(["runs", f"{folder}/r.cxi"]) == 0
-    assert len(capsys.readouterr().out.strip().splitlines()) == 6
+    told = capsys.readouterr().out.strip().splitlines()
+    assert len(told) == 7 and told[-1].startswith("left out, for they agree less than 0.9 with run 0: 3 (")
 
 
 def test_the_mean_of_the_kept_runs_is_a_new_reconstruction(folder, capsys):
     before = (folder / "r.cxi").read_bytes()
     out = folder / "r2.cxi"
-    assert run(["runs", f"{folder}/r.cxi", "--drop", "0,4", "--keep-best", "2", "--modes", "5", "-o", str(out)]) == 0
+    assert (
+        run(
+            [
+                "runs",
+                f"{folder}/r.cxi",
+                "--drop",
+                "0,4",
+                "--keep-best",
+                "2",
+                "--modes",
+                "5",
+                "--agree",
+                "0.5",
+                "-o",
+                str(out),
+            ]
+        )
+        == 0
+    )
     assert (folder / "r.cxi").read_bytes() == before
     result = read_reconstruction(out)
     assert result.runs.shape == (2, 48, 48)
@@ -104,6 +124,12 @@ def test_the_mean_of_the_kept_runs_is_a_new_reconstruction(folder, capsys):
     assert result.support.any()
     assert result.recipe["mean_of_runs"] == [1, 2]
     assert "r.cxi" in result.provenance["inputs"]
+
+
+def test_a_mean_of_one_says_so(folder, capsys):
+    assert run(["runs", f"{folder}/r.cxi", "--agree", "0.9999", "-o", f"{folder}/r3.cxi"]) == 0
+    assert "run 0 alone: no other agrees with it" in capsys.readouterr().out
+    assert read_reconstruction(folder / "r3.cxi").recipe["mean_of_runs"] == [0]
 
 
 @pytest.mark.parametrize(

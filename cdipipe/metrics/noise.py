@@ -1,0 +1,112 @@
+"""What counting noise alone leaves between a perfect prediction and the counts, in the mean.
+
+A misfit says little by itself: at a photon per pixel the truth has an R-factor of 0.5. Beside each misfit stands what a
+perfect model would have. The three expectations are summed term by term up to 60 photons and follow their asymptotic
+series beyond; a table in log(photons) is interpolated.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from scipy import special
+
+MANY_PHOTONS = 60.0
+FEWEST_PHOTONS = 1e-6
+
+
+@functools.cache
+def _table() -> tuple[np.ndarray, ...]:
+    """log(photons), and of each E|sqrt n - sqrt x|, E sqrt n, and E of the negative log-likelihood's excess."""
+    photons = np.geomspace(FEWEST_PHOTONS, MANY_PHOTONS, 400)
+    counts = np.arange(260.0)
+    log_chance = counts * np.log(photons)[:, None] - photons[:, None] - special.gammaln(counts + 1)
+    chance, roots = np.exp(log_chance), np.sqrt(counts)
+    distance = (chance * np.abs(roots - np.sqrt(photons)[:, None])).sum(1)
+    ratio = special.xlogy(counts, np.maximum(counts, 1) / photons[:, None])
+    excess = (chance * (photons[:, None] - counts + ratio)).sum(1)
+    return np.log(photons), distance, (chance * roots).sum(1), excess
+
+
+def expected_root_distance(photons: np.ndarray) -> np.ndarray:
+    """E|sqrt(n) - sqrt(x)| of counts n with the mean x.
+
+    Parameters
+    ----------
+    photons : mean counts x >= 0, of any shape
+
+    Returns
+    -------
+    float64, shape of ``photons``; 0.4 for many photons
+    """
+    known, values, _, _ = _table()
+    far = np.sqrt(1 / (2 * np.pi)) * (1 + 0.1 / np.maximum(photons, MANY_PHOTONS))
+    return np.where(photons > MANY_PHOTONS, far, np.interp(_log(photons), known, values))
+
+
+def expected_root(photons: np.ndarray) -> np.ndarray:
+    """E sqrt(n) of counts n with the mean x.
+
+    Parameters
+    ----------
+    photons : mean counts x >= 0, of any shape
+
+    Returns
+    -------
+    float64, shape of ``photons``
+    """
+    known, _, values, _ = _table()
+    root = np.sqrt(np.maximum(photons, MANY_PHOTONS))
+    return np.where(photons > MANY_PHOTONS, root - 1 / (8 * root), np.interp(_log(photons), known, values))
+
+
+def expected_nll(photons: np.ndarray) -> np.ndarray:
+    """E[x - n + n ln(n / x)], half the mean Poisson deviance of a pixel, of counts n with the mean x.
+
+    Parameters
+    ----------
+    photons : mean counts x >= 0, of any shape
+
+    Returns
+    -------
+    float64, shape of ``photons``; 1/2 for many photons, near 0 for very few
+    """
+    known, _, _, values = _table()
+    far = 0.5 + 1 / (12 * np.maximum(photons, MANY_PHOTONS))
+    return np.where(photons > MANY_PHOTONS, far, np.interp(_log(photons), known, values))
+
+
+def r_factor_of_noise(photons: np.ndarray, pixels: np.ndarray) -> float | None:
+    """R-factor that a perfect prediction has in the mean.
+
+    Parameters
+    ----------
+    photons : real, the prediction
+    pixels : bool, shape of ``photons``
+
+    Returns
+    -------
+    float, or None without any light
+    """
+    total = expected_root(photons[pixels]).sum()
+    return float(expected_root_distance(photons[pixels]).sum() / total) if total > 0 else None
+
+
+def nll_of_noise(photons: np.ndarray, pixels: np.ndarray) -> float | None:
+    """Mean negative log-likelihood that a perfect prediction has in the mean, see ``poisson_nll``.
+
+    Parameters
+    ----------
+    photons : real, the prediction
+    pixels : bool, shape of ``photons``
+
+    Returns
+    -------
+    float, or None without any pixel
+    """
+    return float(expected_nll(photons[pixels]).mean()) if pixels.any() else None
+
+
+def _log(photons: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(photons, FEWEST_PHOTONS, MANY_PHOTONS))
