@@ -197,7 +197,7 @@ def test_command_blocks_run_as_printed(page, place):
 
 
 def test_blocks_are_found():
-    assert ["cdipipe runs R.cxi", "cdipipe runs R.cxi --drop 3,7 --keep-best 5 -o mean.cxi"] in command_blocks(
+    assert ["cdipipe runs R.cxi", "cdipipe runs R.cxi --drop 3,7 --keep-best 8 -o mean.cxi"] in command_blocks(
         ROOT / "docs/own_data.md"
     )
     assert len(command_blocks(ROOT / "README.md")) >= 4

@@ -27,7 +27,7 @@ TINY = {
         "measured": {"import": {"files": ["counts.npy"], "pixel_m": 5e-5, "energy_ev": 8000, "distance_m": 1.0}},
     },
     "methods": {"mix": {"sequence": "2*(5*ER+10*HIO)+5*ER"}},
-    "average": {"keep_best": 2, "modes": 2},
+    "average": {"agree": 0, "keep_best": 2, "modes": 2},
     "tables": {"both": {"metric": "r_factor", "columns": {"simulated": "simulated", "measured": "measured"}}},
     "galleries": {"pictures": {"rows": {"simulated": "simulated", "measured": "measured"}}},
 }
