@@ -93,7 +93,9 @@ def material(tmp_path_factory) -> Path:
     row, column = np.mgrid[-32:32, -32:32]
     np.save(folder / "counts.npy", rng.poisson(1e4 * np.sinc(row / 8) ** 2 * np.sinc(column / 6) ** 2))
     np.save(folder / "mask.npy", np.ones((64, 64), bool))
-    np.save(folder / "rocking.npy", rng.poisson(20 * np.ones((5, 32, 32))))
+    rocking = 20 * np.ones((5, 32, 32))
+    rocking[2, 15:18, 15:18] += 500
+    np.save(folder / "rocking.npy", rng.poisson(rocking))
     (folder / "example.spec").write_text(ROCKING_SCAN)
     small = [f"--truth={folder}/T.cxi", "--set=size=64", "--set=photons=1e6"]
     assert run(["simulate", "polygons", "-o", f"{folder}/M.cxi", *small]) == 0

@@ -104,18 +104,19 @@ def strain_details_figure(result: Strain) -> Figure:
 
 
 def _show_histogram(ax: Axes, result: Strain) -> None:
-    grid = result.orthogonal
-    surface = grid.inside & ~grid.bulk
-    limit = _limits(grid.strain[grid.inside] * 1e4, QUANTITIES[2])[1] * 1.2
+    fields = result.fields  # on the object's own grid, as the numbers are
+    surface = fields.inside & ~fields.bulk
+    limit = _limits(fields.strain[fields.inside] * 1e4, QUANTITIES[2])[1] * 1.2
     edges = np.linspace(-limit, limit, 61)
-    for mask, name, colour in ((grid.bulk, "bulk", LINES[0]), (surface, "surface", LINES[1])):
-        values = grid.strain[mask & np.isfinite(grid.strain)] * 1e4
+    for mask, name, colour in ((fields.bulk, "bulk", LINES[0]), (surface, "surface", LINES[1])):
+        values = fields.strain[mask & np.isfinite(fields.strain)] * 1e4
         if values.size:
             label = f"{name}: mean {values.mean():.2g}, rms {np.sqrt(np.mean(values**2)):.2g}"
             weights = np.full(values.size, 1 / values.size)
             ax.hist(values, edges, weights=weights, histtype="step", color=colour, label=label)
     ax.set_xlabel(QUANTITIES[2].label)
     ax.set_ylabel("share of voxels")
+    ax.set_ylim(0, 1.3 * ax.get_ylim()[1])  # room for the legend
     ax.legend()
 
 
@@ -211,7 +212,9 @@ def _render(surface: Surface, values: np.ndarray, limit: float, window: int) -> 
     mesh = mesh_of(surface)
     mesh["shown"] = values
     import pyvista
+    from vtkmodules.vtkCommonCore import vtkLogger
 
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)  # that there is no screen is meant
     pictures = []
     for view in VIEWS:
         plotter = pyvista.Plotter(off_screen=True, window_size=(window, window))

@@ -7,6 +7,7 @@ import pytest
 from intake import imported
 from patterns import disc, pattern
 
+from cdipipe.errors import InputError
 from cdipipe.study.entries import ImportEntry
 
 CENTRE = (38, 23)
@@ -64,6 +65,41 @@ def test_a_defect_in_every_slice_does_not_move_the_peak(save):
     assert imported(save(volume), stack="volume", crop=(16, 32, 32))[1]["centre"] == (15, 20, 29)
     volume[9, 2, 2] = 10**8  # a cosmic ray
     assert imported(save(volume), stack="volume", crop=(16, 32, 32))[1]["centre"] == (15, 20, 29)
+
+
+ROCKING = {"energy_ev": 9000, "distance_m": 0.5, "pixel_m": "55e-6", "rocking_step_rad": 1e-4}
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (np.s_[10:], "cut by the scan, or lies beyond: 100% of its maximum is at the first; scan on"),
+        (np.s_[:11], "cut by the scan, or lies beyond: 100% of its maximum is at the last; scan on"),
+        (np.s_[:, 24:], "cut by the detector's rows, or lies beyond: 100% of its maximum is at the first; take"),
+        (np.s_[:, :, :25], "cut by the detector's columns, or lies beyond: 100% of its maximum is at the last"),
+    ],
+)
+def test_a_bragg_peak_that_scan_or_detector_cuts_is_refused(save, kept, words):
+    volume = pattern((20, 48, 48), 1e7, seed=2).astype(np.uint32)[kept]
+    with pytest.raises(InputError) as caught:
+        imported(save(volume), stack="volume", **ROCKING)
+    assert words in str(caught.value) and "--centre" in str(caught.value)
+    assert words in imported(save(volume), stack="volume")[2]  # no rocking curve: a note
+    middle = tuple(size // 2 for size in volume.shape)
+    assert imported(save(volume), stack="volume", centre=middle, **ROCKING)[1]["centre"] == middle
+
+
+def test_half_a_bragg_peak_at_an_end_is_told(save):
+    volume = pattern((20, 48, 48), 1e7, seed=2).astype(np.uint32)
+    volume[10] //= 2  # so that its top is in the slice before, at an end but for half a peak
+    told = imported(save(volume[:11]), stack="volume", **ROCKING)[2]
+    assert "cut by the scan" in told and "is at the last" in told
+
+
+def test_a_whole_bragg_peak_is_not_called_cut(save):
+    volume = pattern((20, 48, 48), 1e7, seed=2).astype(np.uint32)
+    assert "is cut by" not in imported(save(volume), stack="volume", **ROCKING)[2]
+    assert "is cut by" not in imported(save(volume[6:, 10:, :40]), stack="volume", **ROCKING)[2]
 
 
 def test_a_zero_frequency_in_the_corner_is_asked_about(save):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cdipipe.errors import InputError
 from cdipipe.io.importing.frames import Part
 from cdipipe.io.importing.hot import of_survey, summed
 from cdipipe.io.importing.middle import Middle, brighter, find_middle
@@ -18,6 +19,9 @@ BOX_HALF_PX = 3
 CORNER_SHARE = 0.7
 BRIGHT_FRAMES = 8
 """Of a volume, the frames with most photons and those beside them are looked at for the slice of the peak."""
+CUT_SHARE, LOST_SHARE, CUT_PHOTONS = 0.3, 0.7, 30
+"""A peak with the first share of its maximum at an end of scan or detector is cut, with the second one its top may lie
+beyond; fewer photons do not tell."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,12 @@ def find(intake: Intake) -> Centre:
         seen = often
     middle = find_middle(summed(survey), seen)
     how = f"{middle.why} (agrees to {middle.agreement:.2f} with the pattern turned by 180 degrees about it: "
-    index = middle.index if intake.rank == 2 else _in_volume(intake, middle, seen)
+    index, cut = (middle.index, "") if intake.rank == 2 else _in_volume(intake, middle, seen)
     return Centre(
         index,
         f"{how}{middle.confidence})",
         middle.confidence != "not sure",
-        _note(middle, np.where(seen, summed(survey), 0)),
+        cut or _note(middle, np.where(seen, summed(survey), 0)),
     )
 
 
@@ -84,8 +88,12 @@ def _note(middle: Middle, counts: np.ndarray) -> str:
     return ""
 
 
-def _in_volume(intake: Intake, middle: Middle, seen: np.ndarray) -> tuple[int, int, int]:
-    """The slice in which a small box around the middle has most counts; the brightest voxel there if it is no noise."""
+def _in_volume(intake: Intake, middle: Middle, seen: np.ndarray) -> tuple[tuple[int, int, int], str]:
+    """The slice in which a small box around the middle has most counts; the brightest voxel there if it is no noise.
+
+    And a sentence where the peak is cut by an end of the scan or the detector; of a rocking curve, an error where its
+    top may not be in there at all.
+    """
     frames = _bright_frames(intake)
     rows, columns = (
         np.arange(max(at - BOX_HALF_PX, 0), min(at + BOX_HALF_PX + 1, size))
@@ -93,18 +101,45 @@ def _in_volume(intake: Intake, middle: Middle, seen: np.ndarray) -> tuple[int, i
     )
     box = intake.read(Part(frames, rows, columns))
     if box.saturated is not None and box.saturated.any():
-        return round(float(np.average(frames, weights=box.saturated.sum((1, 2))))), *middle.index
+        return (round(float(np.average(frames, weights=box.saturated.sum((1, 2))))), *middle.index), ""
     measured = box.measured & seen[np.ix_(rows, columns)]
     number = measured.sum((1, 2))
     if not number.any():
-        return int(intake.survey.frames[intake.survey.profile.argmax()]), *middle.index
+        return (int(intake.survey.frames[intake.survey.profile.argmax()]), *middle.index), ""
     counts = np.where(measured, box.counts, 0)
     place = _middle_of_peak(counts.sum((1, 2)) / np.maximum(number, 1), frames)
     inside = (place, middle.index[0] - int(rows[0]), middle.index[1] - int(columns[0]))
     if middle.how == "spot":
         top = np.unravel_index(int(counts.argmax()), counts.shape)
         inside = brighter(counts, inside, tuple(int(at) for at in top))
-    return int(frames[inside[0]]), int(rows[inside[1]]), int(columns[inside[2]])
+    index = int(frames[inside[0]]), int(rows[inside[1]]), int(columns[inside[2]])
+    share, cut = _cut(counts, (frames, rows, columns), intake.source.shape)
+    if share > LOST_SHARE and intake.geometry.rocking_step_rad is not None:
+        raise InputError(cut)
+    return index, cut
+
+
+def _cut(counts: np.ndarray, places: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> tuple[float, str]:
+    """How much of a peak's maximum is left where scan or detector end, and a sentence where that is much.
+
+    Parameters
+    ----------
+    counts : (f, h, w) around the peak, zero where unmeasured
+    places : its indices along every axis of the stack
+    shape : of the stack
+    """
+    worst, most = (0.0, ""), counts.max()
+    if most < CUT_PHOTONS:
+        return worst
+    whats = ("the scan", "the detector's rows", "the detector's columns")
+    cures = ("scan on in that direction", *("take a larger region of the detector, or turn it towards the peak",) * 2)
+    for axis, (what, cure) in enumerate(zip(whats, cures, strict=True)):
+        for side, name, place in ((0, "first", 0), (-1, "last", shape[axis] - 1)):
+            share = float(counts.take(side, axis).max() / most) if places[axis][side] == place else 0.0
+            if share > max(CUT_SHARE, worst[0]):
+                text = f"the peak is cut by {what}, or lies beyond: {share:.0%} of its maximum is at the {name}; {cure}"
+                worst = share, f"{text}, or if the middle is elsewhere, --centre FRAME,ROW,COLUMN"
+    return worst
 
 
 def _bright_frames(intake: Intake) -> np.ndarray:
