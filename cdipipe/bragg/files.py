@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cdipipe.bragg.multipeak import Crystal
 
 NM = 1e-9
-OWN, GRID = "/entry_1/strain_1", "/entry_1/orthogonal_1"
+OWN, GRID, CRYSTAL = "/entry_1/strain_1", "/entry_1/orthogonal_1", "/entry_1/crystal_1"
 UNITS = {"phase": "rad", "displacement": "m", "strain": "1"}
 
 
@@ -145,6 +145,45 @@ def read_strain(path: str | Path) -> Strain:
             geometry=geometry,
             choices=layout.read_json(source, f"{OWN}/choices"),
             provenance=layout.read_provenance(source),
+        )
+
+
+def read_crystal(path: str | Path) -> Crystal:
+    """Read a crystal of several reflections.
+
+    Parameters
+    ----------
+    path : CXI file that :func:`write_crystal` wrote
+
+    Raises
+    ------
+    InputError   the file is of another kind, or its arrays do not fit each other
+    """
+    from cdipipe.bragg.multipeak import COMPONENTS, Crystal
+    from cdipipe.bragg.several import SampleGrid
+
+    with open_source(path) as source:
+        if layout.read_kind(source) != "crystal":
+            kind = layout.read_kind(source) or "file of another tool"
+            raise InputError(f"{path}: holds a {kind}; expected what `cdipipe multipeak` writes")
+        density = _array(source, f"{CRYSTAL}/density")
+        shape = density.shape
+        if len(set(shape)) != 1 or len(shape) != 3:
+            raise InputError(f"{source.where(CRYSTAL)}: expected a cube of voxels; got {shape}")
+        stored = _array(source, f"{CRYSTAL}/strain", (len(COMPONENTS), *shape))
+        strain = np.empty((3, 3, *shape), np.float32)
+        for (i, j), values in zip(COMPONENTS.values(), stored, strict=True):
+            strain[i, j] = strain[j, i] = values
+        told = layout.read_json(source, f"{CRYSTAL}/numbers")
+        return Crystal(
+            density=density,
+            inside=_array(source, f"{CRYSTAL}/inside", shape) > 0,
+            displacement_nm=_array(source, f"{CRYSTAL}/displacement", (3, *shape)) / NM,
+            strain=strain,
+            rotation_rad=_array(source, f"{CRYSTAL}/rotation", (3, *shape)),
+            grid=SampleGrid(shape[0], float(_array(source, f"{CRYSTAL}/voxel_size", ())) / NM),
+            **{name: tuple(told.pop(name, ())) for name in ("r_factors", "started", "notes")},
+            numbers=told,
         )
 
 

@@ -14,7 +14,7 @@ def command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="reconstructions of one measurement, or what `cdipipe strain` wrote, .cxi", show_default=False
+            help="reconstructions of one measurement, or what `strain` or `multipeak` wrote, .cxi", show_default=False
         ),
     ],
     output: Annotated[
@@ -51,6 +51,10 @@ def command(
         for path, (metrics, _) in zip(files, outputs, strict=True):
             _judge_strain(path, truth, metrics)
         return
+    if file_kind(files[0]) == "crystal":
+        for path, (metrics, _) in zip(files, outputs, strict=True):
+            _judge_crystal(path, truth, metrics)
+        return
     if measurement is None:
         raise InputError("--measurement M.cxi is missing: what the reconstruction was made from")
     data, true_object = read_measurement(measurement), None if truth is None else read_truth(truth)
@@ -85,6 +89,20 @@ def _judge_strain(strain: Path, truth: Path | None, output: Path) -> None:
     write_metrics(output, {**found, **result.numbers})
     shown = found or {name: result.numbers[name] for name in ("diameter_nm", "d_spacing_nm", "rms_strain_bulk")}
     print(f"{output}: " + ", ".join(f"{name} {value:.4g}" for name, value in shown.items()))
+
+
+def _judge_crystal(crystal: Path, truth: Path | None, output: Path) -> None:
+    """How near the strain tensor of several reflections is to the truth."""
+    from cdipipe.bragg.files import read_crystal
+    from cdipipe.bragg.judge_crystal import judge_crystal
+    from cdipipe.io.cxi import read_truth
+    from cdipipe.io.metrics_file import write_metrics
+
+    if truth is None:
+        raise InputError("--truth T.cxi is missing: of the same crystal, simulated with displacement=vector")
+    found = judge_crystal(read_crystal(crystal), read_truth(truth))
+    write_metrics(output, found)
+    print(f"{output}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
 
 
 def _check_names(reconstruction, measurement, truth, output, curves) -> None:

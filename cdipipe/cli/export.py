@@ -13,7 +13,7 @@ SUFFIXES = "; ".join(f".{exporter.name} {exporter.summary}" for exporter in OWN)
 
 
 def command(
-    reconstruction: Annotated[Path, typer.Argument(help="reconstruction, or what `cdipipe strain` wrote, .cxi")],
+    reconstruction: Annotated[Path, typer.Argument(help="reconstruction, or what `strain` or `multipeak` wrote, .cxi")],
     output: Annotated[
         Path,
         typer.Option(
@@ -33,6 +33,12 @@ def command(
 
         check_output(output)
         return export_strain(output, read_strain(reconstruction))
+    if file_kind(reconstruction) == "crystal":
+        from cdipipe.bragg.export_crystal import export_crystal
+        from cdipipe.bragg.files import read_crystal
+
+        check_output(output)
+        return export_crystal(output, read_crystal(reconstruction))
     exporter = exporter_of(output)
     check_output(output)
     exporter.write(output, read_reconstruction(reconstruction))

@@ -181,6 +181,22 @@ def _shape_or_value(value: Any) -> Any:
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
 
 
+def _describe_crystal(path: Path) -> dict[str, Any]:
+    """What `cdipipe multipeak` told of several reflections."""
+    with open_source(path) as source:
+        group = "/entry_1/crystal_1"
+        density, voxel = source.array(f"{group}/density"), source.array(f"{group}/voxel_size")
+        if density is None or voxel is None:
+            raise InputError(f"{source.where(group)}: expected density and voxel_size of a crystal")
+        told = cxi_layout.read_json(source, f"{group}/numbers")
+        return {
+            "shape": list(density.shape),
+            "voxel_nm": float(voxel) * 1e9,
+            **told,
+            "provenance": cxi_layout.read_provenance(source),
+        }
+
+
 def describe(name: str) -> dict[str, Any]:
     """Plain data on a CXI file of any kind, or on the patterns in another format (``FILE::KEY`` picks an array).
 
@@ -201,6 +217,8 @@ def describe(name: str) -> dict[str, Any]:
         facts = describe_measurement(cxi.read_measurement(path))
     elif kind == "reconstruction":
         facts = describe_reconstruction(cxi.read_reconstruction(path))
+    elif kind == "crystal":
+        facts = _describe_crystal(path)
     else:
         facts = _describe_truth(path)
     return {"file": str(path), "kind": kind, **facts}

@@ -176,6 +176,34 @@ def test_the_command_writes_metres_and_tells_the_withheld(curves, tmp_path, cli)
         group = file["entry_1/crystal_1"]
         assert group["strain"].shape[0] == 6 and group["displacement"].attrs["units"] == b"m"
         assert np.nanmax(np.abs(group["displacement"])) < 1e-9
+    _check_what_others_make_of_it(tmp_path, curves[0][1], cli)
     assert "need as many" in cli("multipeak", *names, "--start", starts[0], "-o", tmp_path / "D.cxi").complaint
     assert "two to five" in cli("multipeak", names[0], "-o", tmp_path / "D.cxi").complaint
     assert "expected 1 to 3" in cli("multipeak", *names, "--withhold", 9, "-o", tmp_path / "D.cxi").complaint
+
+
+def _check_what_others_make_of_it(folder, truth, cli):
+    """Files of other programs, numbers and errors of a crystal that the command wrote."""
+    import json
+
+    import pyvista
+
+    path, group = folder / "C.cxi", h5py.File(folder / "C.cxi")["entry_1/crystal_1"]
+    for kind in ("npz", "vti"):
+        assert cli("export", path, "-o", folder / f"C.{kind}").code == 0
+    arrays, image = np.load(folder / "C.npz"), pyvista.read(folder / "C.vti")
+    np.testing.assert_array_equal(arrays["strain_xz"], group["strain"][4])
+    np.testing.assert_allclose(arrays["displacement_y_nm"], group["displacement"][1] * 1e9, rtol=1e-6)
+    np.testing.assert_array_equal(
+        image.point_data["strain_xz"].reshape(image.dimensions, order="F"), arrays["strain_xz"]
+    )
+    assert image.spacing == pytest.approx([float(arrays["voxel_nm"])] * 3)
+    middle = image.dimensions[0] // 2
+    assert image.origin[0] + middle * image.spacing[0] == pytest.approx(0, abs=1e-6)
+    assert "exported as .vti, .npz" in cli("export", path, "-o", folder / "C.tif").complaint
+    cdi.save(folder / "T.cxi", truth)
+    assert cli("evaluate", path, "--truth", folder / "T.cxi", "-o", folder / "v.json").code == 0
+    found = json.loads((folder / "v.json").read_text())
+    assert found["strain_rmse"] < found["strain_rms"] and found["shape_iou"] > 0.8
+    assert "--truth" in cli("evaluate", path, "-o", folder / "v.json").complaint
+    assert '"rms_strain"' in cli("info", path, "--json").out
