@@ -46,6 +46,9 @@ def test_details_name_the_facets(result):
     figure = drawing.strain_details_figure(result)
     texts = {text.get_text() for ax in figure.axes for text in ax.texts}
     assert "111" in texts and any("\u0305" in text for text in texts)
+    bulk, surface = (text.get_text() for text in figure.axes[0].get_legend().get_texts())
+    for text, place in ((bulk, "bulk"), (surface, "surface")):
+        assert text.endswith(f"rms {result.numbers[f'rms_strain_{place}'] * 1e4:.2g}")
 
 
 def test_files_of_other_programs(result, tmp_path, cli):
