@@ -10,6 +10,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cdipipe.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
+LARGEST_TEXT_BYTES = 64 * 2**20
 
 
 class Parameters(BaseModel):
@@ -77,6 +79,38 @@ def load_yaml(text: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
         raise InputError(f"{where}{place}: {getattr(error, 'problem', None) or 'not readable as YAML'}") from error
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:
+        raise InputError(f"{where}: '{_short(text)}' looks like a number, date or tag of YAML, but is none") from error
+    except RecursionError as error:
+        raise InputError(f"{where}: brackets too deep in '{_short(text)}'") from error
+
+
+def read_text(path: str | Path) -> str:
+    """Text of a file of settings: a regular file of at most 64 MiB.
+
+    Raises
+    ------
+    InputError   a device, a pipe or a folder, too large, or not text
+    """
+    path = Path(path)
+    if not path.is_file() and path.exists():
+        raise InputError(f"{path}: not a regular file")
+    if path.exists() and path.stat().st_size > LARGEST_TEXT_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size / 2**20:.0f} MiB; files of settings have at most 64")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file") from error
+
+
+def _short(text: str) -> str:
+    return text if len(text) < 40 else f"{text[:36]}..."
 
 
 def parse_settings(pairs: Iterable[str], where: str = "--set") -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -5,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from cdipipe.errors import InputError
-from cdipipe.settings import load_yaml, merge, parse_settings, unknown_name, validate
+from cdipipe.settings import load_yaml, merge, parse_settings, read_text, unknown_name, validate
 
 
 class Inner(BaseModel):
@@ -84,3 +85,24 @@ def test_unknown_names_come_with_a_guess():
 def test_no_torch():
     code = "import sys, cdipipe.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2021-13-45", "0x_", "0b_", "!!int a", "!!float a", "!!bool maybe", "!!timestamp a", "9" * 5000, "[" * 2000],
+    ids=lambda text: text[:12],
+)
+def test_text_that_only_looks_like_a_value_is_one_line(text):
+    with pytest.raises(InputError, match=r"^--set size: ") as error:
+        parse_settings([f"size={text}"])
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/full", "pipe", "folder"])
+def test_settings_are_read_from_regular_files_only(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="not a regular file"):
+        read_text(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        read_text(tmp_path / "none")

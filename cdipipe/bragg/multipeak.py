@@ -12,8 +12,8 @@ doi:10.1038/nmat2607 (separately), and Gao et al., Phys. Rev. B 103, 014102 (202
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,8 +33,15 @@ MODEL_ERROR = 0.003
 COPLANAR = 0.1
 """Smallest singular value of the unit scattering vectors below which a component of displacement is not determined."""
 
-TRIAL = 25
-"""Steps of the joint fit that decide which twins belong together."""
+CLEARLY_LESS = 0.98
+"""Misfit, over that with the twins that the shapes prefer, below which other twins are taken."""
+
+
+class _Fit(NamedTuple):
+    density: torch.Tensor
+    displacement: torch.Tensor
+    offsets: torch.Tensor
+    misfit: float
 
 
 @dataclass(frozen=True)
@@ -114,11 +121,10 @@ def fit_crystal(
     trust = _trust([peaks[index] for index in used])
     weights = dict(zip(used, trust, strict=True))
     begins = begins_of(first, objects, frames, weights, grid)
-    if settings.iterations and len(begins) > 1:
-        trial = replace(settings, iterations=TRIAL)
-        begins.sort(key=lambda begin: _fit(peaks, weights, begin, trial)[-1])
-    begin = begins[0]
-    density, displacement, offsets, _ = _fit(peaks, weights, begin, settings)
+    fits = [_fit(peaks, weights, begin, settings) for begin in (begins if settings.iterations else begins[:1])]
+    least = min(range(len(fits)), key=lambda number: fits[number].misfit)
+    chosen = least if fits[least].misfit < CLEARLY_LESS * fits[0].misfit else 0
+    begin, (density, displacement, offsets, _) = begins[chosen], fits[chosen]
     started = tuple(begin.along)
     return _finish(peaks, density, displacement, offsets, started, grid, settings, notes)
 
@@ -143,7 +149,7 @@ def _check_directions(vectors: list[np.ndarray]) -> tuple[str, ...]:
     )
 
 
-def _fit(peaks: list[Peak], trust: dict[int, float], begin: Begin, settings: Settings):
+def _fit(peaks: list[Peak], trust: dict[int, float], begin: Begin, settings: Settings) -> _Fit:
     """Adam on density, displacement and the peaks' offsets together; the last misfit beside them."""
     density, displacement = begin.density, begin.displacement(peaks, trust)
     support = torch.from_numpy(ndimage.binary_dilation(density > 0.3, iterations=2))
@@ -175,7 +181,7 @@ def _fit(peaks: list[Peak], trust: dict[int, float], begin: Begin, settings: Set
             schedule.step()
             last = loss.item()
             bar.update(1, note=f"misfit {last:.4f}")
-    return (rho.clamp(min=0) * support).detach(), (u * unit).detach(), offsets.detach(), last
+    return _Fit((rho.clamp(min=0) * support).detach(), (u * unit).detach(), offsets.detach(), last)
 
 
 def _roughness(u: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

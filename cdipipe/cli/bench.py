@@ -38,6 +38,11 @@ BENCHMARKS = {
     "fields": Benchmark(["fields.py"], "blocks of plane-factorised features against grid_sample", "fields"),
     "wpc": Benchmark(["wpc.py"], "mask algebra of partial convolutions against plain PyTorch", "wpc"),
     "bragg": Benchmark(["bragg.py"], "strain of known crystals at three beamlines, over photons", "bragg"),
+    "commands": Benchmark(
+        ["commands.py"],
+        "processor seconds of commands and of the quickstart's jobs; waits on a busy machine",
+        "commands",
+    ),
     "multipeak": Benchmark(
         ["multipeak.py"], "the strain tensor of several reflections together, against separate phasing", "multipeak"
     ),

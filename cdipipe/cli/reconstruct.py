@@ -101,14 +101,11 @@ def load_recipe(reference: str) -> dict:
     ------
     InputError   no such file or key, or not YAML
     """
-    from cdipipe.settings import load_yaml
+    from cdipipe.settings import load_yaml, read_text
     from cdipipe.study.scales import at_scale
 
     file, _, dotted = reference.partition("::")
-    try:
-        text = Path(file).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not a text file") from error
+    text = read_text(file)
     mapping = at_scale(load_yaml(text, file), file) if dotted else load_yaml(text, file)
     for key in dotted.split(".") if dotted else []:
         if not isinstance(mapping, dict) or key not in mapping:

@@ -72,6 +72,8 @@ def _digest(content: bytes) -> str:
 
 
 def _bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: not a regular file")
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from cdipipe.errors import InputError
 from cdipipe.io.export import EXPORTS
-from cdipipe.settings import load_yaml, unknown_name, validate
+from cdipipe.settings import load_yaml, read_text, unknown_name, validate
 from cdipipe.study.entries import CorpusEntry, MeasurementEntry, NetworkEntry
 from cdipipe.study.scales import at_scale
 from cdipipe.study.tree import Config
@@ -38,11 +38,7 @@ def load_mapping(path: str | Path) -> Any:
     ------
     InputError   not text, or not YAML
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file; expected a configuration in YAML") from error
-    return load_yaml(text, str(path))
+    return load_yaml(read_text(path), str(path))
 
 
 def check_config(mapping: Any, where: str) -> Config:
