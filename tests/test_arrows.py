@@ -30,6 +30,7 @@ ORDER = (
     "phasing",
     "methods",
     "bragg",
+    "uncertainty",
     "figures",
     "study",
     "cli",

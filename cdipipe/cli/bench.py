@@ -46,6 +46,9 @@ BENCHMARKS = {
     "multipeak": Benchmark(
         ["multipeak.py"], "the strain tensor of several reflections together, against separate phasing", "multipeak"
     ),
+    "uncertainty": Benchmark(
+        ["uncertainty.py"], "error bars against simulated truth; makes the model that is shipped", "uncertainty"
+    ),
     "strain_peer": Benchmark(
         ["strain_peer.py"],
         "strain of the measured gold crystal beside cohere's (extra 'bench', cohere_ui, CDIPIPE_DATA_DIR)",

@@ -14,7 +14,8 @@ def command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="reconstructions of one measurement, or what `strain` or `multipeak` wrote, .cxi", show_default=False
+            help="reconstructions of one measurement, or what `strain`, `multipeak` or `uncertainty` wrote, .cxi",
+            show_default=False,
         ),
     ],
     output: Annotated[
@@ -47,6 +48,10 @@ def command(
 
     from cdipipe.io.cxi import file_kind, read_measurement, read_truth
 
+    if file_kind(files[0]) == "uncertainty":
+        for path, (metrics, _) in zip(files, outputs, strict=True):
+            _judge_uncertainty(path, truth, metrics)
+        return
     if file_kind(files[0]) == "strain":
         for path, (metrics, _) in zip(files, outputs, strict=True):
             _judge_strain(path, truth, metrics)
@@ -103,6 +108,19 @@ def _judge_crystal(crystal: Path, truth: Path | None, output: Path) -> None:
     found = judge_crystal(read_crystal(crystal), read_truth(truth))
     write_metrics(output, found)
     print(f"{output}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
+
+
+def _judge_uncertainty(path: Path, truth: Path | None, output: Path) -> None:
+    """How wide error bars are, and with truth how many of the true values they hold."""
+    from cdipipe.io.cxi import read_truth
+    from cdipipe.io.metrics_file import write_metrics
+    from cdipipe.uncertainty.estimate import judge
+    from cdipipe.uncertainty.files import read_uncertainty
+
+    found = read_uncertainty(path)
+    numbers = {**({} if truth is None else judge(found, read_truth(truth))), **found.medians()}
+    write_metrics(output, numbers)
+    print(f"{output}: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 
 
 def _check_names(reconstruction, measurement, truth, output, curves) -> None:

@@ -16,7 +16,7 @@ def command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="one measurement, reconstructions, one strain, metrics.json or curve.tsv files, or a checkpoint"
+            help="one measurement, reconstructions, one strain, error bars, metrics, curves, or a checkpoint"
         ),
     ],
     output: Annotated[
@@ -45,6 +45,8 @@ def command(
 
     if files[0].suffix == ".cxi" and _kind(files[0]) == "strain":
         return _strain(files, output, diagnostics, surface)
+    if files[0].suffix == ".cxi" and _kind(files[0]) == "uncertainty":
+        return _uncertainty(files, output)
     if not output.suffix:
         return _all_of_a_measurement(files, truth, output)
     if surface is not None:
@@ -120,6 +122,19 @@ def _strain(files: list[Path], output: Path, diagnostics: Path | None, surface: 
         canvas.save_figure(strain.strain_details_figure(result), diagnostics, command)
     if surface is not None:
         strain.write_surface(result, surface)
+
+
+def _uncertainty(files: list[Path], output: Path) -> None:
+    """Maps of the error bars of one result."""
+    from cdipipe.figures import canvas
+    from cdipipe.figures.uncertainty import uncertainty_figure
+    from cdipipe.provenance import collect
+    from cdipipe.uncertainty.files import read_uncertainty
+
+    if len(files) != 1:
+        raise InputError(f"plot: error bars are drawn one result at a time; got {len(files)} files")
+    canvas.check_figure_path(output)
+    canvas.save_figure(uncertainty_figure(read_uncertainty(files[0])), output, collect()["command"])
 
 
 def _movie(files: list[Path], output: Path) -> None:

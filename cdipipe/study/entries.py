@@ -122,6 +122,8 @@ class MeasurementEntry(GridEntry):
     """formats of ``cdipipe export``"""
     strain: StrainEntry | None = None
     """displacement and strain of every object of a rocking curve; ``{}`` takes the defaults"""
+    uncertainty: bool | None = None
+    """error bars of every object; left out: where the configuration tells that it is one object, not a stack"""
 
     @model_validator(mode="after")
     def _one_origin(self) -> MeasurementEntry:
@@ -137,6 +139,15 @@ class MeasurementEntry(GridEntry):
     def is_movie(self) -> bool:
         """Whether the measurement has frames in time, as far as the configuration tells."""
         return self.import_.stack == "movie" if self.import_ is not None else "movie" in self.gives()
+
+    @property
+    def has_error_bars(self) -> bool:
+        """Whether error bars are made: as asked for, or where this is one object as far as the configuration tells."""
+        if self.uncertainty is not None:
+            return self.uncertainty
+        if self.import_ is not None:
+            return self.import_.stack in ("single", "volume")
+        return not self.is_movie and _count_of(self.scene, json.dumps(self.set)) == 1
 
     def gives(self) -> frozenset[str]:
         """What a simulated measurement has, in the words of a method's ``needs``."""
@@ -331,6 +342,14 @@ def _given_by(scene: str, settings: str) -> frozenset[str]:
 
     found = get_scene(scene)
     return frozenset(found.gives(validate(found.parameters, json.loads(settings), scene)))
+
+
+@functools.cache
+def _count_of(scene: str, settings: str) -> int:
+    """Patterns that a scene with these settings, as JSON, gives; 1 where it does not say."""
+    from cdipipe.simulation.registry import get_scene
+
+    return getattr(validate(get_scene(scene).parameters, json.loads(settings), scene), "count", 1)
 
 
 def set_options(settings: Mapping[str, Any]) -> list[str]:

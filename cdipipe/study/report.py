@@ -169,6 +169,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
         "made": made,
         "strain": _strain(place) if study.measurements[measurement].strain is not None else None,
+        "uncertainty": _uncertainty(place) if study.measurements[measurement].has_error_bars else None,
         "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
     }
 
@@ -187,6 +188,18 @@ def _strain(place: Path) -> dict[str, Any]:
         "numbers": {name: f"{value:.5g}" for name, value in read_metrics(place / "strain.json").items()},
         "notes": read_strain(place / "strain.cxi").notes,
         "files": [place / "strain.cxi", place / "facets.tsv"],
+    }
+
+
+def _uncertainty(place: Path) -> dict[str, Any]:
+    """Picture and numbers of the error bars."""
+    return {
+        "picture": _picture(
+            place / "uncertainty.png",
+            "Half widths of the 90 % intervals of amplitude and phase, and spreads over counts and starts.",
+        ),
+        "numbers": {name: f"{value:.5g}" for name, value in read_metrics(place / "uncertainty.json").items()},
+        "file": place / "uncertainty.cxi",
     }
 
 

@@ -168,6 +168,10 @@ class Config(Section):
         """(measurement, method) of every reconstruction whose displacement and strain are asked for."""
         return [pair for pair in self.pairs() if self.measurements[pair[0]].strain is not None]
 
+    def with_error_bars(self) -> list[tuple[str, str]]:
+        """(measurement, method) of every reconstruction whose error bars are made."""
+        return [pair for pair in self.pairs() if self.measurements[pair[0]].has_error_bars]
+
     def used(self) -> list[str]:
         """Names of the measurements that a reconstruction uses, in the order of the file."""
         wanted = {measurement for measurement, _ in self.pairs()}

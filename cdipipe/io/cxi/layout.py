@@ -19,7 +19,7 @@ from cdipipe.measurement import Stack
 
 CXI_VERSION = 160
 STACKS = get_args(Stack)
-KINDS = ("measurement", "truth", "reconstruction", "strain", "crystal")
+KINDS = ("measurement", "truth", "reconstruction", "strain", "crystal", "uncertainty")
 AXES = {"single": "y:x", "shots": "experiment_identifier:y:x", "movie": "time:y:x", "volume": "z:y:x"}
 
 PIXEL_IS_INVALID = 0x1

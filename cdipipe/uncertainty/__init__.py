@@ -1,0 +1,1 @@
+"""How far each pixel of a result can be believed."""

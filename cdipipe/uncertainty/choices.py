@@ -1,0 +1,19 @@
+"""What can be chosen of error bars; imports nothing heavy."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cdipipe.settings import Parameters
+
+
+class Choices(Parameters):
+    """How many replicas are made of a result, and for how long each is phased."""
+
+    noise: int = Field(
+        6, ge=2, le=200, description="replicas of counts drawn from the result, and as many of thinned counts"
+    )
+    iterations: int = Field(15, ge=1, le=10_000, description="iterations of each, from the result")
+    restarts: int = Field(4, ge=2, le=200, description="random starts, where the result keeps no runs of its own")
+    restart_iterations: int = Field(120, ge=10, le=100_000, description="iterations of each random start")
+    seed: int = Field(0, ge=0, description="of counts and starts")
