@@ -37,6 +37,9 @@ BENCHMARKS = {
     "kernels": Benchmark(["kernels.py"], "one HIO iteration against two bare FFTs; restarts in chunks", "kernels"),
     "fields": Benchmark(["fields.py"], "blocks of plane-factorised features against grid_sample", "fields"),
     "wpc": Benchmark(["wpc.py"], "mask algebra of partial convolutions against plain PyTorch", "wpc"),
+    "masked_area": Benchmark(
+        ["masked_area.py", "masked_area"], "a missing centre: areas of the support, by free R-factor", "masked_area"
+    ),
     "bragg": Benchmark(["bragg.py"], "strain of known crystals at three beamlines, over photons", "bragg"),
     "commands": Benchmark(
         ["commands.py"],
