@@ -36,6 +36,14 @@ def command(
     from cdipipe.uncertainty.estimate import estimate
     from cdipipe.uncertainty.files import write_uncertainty
 
-    found = estimate(read_reconstruction(reconstruction), read_measurement(measurement), choices)
+    result = read_reconstruction(reconstruction)
+    found = estimate(result, read_measurement(measurement), choices)
     write_uncertainty(output, replace(found, provenance=collect([reconstruction, measurement])))
     print(f"{output}: " + ", ".join(f"median {name} {value:.3g}" for name, value in found.medians().items()))
+    constraint = result.recipe.get("constraint", "support")
+    if found.freedom == "phase":
+        print(
+            "note: intervals were not calibrated with probe modes and may be far too narrow; see the guide's error bars"
+        )
+    elif constraint != "support":
+        print(f"note: intervals were not calibrated with constraint {constraint}; see the guide's error bars")
