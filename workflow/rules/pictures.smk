@@ -43,7 +43,7 @@ for NAME in STUDY.used():
             f"{OUT}/benchmarks/{NAME}.plot.tsv"
         threads: 1
         params:
-            folder=f"{OUT}/{NAME}",
+            folder=lambda wildcards, input: os.path.dirname(input.measurement),
             truth=truth_option,
             code=code_of("plot"),
         shell:
