@@ -22,8 +22,8 @@ STUDY = {
     "output": "out",
     "measurements": {
         "shots": {"scene": "polygons", "set": {"size": 32, "count": 3}},
-        "volume": {"scene": "polygons", "set": {"size": 32, "dimensions": 3}},
-        "one": {"scene": "polygons", "set": {"size": 32}},
+        "volume": {"scene": "polygons", "set": {"size": 32, "dimensions": 3}, "uncertainty": False},
+        "one": {"scene": "polygons", "set": {"size": 32}, "uncertainty": False},
     },
     "methods": {"er": {"method": "er", "iterations": 3}},
 }
