@@ -87,16 +87,53 @@ def align_to(
     ndim = reference.ndim if ndim is None else ndim
     if reference.shape != moving.shape or reference.ndim != ndim:
         raise ValueError(f"cannot align shape {moving.shape} to {reference.shape} over {ndim} axes")
-    target, movable = _complex_array(reference), _complex_array(moving)
-    spectrum = _spectrum(target)
-    slope = _ramp_from_patterns(spectrum, movable, upsample) if ramp else (0.0,) * ndim
-    straightened = movable * _ramp_factor(movable, slope) if ramp else movable
-    shift, is_twin = _best_shift(spectrum, straightened, twin, upsample if subpixel else 1)
-    laid = _shifted(_twin(movable) if is_twin else movable, shift)
     if ramp:
-        slope = _sharpen_ramp(target, laid, slope, upsample)
-        laid = laid * _ramp_factor(laid, slope)
-    return _finished(target, laid, moving, shift, is_twin, slope, scale)
+        return _align_with_ramp(reference, moving, twin, upsample if subpixel else 1, upsample, scale)
+    return align_many(reference[None], moving[None], twin=twin, subpixel=subpixel, scale=scale, upsample=upsample)[0]
+
+
+def align_many(
+    references: np.ndarray,
+    moving: np.ndarray,
+    *,
+    twin: bool = True,
+    subpixel: bool = True,
+    scale: bool = False,
+    upsample: int = 100,
+) -> list[AlignedObject]:
+    """Lay each object of a batch over its own reference, as :func:`align_to` does one.
+
+    Parameters
+    ----------
+    references, moving : (B, H, W) or (B, D, H, W) complex or real, centred at ``N // 2``
+    twin, subpixel, scale, upsample : as of :func:`align_to`
+
+    Returns
+    -------
+    list of B AlignedObject
+
+    Raises
+    ------
+    ValueError   the shapes differ
+    """
+    if references.shape != moving.shape:
+        raise ValueError(f"cannot align shape {moving.shape} to {references.shape}")
+    targets, movable = _complex_array(references), _complex_array(moving)
+    shifts, twins = _best_shifts(_spectra(targets), _spectra(movable), twin, upsample if subpixel else 1)
+    return [
+        _finished(target, _shifted(_twin(item) if is_twin else item, shift), original, shift, is_twin, None, scale)
+        for target, item, original, shift, is_twin in zip(targets, movable, moving, shifts, twins, strict=True)
+    ]
+
+
+def _align_with_ramp(reference, moving, twin, fineness, upsample, scale) -> AlignedObject:
+    target, movable = _complex_array(reference), _complex_array(moving)
+    spectra = _spectra(target[None])
+    slope = _ramp_from_patterns(spectra[0], movable, upsample)
+    shifts, twins = _best_shifts(spectra, _spectra((movable * _ramp_factor(movable, slope))[None]), twin, fineness)
+    laid = _shifted(_twin(movable) if twins[0] else movable, shifts[0])
+    slope = _sharpen_ramp(target, laid, slope, upsample)
+    return _finished(target, laid * _ramp_factor(laid, slope), moving, shifts[0], twins[0], slope, scale)
 
 
 def twin_of(array: np.ndarray) -> np.ndarray:
@@ -148,60 +185,66 @@ def _complex_array(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, np.complex128 if wide else np.complex64)
 
 
-def _spectrum(array: np.ndarray) -> np.ndarray:
-    return fft.fftn(array, norm="ortho")
+def _spectra(arrays: np.ndarray) -> np.ndarray:
+    return fft.fftn(arrays, axes=range(1, arrays.ndim), norm="ortho")
 
 
 def _twin(array: np.ndarray) -> np.ndarray:
     return np.roll(np.flip(array).conj(), [1 - size % 2 for size in array.shape], tuple(range(array.ndim)))
 
 
-def _best_shift(spectrum: np.ndarray, moving: np.ndarray, twin: bool, upsample: int):
-    """Shift of greatest correlation and whether it belongs to the twin."""
-    other = _spectrum(moving)
-    shift, height = _peak(spectrum * other.conj(), upsample)
+def _best_shifts(spectra: np.ndarray, others: np.ndarray, twin: bool, upsample: int):
+    """Shift of greatest correlation of each pair, and whether it belongs to the twin."""
+    shifts, heights = _peaks(spectra * others.conj(), upsample)
     if not twin:
-        return shift, False
+        return shifts, [False] * len(shifts)
     # conj(F) belongs to the twin about index 0; the twin about N // 2 lies 2 (N // 2) further
-    mirrored, mirrored_height = _peak(spectrum * other, upsample)
-    if mirrored_height <= height:
-        return shift, False
-    extra = (2 * (size // 2) for size in moving.shape)
-    return tuple(_wrap(s - e, n) for s, e, n in zip(mirrored, extra, moving.shape, strict=True)), True
+    mirrored, mirrored_heights = _peaks(spectra * others, upsample)
+    twins = [bool(other > height) for other, height in zip(mirrored_heights, heights, strict=True)]
+    back = [
+        tuple(_wrap(s - 2 * (n // 2), n) for s, n in zip(shift, spectra.shape[1:], strict=True)) for shift in mirrored
+    ]
+    return [other if is_twin else own for own, other, is_twin in zip(shifts, back, twins, strict=True)], twins
 
 
-def _peak(cross: np.ndarray, upsample: int) -> tuple[tuple[float, ...], float]:
-    """Place (px) and height of the greatest modulus of the inverse transform of ``cross`` (FFT order)."""
-    surface = np.abs(fft.ifftn(cross, norm="ortho"))
-    place = np.unravel_index(int(surface.argmax()), surface.shape)
-    shift = tuple(_wrap(float(p), n) for p, n in zip(place, cross.shape, strict=True))
-    height = float(surface[place])
-    if upsample <= 1:
-        return shift, height
-    shift, height = _refine_twice(cross.astype(np.complex128), shift, upsample)
-    return tuple(round(_wrap(s, n) * upsample) / upsample for s, n in zip(shift, cross.shape, strict=True)), height
+def _peaks(cross: np.ndarray, upsample: int) -> tuple[list[tuple[float, ...]], np.ndarray]:
+    """Place (px) and height of the greatest modulus of the inverse transforms (B, ...) of ``cross`` (FFT order)."""
+    grid = cross.shape[1:]
+    surfaces = np.abs(fft.ifftn(cross, axes=range(1, cross.ndim), norm="ortho")).reshape(len(cross), -1)
+    best = surfaces.argmax(1)
+    places = np.stack(np.unravel_index(best, grid), 1)
+    shifts = np.array([[_wrap(float(p), n) for p, n in zip(place, grid, strict=True)] for place in places])
+    heights = np.take_along_axis(surfaces, best[:, None], 1)[:, 0]
+    if upsample > 1:
+        shifts, heights = _refine_twice(cross.astype(np.complex128), shifts, upsample)
+        wrapped = [[_wrap(s, n) for s, n in zip(shift, grid, strict=True)] for shift in shifts]
+        shifts = np.array([[round(s * upsample) / upsample for s in shift] for shift in wrapped])
+    return [tuple(float(s) for s in shift) for shift in shifts], heights
 
 
-def _refine_twice(cross: np.ndarray, shift: tuple[float, ...], upsample: int):
+def _refine_twice(cross: np.ndarray, shifts: np.ndarray, upsample: int):
     first = max(COARSE_STEP_PX, 1 / upsample)
-    shift, height = _refine(cross, shift, 0.7, first)
+    shifts, heights = _refine(cross, shifts, 0.7, first)
     if first > 1 / upsample:
-        shift, height = _refine(cross, shift, first, 1 / upsample)
-    return shift, height
+        shifts, heights = _refine(cross, shifts, first, 1 / upsample)
+    return shifts, heights
 
 
-def _refine(cross: np.ndarray, shift: tuple[float, ...], half_width_px: float, step_px: float):
-    """Greatest modulus of the inverse DFT on a fine grid around ``shift``, one axis after the other."""
+def _refine(cross: np.ndarray, shifts: np.ndarray, half_width_px: float, step_px: float):
+    """Greatest modulus of the inverse DFTs (B, ...) on a fine grid around ``shifts`` (B, ndim), axis after axis."""
     count = round(half_width_px / step_px)
     offsets = np.arange(-count, count + 1) * step_px
     window = cross
-    for size, start in zip(cross.shape, shift, strict=True):
-        kernel = np.exp(2j * np.pi * np.outer(fft.fftfreq(size), start + offsets))
-        window = np.tensordot(window, kernel, axes=([0], [0]))  # the transformed axis goes to the back
-    heights = np.abs(window) / cross.size**0.5
-    place = np.unravel_index(int(heights.argmax()), heights.shape)
-    refined = tuple(start + float(offsets[int(p)]) for start, p in zip(shift, place, strict=True))
-    return refined, float(heights.max())
+    for axis, size in enumerate(cross.shape[1:]):
+        places = shifts[:, axis, None] + offsets
+        kernel = np.exp(2j * np.pi * fft.fftfreq(size)[:, None] * places[:, None])
+        # the axis to transform is the first one, and goes to the back
+        flat = np.moveaxis(window, 1, -1).reshape(len(cross), -1, size)
+        window = (flat @ kernel).reshape(len(cross), *window.shape[2:], len(offsets))
+    heights = np.abs(window).reshape(len(cross), -1) / (cross[0].size) ** 0.5
+    best = heights.argmax(1)
+    found = np.stack(np.unravel_index(best, (len(offsets),) * (cross.ndim - 1)), 1)
+    return shifts + offsets[found], heights.max(1)
 
 
 def _wrap(shift: float, size: int) -> float:
@@ -229,17 +272,18 @@ def _along(values: np.ndarray, axis: int, ndim: int) -> np.ndarray:
 
 def _ramp_from_patterns(spectrum: np.ndarray, moving: np.ndarray, upsample: int) -> tuple[float, ...]:
     """Ramp (rad / px) that centres the pattern of ``moving`` on the other; shift, twin and phase do not matter."""
-    there, here = _spectrum(np.abs(spectrum) ** 2), _spectrum(np.abs(_spectrum(moving)) ** 2)
-    pattern_shift, _ = _peak(there * here.conj(), upsample)
-    return tuple(2 * np.pi * s / n for s, n in zip(pattern_shift, moving.shape, strict=True))
+    powers = np.abs(np.stack([spectrum, _spectra(moving[None])[0]])) ** 2
+    there, here = _spectra(powers)
+    pattern_shifts, _ = _peaks((there * here.conj())[None], upsample)
+    return tuple(2 * np.pi * s / n for s, n in zip(pattern_shifts[0], moving.shape, strict=True))
 
 
 def _sharpen_ramp(target: np.ndarray, laid: np.ndarray, slope: tuple[float, ...], upsample: int):
     """Ramp of greatest correlation near ``slope``: the peak of the transform of target conj(laid) beside it."""
     product = fft.ifftshift((target * laid.conj()).conj()).astype(np.complex128)
-    start = tuple(a * n / (2 * np.pi) for a, n in zip(slope, laid.shape, strict=True))
-    found, _ = _refine_twice(product, start, upsample)
-    return tuple(2 * np.pi * s / n for s, n in zip(found, laid.shape, strict=True))
+    start = np.array([a * n / (2 * np.pi) for a, n in zip(slope, laid.shape, strict=True)])
+    found, _ = _refine_twice(product[None], start[None], upsample)
+    return tuple(2 * np.pi * s / n for s, n in zip(found[0], laid.shape, strict=True))
 
 
 def _ramp_factor(like: np.ndarray, slope: tuple[float, ...]) -> np.ndarray:
@@ -258,7 +302,7 @@ def _finished(target, laid, moving, shift, is_twin, slope, scale) -> AlignedObje
         shift_px=tuple(float(s) for s in shift),
         twin=is_twin,
         phase_rad=phase,
-        ramp=tuple(float(a) for a in slope),
+        ramp=(0.0,) * laid.ndim if slope is None else tuple(float(a) for a in slope),
         scale=float(factor),
         correlation=correlation(target, laid),
     )

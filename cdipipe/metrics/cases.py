@@ -12,8 +12,11 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction, Truth
 from cdipipe.metrics import dynamics, fourier, statistics
-from cdipipe.metrics.align import align_to
+from cdipipe.metrics.align import align_many, align_to
 from cdipipe.optics.far_field import CoherentLight
+
+PIXELS_TOGETHER = 2**18
+"""Of the patterns of a stack whose objects are laid over their truths at once."""
 
 
 @dataclass
@@ -31,6 +34,7 @@ class PatternCase:
     raw_runs : (R, *grid) complex or None, stored runs as they are
     found_support : (*grid) bool or None, support of the reconstruction
     best_nll : negative log-likelihood of the best run, where the object is a mean of runs
+    laid : (*grid) complex or None, the object laid over the truth already, see :meth:`WholeCase.patterns`
     """
 
     pattern: Measurement
@@ -43,6 +47,7 @@ class PatternCase:
     raw_runs: np.ndarray | None = None
     found_support: np.ndarray | None = None
     best_nll: float | None = None
+    laid: np.ndarray | None = None
 
     @property
     def known(self) -> set[str]:
@@ -64,6 +69,12 @@ class PatternCase:
     def withheld(self) -> np.ndarray:
         """(*grid) bool: measured, and withheld from the reconstruction."""
         return self.pattern.measured & self.free
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the pattern leaves shift, twin and phase of the object open: nothing known stands in the beam."""
+        known = (self.model.probe_modes, self.model.static_region, self.pattern.known_static_support)
+        return all(array is None for array in known)
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -88,6 +99,8 @@ class PatternCase:
     @cached_property
     def aligned(self) -> np.ndarray:
         """(*grid) complex: the object laid over the truth, as far as the pattern leaves it open."""
+        if self.laid is not None:
+            return self.laid
         return _lay_over(self.true_whole, self.truth, self.object, self.model, self.pattern)
 
     @cached_property
@@ -193,8 +206,17 @@ class WholeCase:
         return None if seconds is None else float(seconds) / self.measurement.pattern_count
 
     def patterns(self) -> Iterator[PatternCase]:
-        """A case for each pattern."""
-        return map(self.pattern, range(self.measurement.pattern_count))
+        """A case for each pattern, in their order; of a stack many objects are laid over their truths at once."""
+        count = self.measurement.pattern_count
+        step = max(1, PIXELS_TOGETHER // int(np.prod(self.measurement.pattern_shape)))
+        for first in range(0, count, step):
+            cases = [self.pattern(index) for index in range(first, min(first + step, count))]
+            if self.truth is not None and self.is_stack and all(case.is_alone for case in cases):
+                wholes = np.stack([case.true_whole for case in cases])
+                objects = np.stack([case.object for case in cases])
+                for case, laid in zip(cases, align_many(wholes, objects, scale=True), strict=True):
+                    case.laid = laid.object
+            yield from cases
 
     def pattern(self, index: int) -> PatternCase:
         """The case of one pattern.

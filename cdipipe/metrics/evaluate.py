@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction, Truth
@@ -87,13 +88,7 @@ def evaluate(
     """
     _check_shapes(reconstruction, measurement, truth)
     whole = WholeCase(reconstruction, measurement, truth)
-    indices = range(measurement.pattern_count)
-    rows, curves, doubts = [], [], []
-    for index in indices if progress is None else progress(indices):
-        case = whole.pattern(index)
-        rows.append(_judge_all("pattern", case))
-        curves.append(_curves(case))
-        doubts.append(doubts_of(case, rows[-1]))
+    rows, curves, doubts = _judge_patterns(whole, progress)
     metrics = statistics.summarise(rows) if whole.is_stack else rows[0]
     joined = {name: _mean_of_valid([curve[name] for curve in curves]) for name in curves[0]}
     if whole.is_stack:
@@ -105,6 +100,22 @@ def evaluate(
         metrics, joined = metrics | more, joined | more_curves
     metrics |= _judge_all("whole", whole)
     return Evaluation(metrics | _told(doubts, metrics), joined)
+
+
+def _judge_patterns(whole: WholeCase, progress: Callable | None) -> tuple[list, list, list]:
+    """Metrics, curves and doubts of each pattern.
+
+    A stack's patterns are small: with several threads for each of them, threads mostly wait for each other.
+    """
+    _ = whole.model  # torch, if the model needs it, is to be loaded before threads are counted
+    rows, curves, doubts = [], [], []
+    indices = range(whole.measurement.pattern_count)
+    with threadpool_limits(1 if whole.is_stack else None):
+        for case, _ in zip(whole.patterns(), indices if progress is None else progress(indices), strict=True):
+            rows.append(_judge_all("pattern", case))
+            curves.append(_curves(case))
+            doubts.append(doubts_of(case, rows[-1]))
+    return rows, curves, doubts
 
 
 def _told(doubts: list[list[Doubt]], metrics: dict[str, Any]) -> dict[str, str]:

@@ -7,6 +7,8 @@ r = min(N) // 2; the corners beyond are in none. A resolution is a full period, 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from cdipipe.optics.far_field import propagate
@@ -90,10 +92,13 @@ def misfits(
     return {name: value for name, value in found.items() if value is not None}
 
 
+@functools.lru_cache(maxsize=4)
 def ring_index(shape: tuple[int, ...]) -> np.ndarray:
-    """Ring (shell) of every pixel of a centred pattern, int; see the module's head."""
+    """Ring (shell) of every pixel of a centred pattern, int, not to be written to; see the module's head."""
     frequency2 = sum((k / n) ** 2 for k, n in zip(pixel_axes(shape), shape, strict=True))
-    return np.rint(np.sqrt(frequency2) * min(shape)).astype(np.int64)
+    rings = np.rint(np.sqrt(frequency2) * min(shape)).astype(np.int64)
+    rings.flags.writeable = False
+    return rings
 
 
 def ring_frequencies(shape: tuple[int, ...]) -> np.ndarray:
@@ -105,7 +110,7 @@ def ring_sums(values: np.ndarray, pixels: np.ndarray | None = None) -> np.ndarra
     """Sum over each ring, over ``pixels`` only if given; (rings,) float64."""
     rings = ring_index(values.shape)
     count = min(values.shape) // 2 + 1
-    if pixels is None:
+    if pixels is None or pixels.all():
         return np.bincount(rings.ravel(), values.ravel(), count)[:count]
     return np.bincount(rings[pixels], values[pixels], count)[:count]
 

@@ -14,19 +14,29 @@ from scipy import special
 
 MANY_PHOTONS = 60.0
 FEWEST_PHOTONS = 1e-6
+TABLE_LENGTH = 400
 
 
 @functools.cache
-def _table() -> tuple[np.ndarray, ...]:
-    """log(photons), and of each E|sqrt n - sqrt x|, E sqrt n, and E of the negative log-likelihood's excess."""
-    photons = np.geomspace(FEWEST_PHOTONS, MANY_PHOTONS, 400)
+def _table() -> dict[str, np.ndarray]:
+    """E|sqrt n - sqrt x|, E sqrt n, and E of the negative log-likelihood's excess, at photons of equal ratios."""
+    photons = np.geomspace(FEWEST_PHOTONS, MANY_PHOTONS, TABLE_LENGTH)
     counts = np.arange(260.0)
     log_chance = counts * np.log(photons)[:, None] - photons[:, None] - special.gammaln(counts + 1)
     chance, roots = np.exp(log_chance), np.sqrt(counts)
     distance = (chance * np.abs(roots - np.sqrt(photons)[:, None])).sum(1)
     ratio = special.xlogy(counts, np.maximum(counts, 1) / photons[:, None])
     excess = (chance * (photons[:, None] - counts + ratio)).sum(1)
-    return np.log(photons), distance, (chance * roots).sum(1), excess
+    return {"distance": distance, "root": (chance * roots).sum(1), "excess": excess}
+
+
+def _interpolated(photons: np.ndarray, name: str) -> np.ndarray:
+    """The table between its entries, linear in log(photons)."""
+    values = _table()[name]
+    step = np.log(MANY_PHOTONS / FEWEST_PHOTONS) / (TABLE_LENGTH - 1)
+    place = np.log(np.clip(photons, FEWEST_PHOTONS, MANY_PHOTONS) / FEWEST_PHOTONS) / step
+    below = np.minimum(place.astype(np.int64), TABLE_LENGTH - 2)
+    return values[below] + (place - below) * np.diff(values)[below]
 
 
 def expected_root_distance(photons: np.ndarray) -> np.ndarray:
@@ -40,9 +50,8 @@ def expected_root_distance(photons: np.ndarray) -> np.ndarray:
     -------
     float64, shape of ``photons``; 0.4 for many photons
     """
-    known, values, _, _ = _table()
     far = np.sqrt(1 / (2 * np.pi)) * (1 + 0.1 / np.maximum(photons, MANY_PHOTONS))
-    return np.where(photons > MANY_PHOTONS, far, np.interp(_log(photons), known, values))
+    return np.where(photons > MANY_PHOTONS, far, _interpolated(photons, "distance"))
 
 
 def expected_root(photons: np.ndarray) -> np.ndarray:
@@ -56,9 +65,8 @@ def expected_root(photons: np.ndarray) -> np.ndarray:
     -------
     float64, shape of ``photons``
     """
-    known, _, values, _ = _table()
     root = np.sqrt(np.maximum(photons, MANY_PHOTONS))
-    return np.where(photons > MANY_PHOTONS, root - 1 / (8 * root), np.interp(_log(photons), known, values))
+    return np.where(photons > MANY_PHOTONS, root - 1 / (8 * root), _interpolated(photons, "root"))
 
 
 def expected_nll(photons: np.ndarray) -> np.ndarray:
@@ -72,9 +80,8 @@ def expected_nll(photons: np.ndarray) -> np.ndarray:
     -------
     float64, shape of ``photons``; 1/2 for many photons, near 0 for very few
     """
-    known, _, _, values = _table()
     far = 0.5 + 1 / (12 * np.maximum(photons, MANY_PHOTONS))
-    return np.where(photons > MANY_PHOTONS, far, np.interp(_log(photons), known, values))
+    return np.where(photons > MANY_PHOTONS, far, _interpolated(photons, "excess"))
 
 
 def r_factor_of_noise(photons: np.ndarray, pixels: np.ndarray) -> float | None:
@@ -106,7 +113,3 @@ def nll_of_noise(photons: np.ndarray, pixels: np.ndarray) -> float | None:
     float, or None without any pixel
     """
     return float(expected_nll(photons[pixels]).mean()) if pixels.any() else None
-
-
-def _log(photons: np.ndarray) -> np.ndarray:
-    return np.log(np.clip(photons, FEWEST_PHOTONS, MANY_PHOTONS))

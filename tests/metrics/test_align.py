@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cdipipe.metrics.align import align_to, correlation, twin_of
+from cdipipe.metrics.align import align_many, align_to, correlation, twin_of
 
 SHAPES = [(32, 32), (31, 40), (33, 27), (16, 18, 20), (15, 16, 17)]
 
@@ -136,3 +136,16 @@ def test_odd_memory_layouts_real_and_read_only_arrays_are_taken():
 def test_shapes_must_match():
     with pytest.raises(ValueError, match=r"\(4, 5\).*\(4, 4\)"):
         align_to(np.zeros((4, 4), complex), np.zeros((4, 5), complex))
+
+
+def test_a_batch_is_laid_over_its_references_as_one_by_one():
+    references = np.stack([blob((32, 31), seed, np.complex64) for seed in range(4)])
+    moving = np.stack([fourier_shift(u, (1.3, -2.61 * n)) for n, u in enumerate(references)]).astype(np.complex64)
+    moving[2] = twin_of(moving[2])
+    together = align_many(references, moving, scale=True)
+    assert [found.twin for found in together] == [False, False, True, False]
+    for reference, item, found in zip(references, moving, together, strict=True):
+        alone = align_to(reference, item, scale=True)
+        assert found.shift_px == alone.shift_px
+        np.testing.assert_array_equal(found.object, alone.object)
+        assert found.correlation > 0.9999

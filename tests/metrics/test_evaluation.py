@@ -223,3 +223,16 @@ def test_shapes_and_stacks_must_match():
         evaluate(reconstruction_of(one_truth, free_pixels=np.zeros((3, 3), bool)), one)
     with pytest.raises(InputError, match="axes"):
         evaluate(reconstruction_of(one_truth, forward={"kind": "far_field", "ndim": 3}), one)
+
+
+def test_a_pattern_of_a_stack_is_judged_as_it_is_alone():
+    measurement, truth = scene(count=18, size=32, object_size=12)
+    rng = np.random.default_rng(1)
+    found = truth.object * (1 + 0.3 * rng.normal(size=truth.object.shape)).astype(np.float32)
+    together = evaluate(reconstruction_of(truth, object=found), measurement, truth)
+    for index in (0, 17):
+        alone = replace(truth, object=truth.object[index], support=truth.support[index], stack="single")
+        result = reconstruction_of(alone, object=found[index])
+        metrics = evaluate(result, measurement.pattern(index), alone).metrics
+        for name in BY_TRUTH | {"r_factor", "poisson_nll", "nll_over_noise"}:
+            assert together.curves[f"pattern_{name}"][index] == pytest.approx(metrics[name], rel=1e-6), name
