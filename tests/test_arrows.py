@@ -32,6 +32,7 @@ ORDER = (
     "bragg",
     "uncertainty",
     "figures",
+    "live",
     "study",
     "cli",
     "api",
