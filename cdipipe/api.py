@@ -159,6 +159,7 @@ def reconstruct(
     start: Reconstruction | np.ndarray | None = None,
     support: np.ndarray | None = None,
     free_fraction: float = 0.0,
+    free_block_px: int = 1,
     keep_runs: bool = False,
     **settings: Any,
 ) -> Reconstruction:
@@ -173,7 +174,8 @@ def reconstruct(
     device : ``auto``, ``cpu`` or ``cuda``
     start : a result to go on from, or its object, complex, of the shape of a pattern or of the measurement
     support : bool, of the shape of a pattern or of the measurement; True inside
-    free_fraction : share of the measured pixels that is withheld, for the free R-factor
+    free_fraction : share of the measured pixels that is withheld, for the free R-factor and the free likelihood
+    free_block_px : side of the blocks in which they are withheld; 1: single pixels, 0: about a speckle
     keep_runs : keep every restart, aligned to the best
     **settings : over those of the recipe: ``restarts=8, iterations=500, beta=0.9``
 
@@ -200,6 +202,7 @@ def reconstruct(
         device=choose_device(device),
         start=phasing.Start(begin_object, support),
         free_fraction=free_fraction,
+        free_block_px=free_block_px,
         keep_runs=keep_runs,
     )
 

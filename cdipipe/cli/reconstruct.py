@@ -25,6 +25,9 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     checkpoint: Annotated[Path | None, typer.Option(help="network weights, for learned methods")] = None,
     free_fraction: Annotated[float, typer.Option(help="share of the pixels withheld, for the free R-factor")] = 0.0,
+    free_block_px: Annotated[
+        int, typer.Option(help="side of the blocks that are withheld; 1: single pixels, 0: about a speckle")
+    ] = 1,
     keep_runs: Annotated[bool, typer.Option("--keep-runs", help="store every restart")] = False,
     preview: Annotated[Path | None, typer.Option(help="PNG that is kept fresh while it runs")] = None,
 ) -> None:
@@ -55,6 +58,7 @@ def command(
         device=choose_device(device),
         start=_start(init, support),
         free_fraction=free_fraction,
+        free_block_px=free_block_px,
         keep_runs=keep_runs,
         preview=None if preview is None else preview_writer(preview),
     )

@@ -12,11 +12,11 @@ from cdipipe.errors import InputError
 
 def command(
     study: Annotated[Path, typer.Argument(help="configuration of the study, .yaml; results lie in its output folder")],
-    name: Annotated[str, typer.Argument(help="an entry of its tables, galleries or distributions")],
+    name: Annotated[str, typer.Argument(help="an entry of its tables, galleries, distributions or sweeps")],
     output: Annotated[Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf")],
-    values: Annotated[Path | None, typer.Option(help="values of a table or distribution to write, .tsv")] = None,
+    values: Annotated[Path | None, typer.Option(help="values of a table, distribution or sweep to write, .tsv")] = None,
 ) -> None:
-    """Draw one of a study's tables (with curves, where it has an axis, or a ranking), galleries or distributions."""
+    """Draw a table (with curves, where it has an axis, or a ranking), gallery, distribution or sweep of a study."""
     from cdipipe.figures import canvas
     from cdipipe.io.atomic import atomic_path
     from cdipipe.provenance import collect

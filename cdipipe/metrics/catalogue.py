@@ -126,6 +126,14 @@ METRICS = (
         good="low",
     ),
     Metric(
+        name="poisson_nll_free",
+        label="free NLL",
+        meaning="NLL on the withheld pixels (--free-fraction), which the reconstruction never saw",
+        judge=_misfit(fourier.poisson_nll, pixels="withheld"),
+        good="low",
+        needs=("withheld",),
+    ),
+    Metric(
         name="complex_correlation",
         label="correlation",
         meaning="abs(sum conj(u) v) / (abs(u) abs(v)) with the truth",

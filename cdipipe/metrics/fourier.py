@@ -85,6 +85,7 @@ def misfits(
     found = {
         "r_factor": r_factor(model, intensity, used),
         "r_factor_free": None if free is None else r_factor(model, intensity, measured & free),
+        "poisson_nll_free": None if free is None else poisson_nll(model, intensity, measured & free),
         "r_factor_local": r_factor_local(model, intensity, used),
         "chi2": chi2(model, intensity, used),
         "poisson_nll": poisson_nll(model, intensity, used),

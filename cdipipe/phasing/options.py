@@ -122,5 +122,5 @@ def check_extras(recipe, stack: str, start, free_fraction: float, preview) -> No
         raise InputError(f"{methods[0].name} finds the support itself and takes none (--support)")
     if preview is not None and not any(method.honours("preview") for method in methods):
         raise InputError(f"--preview: {recipe.name} has no iterations to show")
-    if recipe.select == "r_factor_free" and not free_fraction:
-        raise InputError("select: r_factor_free is of withheld pixels; give --free-fraction 0.03")
+    if recipe.select.endswith("_free") and not free_fraction:
+        raise InputError(f"select: {recipe.select} is of withheld pixels; give --free-fraction 0.03")

@@ -50,7 +50,7 @@ def _predict_batch(patterns: list[Measurement], predictor, device, free_pixels) 
     runs = []
     for index, is_lit in enumerate(lit):
         row = misfits(predicted[index], counts[index], measured[index], free_pixels) if is_lit else {}
-        names = ["r_factor", "poisson_nll"] + ["r_factor_free"] * (free_pixels is not None)
+        names = ["r_factor", "poisson_nll"] + ["r_factor_free", "poisson_nll_free"] * (free_pixels is not None)
         scores = {name: np.array([row.get(name, np.nan)]) for name in names}
         scores["seed"] = np.array([0.0 if is_lit else np.nan])
         trace = np.array([[row.get("r_factor", np.nan)]], np.float32)

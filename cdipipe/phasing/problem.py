@@ -171,9 +171,10 @@ class Problem:
     def scores(self, exit_wave) -> dict[str, np.ndarray]:
         """Misfits of a batch of objects, (B,) float64 each, as ``evaluate`` defines them; NaN where there is none.
 
-        ``r_factor`` and ``poisson_nll`` on the measured pixels, ``r_factor_free`` on the withheld ones, if any.
+        ``r_factor`` and ``poisson_nll`` on the measured pixels, ``r_factor_free`` and ``poisson_nll_free`` on the
+        withheld ones, if any.
         """
-        names = ["r_factor", "poisson_nll"] + ["r_factor_free"] * (self.free is not None)
+        names = ["r_factor", "poisson_nll"] + ["r_factor_free", "poisson_nll_free"] * (self.free is not None)
         measured = self.measured if self.free is None else self.measured | self.free
         counts, measured, free = (None if a is None else a.cpu().numpy() for a in (self.intensity, measured, self.free))
         predicted = (self.of_item(index).model.predict_intensity(item[None])[0] for index, item in enumerate(exit_wave))

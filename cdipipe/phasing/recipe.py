@@ -124,7 +124,7 @@ class Recipe(Parameters):
     start_support: StartSupport = StartSupport()
     shrink_wrap: ShrinkWrap = ShrinkWrap()
     restarts: int = Field(1, ge=1, le=100_000, description="random starts")
-    select: Literal["poisson_nll", "r_factor", "r_factor_free"] = Field(
+    select: Literal["poisson_nll", "r_factor", "r_factor_free", "poisson_nll_free"] = Field(
         "poisson_nll", description="score that ranks the restarts; lowest wins"
     )
     average_best: int = Field(1, ge=1, description="the result is the mean of this many best restarts, aligned")

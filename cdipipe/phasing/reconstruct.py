@@ -26,6 +26,7 @@ from cdipipe.phasing.runs import Runs
 from cdipipe.phasing.starts import Start
 from cdipipe.phasing.support import check_support
 from cdipipe.phasing.task import Task, has_photons
+from cdipipe.phasing.withheld import choose_free_pixels
 
 PHASE = {"each": phase_patterns, "joint": phase_movie, "predict": predict_patterns}
 """How the parts of a recipe run: ``(task, recipe, start, keep) -> list[Runs]``, one for each pattern."""
@@ -39,6 +40,7 @@ def reconstruct(
     device: str = "cpu",
     start: Start | None = None,
     free_fraction: float = 0.0,
+    free_block_px: int = 1,
     keep_runs: bool = False,
     preview: Callable | None = None,
 ) -> Reconstruction:
@@ -53,7 +55,8 @@ def reconstruct(
     device : ``cpu`` or ``cuda``
     start : Start, optional
         A support or an object per pattern, or one for all.
-    free_fraction : share of the measured pixels to withhold, for the free R-factor
+    free_fraction : share of the measured pixels to withhold, for the free R-factor and the free likelihood
+    free_block_px : side of the blocks in which they are withheld; 1: single pixels, 0: about a speckle
     keep_runs : keep every restart, aligned to the best, and its score; of shots the restarts, of movies nothing
     preview : called with (Problem, State, iteration) while the first pattern runs
 
@@ -69,7 +72,7 @@ def reconstruct(
     start = start or Start()
     _check(measurement, recipe, start, free_fraction, preview)
     recipe = _settle_static_region(recipe, measurement.stack)
-    free_pixels = _choose_free_pixels(measurement, free_fraction, seed)
+    free_pixels = choose_free_pixels(measurement, free_fraction, seed, free_block_px)
     task = Task(measurement, seed, torch.device(device), free_pixels, preview)
     parts, found = split_recipe(recipe, measurement.stack), {}
     keep_runs = keep_runs and measurement.stack != "movie"
@@ -126,13 +129,3 @@ def _check_start(measurement: Measurement, start: Start) -> None:
     check_support(support, shape)
     if first.static_region is not None and (shared := int((support & static).sum())):
         raise InputError(f"the support overlaps the static region in {shared} pixels; they must be apart")
-
-
-def _choose_free_pixels(measurement: Measurement, fraction: float, seed: int) -> np.ndarray | None:
-    """A random share of the measured pixels, the same for all patterns of a stack; None without a share."""
-    if not 0 <= fraction < 0.5:
-        raise InputError(f"free fraction {fraction}: expected 0 to 0.5, usually about 0.03")
-    if not fraction:
-        return None
-    generator = np.random.default_rng([seed, 0xF4EE])
-    return generator.random(measurement.pattern_shape) < fraction

@@ -9,7 +9,7 @@ from cdipipe.settings import unknown_name
 from cdipipe.study.distributions import best_and_worst, fill_distribution, write_distribution
 from cdipipe.study.objects import read_objects
 from cdipipe.study.rankings import rank_table, ranking_lines
-from cdipipe.study.tables import fill_table, write_tsv
+from cdipipe.study.tables import fill_sweep, fill_table, write_tsv
 from cdipipe.study.tree import Config
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw(study: Config, name: str, where: str) -> tuple[Figure, str | None]:
-    """Picture and values, as tab-separated text, of a table, gallery or distribution; a gallery has no values.
+    """Picture and values, as tab-separated text, of a table, gallery, distribution or sweep; a gallery has no values.
 
     Parameters
     ----------
@@ -27,12 +27,12 @@ def draw(study: Config, name: str, where: str) -> tuple[Figure, str | None]:
     ------
     InputError   no such figure, or a result is missing or damaged
     """
-    kinds = {"tables": _table, "galleries": _gallery, "distributions": _distribution}
+    kinds = {"tables": _table, "galleries": _gallery, "distributions": _distribution, "sweeps": _sweep}
     for kind, drawn in kinds.items():
         if name in getattr(study, kind):
             return drawn(study, name)
     known = [name for kind in kinds for name in getattr(study, kind)]
-    raise unknown_name("table, gallery or distribution", name, known, where)
+    raise unknown_name("table, gallery, distribution or sweep", name, known, where)
 
 
 def _table(study: Config, name: str) -> tuple[Figure, str]:
@@ -44,6 +44,15 @@ def _table(study: Config, name: str) -> tuple[Figure, str]:
         return table_figure(table), write_tsv(table)
     ranking = rank_table(table)
     return ranking_figure(ranking), write_tsv(table) + ranking_lines(ranking)
+
+
+def _sweep(study: Config, name: str) -> tuple[Figure, str]:
+    from cdipipe.study.draw_sweeps import sweep_figure
+
+    tables = fill_sweep(study, name)
+    if not tables:
+        raise InputError(f"sweep '{name}': no result has a free likelihood; give free_fraction 0.05")
+    return sweep_figure(tables), "".join(write_tsv(table) for table in tables)
 
 
 def _gallery(study: Config, name: str) -> tuple[Figure, None]:

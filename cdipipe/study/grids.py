@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cdipipe.errors import InputError
@@ -77,10 +77,16 @@ def _choices(grid: Any, where: str) -> dict[str, list[Choice]]:
     """key -> its values and what they are called."""
     if not isinstance(grid, Mapping) or not grid:
         raise InputError(f"{where}: expected keys with lists of values, such as {{photons: [1e4, 1e5]}}; got {grid!r}")
-    return {str(key): _called(values, f"{where}.{key}") for key, values in grid.items()}
+    return {str(key): called(values, f"{where}.{key}") for key, values in grid.items()}
 
 
-def _called(values: Any, where: str) -> list[Choice]:
+def called(values: Any, where: str) -> list[Choice]:
+    """What the values of a key are called, and the values.
+
+    Raises
+    ------
+    InputError   neither a list nor labels with values, or a value that has no name
+    """
     if isinstance(values, Mapping) and values:
         return [(value_name(label, where), value) for label, value in values.items()]
     if isinstance(values, list) and values:
@@ -118,7 +124,7 @@ def value_name(value: Any, where: str = "grid") -> str:
 def _products(name: str, entry: Mapping, grid: Mapping[str, list[Choice]], kind: str, where: str) -> Iterator[tuple]:
     """Name and content of every product."""
     plain = {key: value for key, value in entry.items() if key != "grid"}
-    pattern = name if PLACE.search(name) else name + "".join(f"_{{{key}}}" for key in grid)
+    pattern = pattern_of(name, grid)
     for chosen in itertools.product(*grid.values()):
         picked = dict(zip(grid, chosen, strict=True))
         labels = {key: label for key, (label, _) in picked.items()}
@@ -126,7 +132,12 @@ def _products(name: str, entry: Mapping, grid: Mapping[str, list[Choice]], kind:
         for key, (_, value) in picked.items():
             if value is not None:  # as the entry says
                 product = merge(product, _nested(key, value, OWN_KEYS[kind]))
-        yield _filled(pattern, labels, f"{where}.{name}"), product
+        yield filled(pattern, labels, f"{where}.{name}"), product
+
+
+def pattern_of(name: str, keys: Iterable[str]) -> str:
+    """The name of an entry with a place for every key: as written, or with them at its end."""
+    return name if PLACE.search(name) else name + "".join(f"_{{{key}}}" for key in keys)
 
 
 def _nested(key: str, value: Any, own_keys: set[str] | None) -> dict[str, Any]:
@@ -138,8 +149,13 @@ def _nested(key: str, value: Any, own_keys: set[str] | None) -> dict[str, Any]:
     return value
 
 
-def _filled(pattern: str, labels: Mapping[str, str], where: str) -> str:
-    """The pattern with ``{key}``, or ``{last part of the key}``, replaced."""
+def filled(pattern: str, labels: Mapping[str, str], where: str) -> str:
+    """The pattern with ``{key}``, or ``{last part of the key}``, replaced.
+
+    Raises
+    ------
+    InputError   a place of the pattern is of no key, or of two
+    """
 
     def label(match: re.Match) -> str:
         keys = [key for key in labels if match[1] in (key, key.rpartition(".")[2])]

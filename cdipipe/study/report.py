@@ -71,6 +71,8 @@ def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]
         caption = f"{title}."
     elif name in study.distributions:
         caption = f"{title}; of every pattern, two-sided tests between the methods."
+    elif name in study.sweeps:
+        caption = f"{title}: likelihood of withheld pixels, the lowest ringed; below, with a truth, the correlation."
     else:
         caption = f"{title}; mean ± standard deviation over the patterns"
         caption += ", grey: as printed in the paper." if study.tables[name].printed else "."

@@ -9,6 +9,7 @@ from cdipipe.errors import InputError
 from cdipipe.settings import merge, unknown_name
 from cdipipe.study.grids import OWN_KEYS, expand_grids
 from cdipipe.study.names import expand_names, is_pattern, matching
+from cdipipe.study.sweeps import expand_sweeps
 
 
 def at_scale(study: Any, where: str, scale: str | None = None) -> Any:
@@ -26,7 +27,7 @@ def at_scale(study: Any, where: str, scale: str | None = None) -> Any:
     if not isinstance(study, Mapping):
         return study
     scale = scale or study.get("scale")
-    found = expand_grids(study, where)
+    found = expand_grids(expand_sweeps(study, where), where)
     if scale is not None:
         changes = _changes(study.get("scales"), scale, where)
         found = merge(found, _for_names(changes, found, f"{where}: scales.{scale}")) | {"scale": scale}
@@ -40,7 +41,8 @@ def _changes(scales: Any, scale: str, where: str) -> Mapping[str, Any]:
     changes = scales[scale] or {}
     if not isinstance(changes, Mapping):
         raise InputError(f"{where}: scales.{scale}: expected what to change, such as {{restarts: 2}}; got {changes!r}")
-    return expand_grids(changes, f"{where}: scales.{scale}")
+    place = f"{where}: scales.{scale}"
+    return expand_grids(expand_sweeps(changes, place), place)
 
 
 def _for_names(changes: Mapping[str, Any], study: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cdipipe.study.tree import Config
 
 Schema = dict[str, Any]
 REF = "#/definitions/{model}"
-FORMS = ("method", "sequence", "steps", "grid")
+FORMS = ("method", "sequence", "steps", "grid", "sweep")
 """Keys that say what a method of a study is."""
 
 
@@ -150,10 +150,19 @@ def _recipe(shared: Schema, models: Mapping[str, Schema], defs: Schema, methods:
             "description": "methods in turn, each with its own parameters",
         },
         "grid": defs["MeasurementEntry"]["properties"]["grid"],
+        "sweep": _sweep(),
     }
-    given = [{"required": [key]} for key in keys]
+    given = [{"required": [key]} for key in keys if key != "sweep"]
     description = "A method and its parameters, or several one after another."
     return {"type": "object", "description": description, "properties": keys | shared, "anyOf": given, "allOf": forms}
+
+
+def _sweep() -> Schema:
+    """One key with its values."""
+    values = {"anyOf": [{"type": "array", "minItems": 1}, {"type": "object", "minProperties": 2}]}
+    one = {"minProperties": 1, "maxProperties": 1, "additionalProperties": values}
+    text = "One key over a list, labels or a range `{from: 0.5, to: 1.0, count: 6}`: a method each, and a curve."
+    return {"type": "object", "description": text} | one
 
 
 def _only(keys: Iterable[str]) -> Schema:

@@ -44,14 +44,39 @@ def fill_table(study: Config, name: str) -> Table:
     """
     entry = study.tables[name]
     methods, columns = study.rows_of(entry), list(entry.columns)
-    cells = [[_cell(study, entry, method, heading) for heading in columns] for method in methods]
+    wanted = entry.metrics, files_of_table(entry)
+    cells = [[_cell(study, method, entry.members(heading), *wanted) for heading in columns] for method in methods]
     for values in entry.printed.values():
         cells.append([(values.get(heading, np.nan), np.nan, 0) for heading in columns])
-    mean, spread, count = np.moveaxis(np.array(cells, np.float64).reshape(len(cells), len(columns), 3), -1, 0)
+    mean, spread, count = _stacked(cells, len(columns))
     rows = [*methods, *(f"{row} (printed)" for row in entry.printed)]
     return Table(
         entry.metrics[-1], entry.title or name, rows, columns, mean, spread, count, len(entry.printed), entry.axis
     )
+
+
+def fill_sweep(study: Config, name: str) -> list[Table]:
+    """Tables of a sweep: a row per measurement, a column per value; the free likelihood, and what the truth tells.
+
+    Raises
+    ------
+    InputError   no such sweep, or a metrics.json is missing or damaged
+    """
+    entry = study.sweeps[name]
+    pairs = study.pairs_of(entry)
+    rows = list(dict.fromkeys(measurement for measurement, _ in pairs))
+    axis = entry.key if all(isinstance(value, float) for value in entry.values) else None
+    found = []
+    for metric in ("poisson_nll_free", "complex_correlation"):
+        cells = [[_cell(study, method, [row], [metric], ["metrics.json"]) for method in entry.methods] for row in rows]
+        table = Table(metric, entry.title or name, rows, entry.values, *_stacked(cells, len(entry.values)), 0, axis)
+        found += [table] if table.count.any() else []
+    return found
+
+
+def _stacked(cells: list, columns: int) -> np.ndarray:
+    """(3, rows, columns): means, spreads and numbers of patterns."""
+    return np.moveaxis(np.array(cells, np.float64).reshape(len(cells), columns, 3), -1, 0)
 
 
 def files_of_table(entry: TableEntry) -> list[str]:
@@ -60,16 +85,18 @@ def files_of_table(entry: TableEntry) -> list[str]:
     return ["metrics.json", *["strain.json"] * of_crystals]
 
 
-def _cell(study: Config, entry: TableEntry, method: str, heading) -> tuple[float, float, float]:
-    """Mean, standard deviation and number of patterns of one method over the measurements of one column."""
+def _cell(
+    study: Config, method: str, members: list[str], wanted: list[str], files: list[str]
+) -> tuple[float, float, float]:
+    """Mean, standard deviation and number of patterns of one method over some measurements: of the first metric."""
     pairs = set(study.pairs())
     parts = []
-    for measurement in entry.members(heading):
+    for measurement in members:
         if (measurement, method) not in pairs:
             continue
         place = Path(study.output) / measurement / method
-        metrics = {name: value for file in files_of_table(entry) for name, value in read_metrics(place / file).items()}
-        metric = next((name for name in entry.metrics if isinstance(metrics.get(name), (int, float))), None)
+        metrics = {name: value for file in files for name, value in read_metrics(place / file).items()}
+        metric = next((name for name in wanted if isinstance(metrics.get(name), (int, float))), None)
         if metric is not None:
             parts.append((metrics[metric], metrics.get(f"{metric}_std", np.nan), metrics.get("patterns", 1)))
     if not parts:

@@ -32,8 +32,11 @@ from cdipipe.study.entries import (
     set_options,
 )
 from cdipipe.study.paths import OutputFolder
+from cdipipe.study.sweeps import FREE_BLOCK_PX, FREE_FRACTION, SweepEntry
 
-FigureEntry = TableEntry | GalleryEntry | DistributionEntry
+FIGURES = ("tables", "galleries", "distributions", "sweeps")
+"""Kinds of what a study shows by name."""
+FigureEntry = TableEntry | GalleryEntry | DistributionEntry | SweepEntry
 
 
 class Config(Section):
@@ -67,7 +70,9 @@ class Config(Section):
     keep_runs: bool = True
     """store every run: needed for PRTF, repeatability and `average`"""
     free_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """share of the pixels withheld, for the free R-factor"""
+    """share of the pixels withheld, for the free R-factor and likelihood; 0: of methods that are swept a twentieth"""
+    free_block_px: Count = 1
+    """side of the blocks that are withheld; 1: single pixels, 0: about a speckle"""
     average: AverageOptions | None = None
     """left out: the best run is the result"""
     tables: dict[Name, TableEntry] = Field({})
@@ -76,6 +81,8 @@ class Config(Section):
     """objects side by side, each under a name"""
     distributions: dict[Name, DistributionEntry] = Field({})
     """a metric of every pattern, each under a name"""
+    sweeps: dict[Name, SweepEntry] = Field({})
+    """methods that differ by one key; made by the `sweep` of a method"""
     scale: Name | None = None
     """which of ``scales`` is laid over the rest"""
     scales: dict[Name, dict[str, Any]] = Field({})
@@ -88,9 +95,11 @@ class Config(Section):
             for name in names:
                 if name not in known:
                     raise unknown_name(kind[:-1], name, known, where)
-        for kind, others in (("galleries", self.tables), ("distributions", self.tables | self.galleries)):
-            for name in set(getattr(self, kind)) & set(others):
+        taken: set[str] = set()
+        for kind in FIGURES:
+            for name in taken & set(getattr(self, kind)):
                 raise ValueError(f"{kind}.{name}: another figure has this name already")
+            taken |= set(getattr(self, kind))
         if self.average and not self.keep_runs:
             raise ValueError("average: needs the runs, which keep_runs: false throws away")
         return self
@@ -110,22 +119,27 @@ class Config(Section):
             found += [(f"galleries.{name}.methods", "methods", gallery.methods or [])]
         for name, entry in self.distributions.items():
             found += [(f"distributions.{name}.{k}", k, getattr(entry, k) or []) for k in ("measurements", "methods")]
+        found += [(f"sweeps.{name}.methods", "methods", entry.methods) for name, entry in self.sweeps.items()]
         return found
 
     def rows_of(self, entry: FigureEntry) -> list[str]:
         """Methods of a figure that run on at least one of its measurements, in the order of the file."""
-        members = set(_members(entry))
+        members = set(self._members(entry))
         used = {method for measurement, method in self.pairs() if measurement in members}
         return [method for method in entry.methods or self.methods if method in used]
 
     def drawn(self) -> dict[str, FigureEntry]:
-        """Tables, galleries and distributions that have at least one reconstruction to show."""
-        entries = self.tables | self.galleries | self.distributions
+        """Tables, galleries, distributions and sweeps that have at least one reconstruction to show."""
+        entries = {name: entry for kind in FIGURES for name, entry in getattr(self, kind).items()}
         return {name: entry for name, entry in entries.items() if self.pairs_of(entry)}
+
+    def _members(self, entry: FigureEntry) -> list[str]:
+        """Measurements that a figure shows."""
+        return list(self.measurements) if isinstance(entry, SweepEntry) else _members(entry)
 
     def pairs_of(self, entry: FigureEntry) -> list[tuple[str, str]]:
         """(measurement, method) of every reconstruction that a figure shows."""
-        members, rows = _members(entry), self.rows_of(entry)
+        members, rows = self._members(entry), self.rows_of(entry)
         return [pair for pair in self.pairs() if pair[0] in members and pair[1] in rows]
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -205,8 +219,11 @@ class Config(Section):
             return as_options(entry.strain)
         restarts = self._recipe(measurement, method).get("restarts")
         shared = {"seed": self.seed, "restarts": restarts, "device": self.device, "keep_runs": self.keep_runs}
-        shared |= {"free_fraction": self.free_fraction or None, "checkpoint": self.checkpoint(method)}
-        return as_options(shared)
+        fraction, block = self.free_fraction, self.free_block_px
+        if not fraction and any(method in entry.methods for entry in self.sweeps.values()):
+            fraction, block = FREE_FRACTION, FREE_BLOCK_PX
+        shared |= {"free_fraction": fraction or None, "free_block_px": block if fraction and block != 1 else None}
+        return as_options(shared | {"checkpoint": self.checkpoint(method)})
 
     def _recipe(self, measurement: str, method: str) -> dict[str, Any]:
         """A method as it runs on a measurement: with the restarts of the study where it says nothing and takes any."""
@@ -253,7 +270,7 @@ class Config(Section):
         return None if network is None else f"{self.output}/{network}/best.pt"
 
 
-def _members(entry: FigureEntry) -> list[str]:
+def _members(entry: TableEntry | GalleryEntry | DistributionEntry) -> list[str]:
     """Measurements that a figure shows."""
     if isinstance(entry, GalleryEntry):
         return list(entry.rows.values())

@@ -95,7 +95,8 @@ def test_a_configuration_at_a_scale_can_be_written_and_read_again(tmp_path, cli)
     source.write_text(yaml.safe_dump({**STUDY, "scales": {"tiny": {"restarts": 3}}}))
     assert cli("config", source, "--scale", "tiny", "-o", written).code == 0
     assert cli("config", written, "--get", "restarts").out.strip() == "3"
-    assert "unknown table, gallery or distribution 'u'" in cli("table", source, "u", "-o", tmp_path / "x.png").complaint
+    told = cli("table", source, "u", "-o", tmp_path / "x.png").complaint
+    assert "unknown table, gallery, distribution or sweep 'u'" in told
     assert "has none" in cli("table", source, "g", "-o", tmp_path / "x.png", "--values", tmp_path / "x.tsv").complaint
 
 

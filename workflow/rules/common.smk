@@ -83,6 +83,7 @@ wildcard_constraints:
     table=any_of(STUDY.tables),
     gallery=any_of(STUDY.galleries),
     distribution=any_of(STUDY.distributions),
+    sweep=any_of(STUDY.sweeps),
 
 
 if workflow.is_main_process:

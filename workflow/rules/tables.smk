@@ -1,4 +1,4 @@
-# What a study asks for by name: tables, galleries and distributions.
+# What a study asks for by name: tables, galleries, distributions and sweeps.
 rule draw_table:
     input:
         study=STUDY_FILE,
@@ -80,4 +80,33 @@ rule draw_distribution:
         code=code_of("table"),
     shell:
         "cdipipe table {input.study:q} {wildcards.distribution} --values {output.values:q} -o {output.figure:q} "
+        "> {log:q} 2>&1"
+
+
+rule draw_sweep:
+    input:
+        study=STUDY_FILE,
+        metrics=lambda wildcards: files_of(STUDY.pairs_of(STUDY.sweeps[wildcards.sweep]), "metrics.json"),
+    output:
+        figure=report(
+            f"{OUT}/tables/{{sweep}}.png",
+            caption="../report/sweep.rst",
+            category="Tables",
+            labels={"figure": "{sweep}"},
+        ),
+        values=report(
+            f"{OUT}/tables/{{sweep}}.tsv",
+            caption="../report/sweep.rst",
+            category="Tables",
+            labels={"figure": "{sweep}, values"},
+        ),
+    log:
+        f"{OUT}/logs/sweep.{{sweep}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/sweep.{{sweep}}.tsv"
+    threads: 1
+    params:
+        code=code_of("table"),
+    shell:
+        "cdipipe table {input.study:q} {wildcards.sweep} --values {output.values:q} -o {output.figure:q} "
         "> {log:q} 2>&1"
