@@ -10,6 +10,6 @@ apt-get install --yes --no-install-recommends build-essential ca-certificates py
 rm -rf /var/lib/apt/lists/*
 find cdipipe -name "*.so" -delete  # of the computer that the copy is from
 python3 -m venv "$PREFIX"
-"$PREFIX/bin/python" -m pip install --no-cache-dir -c constraints.txt --extra-index-url "$TORCH_INDEX" '.[slurm]'
+"$PREFIX/bin/python" -m pip install --no-cache-dir -c constraints.txt --extra-index-url "$TORCH_INDEX" '.[slurm,train]'
 mkdir -p "$PREFIX/share"
 cp -r Snakefile workflow config "$PREFIX/share/"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cdipipe import extras
 from cdipipe.bragg.strain import Strain
 from cdipipe.bragg.surface import surface_of
 from cdipipe.errors import InputError
@@ -108,11 +109,7 @@ def write_vtu(path: str | Path, result: Strain) -> None:
 
 
 def _pyvista(path: str | Path):
-    try:
-        import pyvista
-    except ImportError as error:
-        raise InputError(f"{path}: this format needs pyvista: pip install 'cdipipe[paraview]'") from error
-    return pyvista
+    return extras.load("pyvista", f"{path}: this format")
 
 
 WRITERS = {".vti": write_vti, ".vtu": write_vtu, ".npz": write_npz, ".tif": write_tif}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
 
@@ -32,10 +33,7 @@ def _npz(path: Path, crystal: Crystal) -> None:
 
 
 def _vti(path: Path, crystal: Crystal) -> None:
-    try:
-        import pyvista
-    except ImportError as error:
-        raise InputError(f"{path}: this format needs pyvista: pip install 'cdipipe[paraview]'") from error
+    pyvista = extras.load("pyvista", f"{path}: this format")
     step = crystal.grid.voxel_nm
     corner = (-(crystal.grid.size // 2) * step,) * 3
     image = pyvista.ImageData(dimensions=crystal.grid.shape, spacing=(step,) * 3, origin=corner)

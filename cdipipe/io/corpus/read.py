@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan, check_arrays, read_json, read_plan, shard_name
 from cdipipe.io.corpus.shard import STORE, records_path
@@ -50,8 +51,7 @@ class Corpus:
         return {}
 
     def _group(self, shard: int) -> Any:
-        import zarr
-
+        zarr = extras.load("zarr", "a corpus")
         if shard not in self._groups:
             self._groups[shard] = zarr.open_group(self.folder / shard_name(shard) / STORE, mode="r", zarr_format=3)
         return self._groups[shard]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan, canonical, digest_of, read_json, shard_name, write_json
 from cdipipe.provenance import file_sha256, versions
@@ -207,8 +208,7 @@ class _Store:
     """A zarr group in the scratch folder, of which one chunk at a time is written and moved away."""
 
     def __init__(self, folder: Path, chunk_samples: int, samples: int):
-        import zarr
-
+        zarr = extras.load("zarr", "a corpus")
         self.folder, self.chunk_samples, self.samples = folder / STORE, chunk_samples, samples
         self.group = zarr.open_group(self.folder, mode="w", zarr_format=3)
         self.arrays: dict[str, Any] = {}

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Builds the source distribution and from it the wheel, installs that alone (no extras) into a fresh environment, and tries
+# it from an empty folder outside the checkout. With --installed: tries what is installed in the Python of PATH.
+# PYTHON: which Python; WHEELS: folder in which both files are kept.
+set -eu
+here=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+python=python
+if [ "${1:-}" != --installed ]; then
+  wheels=${WHEELS:-$work/wheels}
+  ${PYTHON:-python3} -m venv "$work/build"
+  "$work/build/bin/python" -m pip install --quiet build
+  CDIPIPE_CUDA=OFF "$work/build/bin/python" -m build --outdir "$wheels" "$here"
+  ${PYTHON:-python3} -m venv "$work/fresh"
+  python=$work/fresh/bin/python
+  "$python" -m pip install --quiet -c "$here/constraints.txt" "$wheels"/*.whl pytest pytest-timeout
+fi
+cp "$here/tests/installed/test_installed.py" "$work"
+cd "$work"
+unset PYTHONPATH
+"$python" -m pytest -q -p no:cacheprovider --timeout 600 -o markers=installed test_installed.py
