@@ -12,7 +12,9 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
+from cdipipe.networks.checkpoint_content import check_archive, check_content
 from cdipipe.networks.registry import Network, get_network
+from cdipipe.networks.sizes import check_fits
 from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.settings import validate
 
@@ -48,12 +50,8 @@ class Checkpoint:
         ------
         InputError   the weights are not those of such a module
         """
+        check_fits(self.network, self.settings.network, self.weights, f"checkpoint of {self.network.name}")
         module = self.network.build(self.settings.network)
-        wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-        found = {name: tuple(tensor.shape) for name, tensor in self.weights.items()}
-        if wanted != found:
-            odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-            raise InputError(f"checkpoint of {self.network.name}: weights do not fit the settings, first '{odd[0]}'")
         module.load_state_dict(self.weights)
         return module.eval()
 
@@ -99,9 +97,9 @@ def read_checkpoint(path: str | Path, network: str | None = None) -> Checkpoint:
     InputError   not a checkpoint of ours, truncated, with pickled code, or of another network or version
     """
     content = _load(Path(path))
-    keys = {"network", "version", "settings", "weights", "corpus", "scores", "provenance", "training"}
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not keys <= content.keys():
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a checkpoint of cdipipe; expected a file that `cdipipe train` wrote")
+    check_content(content, str(path))
     if network is not None and content["network"] != network:
         raise InputError(f"{path}: a checkpoint of '{content['network']}'; expected one of '{network}'")
     known = get_network(content["network"], str(path))
@@ -111,6 +109,7 @@ def read_checkpoint(path: str | Path, network: str | None = None) -> Checkpoint:
             "train it again"
         )
     settings = validate(known.settings, content["settings"], f"{path}: settings")
+    check_fits(known, settings.network, content["weights"], str(path))
     weights = {
         name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in content["weights"].items()
     }
@@ -124,10 +123,13 @@ def _load(path: Path) -> Any:
     if not path.is_file() or not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not a checkpoint, or cut short; expected a file that `cdipipe train` wrote")
     try:
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
             if (damaged := archive.testzip()) is not None:
                 raise ValueError(f"the checksum of {Path(damaged).name} does not fit")
         return torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except pickle.UnpicklingError:
         raise InputError(f"{path}: holds pickled code, which is never run; expected plain data and tensors") from None
     except Exception as error:  # what a damaged pickle raises is anything

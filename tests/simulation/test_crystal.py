@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -281,6 +282,33 @@ def test_missing_ovito_costs_only_those_who_ask_for_it():
     nowhere = {"PYTHONPATH": os.path.dirname(__file__) + "/without_ovito"}
     with pytest.raises(InputError, match=r"OVITO is not installed .*pip install"):
         inspection.inspect_crystal(block(2), np.zeros(32), nowhere)
+
+
+LAUNCHED = {
+    "pmi": {"PMI_RANK": "0", "PMI_SIZE": "4", "PMI_FD": "77", "PMI_PORT": "127.0.0.1:1"},
+    "pmix": {"PMIX_RANK": "3", "PMIX_NAMESPACE": "slurm.pmix.1.0", "PMIX_SERVER_URI2": "pmix.1:tcp4://127.0.0.1:1"},
+    "open mpi": {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_MCA_orte_hnp_uri": "1.0;tcp://:1"},
+    "slurm": {"SLURM_JOB_ID": "1", "SLURM_PROCID": "2", "SLURM_NTASKS": "4", "SLURM_MPI_TYPE": "pmix"},
+}
+LAUNCHED["all"] = {name: value for some in LAUNCHED.values() for name, value in some.items()}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHED)
+def test_lammps_sees_nothing_of_who_launches_parallel_programs(launcher, monkeypatch):
+    for name, value in LAUNCHED[launcher].items():
+        monkeypatch.setenv(name, value)
+    process = relaxation.LammpsProcess()
+    try:
+        seen = dict(
+            entry.split("=", 1)
+            for entry in Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")
+            if entry
+        )
+        assert not seen.keys() & LAUNCHED["all"].keys() and seen["PATH"] == os.environ["PATH"]
+        relaxed = relaxation.relax_crystal(block(2), np.zeros(6), 1e-6, "iterations", 0, process=process)
+        assert relaxed["relaxed"].shape == block(2).shape
+    finally:
+        process.close()
 
 
 def test_message_of_lammps_is_passed_on_and_the_next_crystal_is_made():

