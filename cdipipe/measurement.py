@@ -166,6 +166,20 @@ class Measurement(Shown):
         times = None if self.frame_times_s is None else self.frame_times_s[index : index + 1]
         return replace(self, intensity=self.intensity[index], stack="single", frame_times_s=times, **arrays)
 
+    def part(self, first: int, stop: int) -> Measurement:
+        """Some patterns of a stack, ``first`` to ``stop - 1``, as a stack; nothing is copied.
+
+        Parameters
+        ----------
+        first, stop : numbers of patterns, from 0
+        """
+        some = slice(first, stop)
+        own = ("measured", "static_region", "static_support", "object_support")
+        arrays = {name: getattr(self, name) for name in own}
+        arrays = {name: a[some] if a is not None and a.ndim == 3 else a for name, a in arrays.items()}
+        times = None if self.frame_times_s is None else self.frame_times_s[some]
+        return replace(self, intensity=self.intensity[some], frame_times_s=times, **arrays)
+
 
 @dataclass(frozen=True, repr=False)
 class Truth(Shown):

@@ -36,11 +36,13 @@ def command(
     if checkpoint is not None:
         chosen = _with_checkpoint(chosen, checkpoint)
 
+    import sys
     import time
     from dataclasses import replace
 
     from cdipipe.io.atomic import check_output
     from cdipipe.io.cxi import read_measurement, write_reconstruction
+    from cdipipe.io.pieces import kept_beside
     from cdipipe.ops.device import choose_device
     from cdipipe.phasing.preview import preview_writer
     from cdipipe.phasing.reconstruct import reconstruct
@@ -51,19 +53,43 @@ def command(
     if any(path.exists() and output.exists() and path.samefile(output) for path in inputs):
         raise InputError(f"{output}: the output would replace an input; give it another name")
     began = time.perf_counter()
-    result = reconstruct(
-        read_measurement(measurement),
-        chosen,
-        seed=seed,
-        device=choose_device(device),
-        start=_start(init, support),
-        free_fraction=free_fraction,
-        free_block_px=free_block_px,
-        keep_runs=keep_runs,
-        preview=None if preview is None else preview_writer(preview),
-    )
-    write_reconstruction(output, replace(result, provenance=collect(inputs)))
-    print(_summary(output, result, time.perf_counter() - began) + _brief(chosen))
+    data, where = read_measurement(measurement), choose_device(device)
+    asked = [chosen.to_mapping(), seed, where, free_fraction, free_block_px, keep_runs]
+    with kept_beside(output, lambda: _key(asked, [*inputs, *_shipped(chosen)], where)) as pieces:
+        try:
+            result = reconstruct(
+                data,
+                chosen,
+                seed=seed,
+                device=where,
+                start=_start(init, support),
+                free_fraction=free_fraction,
+                free_block_px=free_block_px,
+                keep_runs=keep_runs,
+                preview=None if preview is None else preview_writer(preview),
+                pieces=pieces if data.pattern_count > 1 else None,
+            )
+            write_reconstruction(output, replace(result, provenance=collect(inputs)))
+        except KeyboardInterrupt:
+            if not pieces.begun:
+                raise
+            print(f"cdipipe: stopped by Ctrl-C; the same command goes on with {output}", file=sys.stderr)
+            raise SystemExit(130) from None
+        print(_summary(output, result, time.perf_counter() - began) + _brief(chosen))
+
+
+def _key(asked: list, inputs: list[Path], device: str) -> str:
+    """Digest of all that decides the result: what was asked for, the files, the code and the libraries."""
+    import hashlib
+    import json
+
+    from cdipipe.ops import backend
+    from cdipipe.provenance import code_digest, file_sha256, versions
+
+    kernels = backend.describe().get("file")
+    files = [file_sha256(path) for path in [*inputs, *([kernels] if kernels else [])]]
+    content = [asked, files, code_digest(), versions(), backend.name(device)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _recipe(method, recipe, settings, restarts):
@@ -96,6 +122,15 @@ def _weights(recipe) -> list[Path]:
     """Checkpoints that a recipe names, which belong to the provenance."""
     named = (getattr(parameters, "checkpoint", None) for _, parameters in recipe.steps)
     return [path for name in named if name is not None and (path := Path(name).expanduser()).is_file()]
+
+
+def _shipped(recipe) -> list[Path]:
+    """Weights of the package that a recipe uses."""
+    from cdipipe.networks.registry import get_network
+    from cdipipe.phasing.recipe import network_taken_by
+
+    names = [network_taken_by(step, p) for step, p in recipe.steps if getattr(p, "checkpoint", "") is None]
+    return [path for name in names if name and (path := get_network(name).weights) is not None]
 
 
 def load_recipe(reference: str) -> dict:

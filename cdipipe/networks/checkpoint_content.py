@@ -1,4 +1,4 @@
-"""What a checkpoint may hold, looked at once when it is read: plain data of the right kinds, and whole dense tensors."""
+"""What a checkpoint may hold, looked at once when it is read: plain data of the right kinds, and dense tensors."""
 
 from __future__ import annotations
 

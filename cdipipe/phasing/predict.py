@@ -29,7 +29,7 @@ def predict_patterns(task: Task, recipe, _start, _keep) -> list[Runs]:
     def predict(batch: range) -> list[Runs]:
         return _predict_batch([measurement.pattern(i) for i in batch], predictor, task.device, task.free_pixels)
 
-    with progress(count, name) as bar:
+    with progress(count, f"{name}{task.which}") as bar:
         for found in run_jobs(predict, batches, task.device, threading.Event()):
             results += found
             bar.update(len(found))

@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from cdipipe.errors import InputError
+from cdipipe.io.pieces import Pieces
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.ops import backend
 from cdipipe.phasing.joint import phase_movie
 from cdipipe.phasing.needs import check_needs
 from cdipipe.phasing.options import check_extras, check_options, check_order
-from cdipipe.phasing.plan import split_recipe
+from cdipipe.phasing.pieces import is_independent, patterns_per_piece, phase_in_pieces
+from cdipipe.phasing.plan import Part, split_recipe
 from cdipipe.phasing.predict import predict_patterns
 from cdipipe.phasing.preparation import prepare, take_start
 from cdipipe.phasing.recipe import Recipe
 from cdipipe.phasing.registry import get_method
 from cdipipe.phasing.restarts import phase_patterns
-from cdipipe.phasing.result import assemble
+from cdipipe.phasing.result import assemble, complete
 from cdipipe.phasing.runs import Runs
 from cdipipe.phasing.starts import Start
 from cdipipe.phasing.support import check_support
@@ -43,6 +46,7 @@ def reconstruct(
     free_block_px: int = 1,
     keep_runs: bool = False,
     preview: Callable | None = None,
+    pieces: Pieces | None = None,
 ) -> Reconstruction:
     """Phase every pattern of a measurement.
 
@@ -59,6 +63,8 @@ def reconstruct(
     free_block_px : side of the blocks in which they are withheld; 1: single pixels, 0: about a speckle
     keep_runs : keep every restart, aligned to the best, and its score; of shots the restarts, of movies nothing
     preview : called with (Problem, State, iteration) while the first pattern runs
+    pieces : where patterns of a stack that are done are kept, and taken from; objects and support are then mapped from
+        files that are there as long as the pieces are
 
     Returns
     -------
@@ -76,23 +82,35 @@ def reconstruct(
     task = Task(measurement, seed, torch.device(device), free_pixels, preview)
     parts, found = split_recipe(recipe, measurement.stack), {}
     keep_runs = keep_runs and measurement.stack != "movie"
-    keep = recipe.restarts if keep_runs else recipe.average_best
     began = time.perf_counter()
     if parts[0].kind == "prepare":
         task, start, found[recipe.steps[0][0]] = prepare(task, parts.pop(0).recipe, start)
-    patterns = [] if parts else take_start(task, recipe, start)
-    for number, part in enumerate(parts, 1):
-        last = number == len(parts)
-        patterns = PHASE[part.kind](task, part.recipe, start, keep if last else 1)
-        start = start if last else _go_on_from(patterns)
+    keep = recipe.restarts if keep_runs else recipe.average_best
+    if pieces is not None and parts and not found and is_independent(parts, measurement.stack):
+        size = patterns_per_piece(task, parts)
+        phase = partial(_phase, parts, keep)
+        made = complete(measurement, recipe, phase_in_pieces(phase, task, start, recipe, pieces, size, keep_runs))
+    else:
+        patterns = _phase(parts, keep, task, start) if parts else take_start(task, recipe, start)
+        made = assemble(task.measurement, recipe, patterns, keep_runs)
     return replace(
-        assemble(task.measurement, recipe, patterns, keep_runs),
+        made,
         recipe={**recipe.to_mapping(), "seed": seed, "free_fraction": free_fraction, **found},
         free_pixels=free_pixels,
         seconds=time.perf_counter() - began,
         device=torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         backend=backend.name(torch.device(device)),
     )
+
+
+def _phase(parts: list[Part], keep: int, task: Task, start: Start) -> list[Runs]:
+    """The parts of a recipe one after the other, each from what the one before left."""
+    patterns: list[Runs] = []
+    for number, part in enumerate(parts, 1):
+        last = number == len(parts)
+        patterns = PHASE[part.kind](task, part.recipe, start, keep if last else 1)
+        start = start if last else _go_on_from(patterns)
+    return patterns
 
 
 def _go_on_from(patterns: list[Runs]) -> Start:
@@ -122,6 +140,11 @@ def _check_start(measurement: Measurement, start: Start) -> None:
     shape = measurement.pattern_shape
     if start.object is not None and start.object.shape[-len(shape) :] != shape:
         raise InputError(f"start object of shape {start.object.shape} does not fit a pattern of shape {shape}")
+    for given in (start.object, start.support):
+        if given is not None and given.ndim > len(shape) and given.shape[: -len(shape)] != (measurement.pattern_count,):
+            raise InputError(
+                f"a start of shape {given.shape} does not fit {measurement.pattern_count} patterns of {shape}"
+            )
     if start.support is None:
         return
     first = measurement.pattern(0)

@@ -68,10 +68,10 @@ def phase_patterns(task: Task, recipe, start: Start, keep: int) -> list[Runs]:
     """
     planned, size = count_iterations(recipe), batch_size(recipe, task.measurement.pattern_shape, task.device)
     batches = [range(first, min(first + size, recipe.restarts)) for first in range(0, recipe.restarts, size)]
-    alone, stop = len(task.indices()) == 1, threading.Event()
+    alone, stop = task.alone, threading.Event()
     lit = [index for index in task.indices() if alone or has_photons(task.measurement.pattern(index))]
     found = [blank_runs(task.measurement.pattern_shape, planned) for _ in task.indices()]
-    with progress(len(found) * planned * len(batches), recipe.name) as bar:
+    with progress(len(found) * planned * len(batches), f"{recipe.name}{task.which}") as bar:
         watch = Watch(_one_by_one(bar.update), preview_every=recipe.preview_every, stop=stop)
         begins = {index: _Once(task, recipe, start, index, len(batches) + 1) for index in lit}
         jobs = [_Job(task, recipe, begins[index], batch, watch) for index in lit for batch in batches]

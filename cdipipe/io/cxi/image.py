@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import h5py
@@ -24,11 +25,10 @@ def write_image(entry: h5py.Group, image: np.ndarray, support: np.ndarray, stack
         raise ValueError(f"object {image.shape} and support {support.shape} do not fit the stack '{stack}'")
     group = layout.make_group(entry, "image_1", "NXdata")
     layout.write_attributes(group, signal="data")
-    stored = layout.write_array(group, "data", np.asarray(image, dtype=np.complex64))
+    stored = layout.write_array(group, "data", image, _as(np.complex64))
     layout.write_attributes(stored, stack=stack, axes=layout.AXES[stack])
-    support = np.asarray(support, dtype=bool)
-    layout.write_array(group, "mask", layout.measured_to_bits(support, layout.PIXEL_IS_TO_BE_IGNORED))
-    layout.write_array(group, "support", support.astype(np.uint8))
+    layout.write_array(group, "mask", support, _outside_as_bits)
+    layout.write_array(group, "support", support, _as(np.uint8))
     layout.write_text(group, "data_type", "exit wave")
     layout.write_text(group, "data_space", "real")
     spatial = image.shape if stack == "volume" else image.shape[-2:]
@@ -36,6 +36,14 @@ def write_image(entry: h5py.Group, image: np.ndarray, support: np.ndarray, stack
     layout.write_small(group, "image_center", centre)
     layout.write_small(group, "is_fft_shifted", np.int64(0))
     return group
+
+
+def _as(dtype: type) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda part: np.ascontiguousarray(part, dtype=dtype)
+
+
+def _outside_as_bits(support: np.ndarray) -> np.ndarray:
+    return layout.measured_to_bits(np.asarray(support, dtype=bool), layout.PIXEL_IS_TO_BE_IGNORED)
 
 
 def _read_support(source: Source, image: np.ndarray) -> np.ndarray:
@@ -84,7 +92,7 @@ def write_results(entry: h5py.Group, result: Reconstruction) -> None:
     arrays |= {"modes": (result.modes, np.complex64), "mode_weights": (result.mode_weights, np.float64)}
     for name, (values, dtype) in arrays.items():
         if values is not None:
-            layout.write_array(entry, name, np.asarray(values, dtype=dtype))
+            layout.write_array(entry, name, values, _as(dtype))
 
 
 def _read_runs(source: Source, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -6,6 +6,7 @@ CXI: Maia, Nat. Methods 9, 854 (2012), doi:10.1038/nmeth.2110; file format descr
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,6 +30,8 @@ SOURCE_GROUP = "/entry_1/instrument_1/source_1"
 DETECTOR_GROUP = "/entry_1/instrument_1/detector_1"
 PROCESS_GROUP = "/entry_1/process_1"
 CHUNK_BYTES = 2**16
+SLAB_BYTES = 2**26
+PACKING = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 COMPACT_BYTES = 2**15
 """What is no larger is stored in the header of its dataset, which HDF5 guards with a checksum, as no plain data are."""
 
@@ -103,18 +106,41 @@ def write_number(group: h5py.Group, name: str, value: float | None) -> None:
         write_small(group, name, np.float64(value))
 
 
-def write_array(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Dataset:
-    """Store an array, compressed, in chunks of one pattern (or several, where patterns are small)."""
-    values = np.ascontiguousarray(values)
+def write_array(
+    group: h5py.Group, name: str, values: np.ndarray, change: Callable[[np.ndarray], np.ndarray] = np.ascontiguousarray
+) -> h5py.Dataset:
+    """Store an array, compressed, in chunks of one pattern (or several, where patterns are small).
+
+    Parameters
+    ----------
+    change : what is stored of each slab of the array, which may be mapped from a file and larger than the memory
+    """
+    if values.ndim < 3 or values.nbytes <= SLAB_BYTES:
+        return _write_whole(group, name, change(values))
+    first = change(values[:1])
+    shape = values.shape
+    stored = group.create_dataset(
+        name, shape, first.dtype, chunks=_chunk(shape, first.dtype), track_times=False, **PACKING
+    )
+    step = max(1, SLAB_BYTES * shape[0] // values.nbytes)
+    step = -(-step // stored.chunks[0]) * stored.chunks[0]
+    for start in range(0, shape[0], step):
+        stored[start : start + step] = change(values[start : start + step])
+    return stored
+
+
+def _write_whole(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Dataset:
     if values.ndim < 2 or values.size == 0:
         return write_small(group, name, values)
-    pattern = values.shape[-2:]
-    chunk = [1] * (values.ndim - 2) + list(pattern)
-    if values.ndim > 2:
-        pattern_bytes = pattern[0] * pattern[1] * values.dtype.itemsize
-        chunk[-3] = min(values.shape[-3], max(1, CHUNK_BYTES // pattern_bytes))
-    packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
-    return group.create_dataset(name, data=values, chunks=tuple(chunk), track_times=False, **packing)
+    chunk = _chunk(values.shape, values.dtype)
+    return group.create_dataset(name, data=values, chunks=chunk, track_times=False, **PACKING)
+
+
+def _chunk(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
+    chunk = [1] * (len(shape) - 2) + list(shape[-2:])
+    if len(shape) > 2:
+        chunk[-3] = min(shape[-3], max(1, CHUNK_BYTES // (shape[-2] * shape[-1] * dtype.itemsize)))
+    return tuple(chunk)
 
 
 def make_group(parent: h5py.Group, name: str, nexus_class: str) -> h5py.Group:
