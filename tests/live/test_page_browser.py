@@ -79,6 +79,29 @@ def look(browser: Browser, page, width: int = 1400, height: int = 900, is_dark: 
     )
 
 
+def test_the_history_is_read_where_one_points(browser, run, page):
+    look(browser, page)
+    label = "document.querySelectorAll('#history canvas')[3].getAttribute('aria-label')"
+    rows = "document.querySelectorAll('#history canvas')[0].getAttribute('aria-label')"
+    browser.wait(f"{rows}.startsWith('R-factor: R 0.1')")
+    time.sleep(2.5)
+    place = "(({left, top, width, height}) => [left + 48, top + height / 2, left + width - 9])"
+    left, height, right = browser.ask(
+        f"{place}(document.querySelectorAll('#history canvas')[3].getBoundingClientRect())"
+    )
+    run.is_done.set()  # the rates fall to nothing
+    browser.wait(f"{label} === 'Frames per second: in 0, out 0, dropped 0'")
+    browser.size(1400, 1600)
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=left, y=height)
+    browser.wait(f"!{label}.startsWith('Frames per second: in 0')")
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=right, y=height)
+    browser.wait(f"{label} === 'Frames per second: in 0, out 0, dropped 0'")
+    if target := os.environ.get("CDIPIPE_PICTURES"):
+        browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=(left + right) / 2, y=height)
+        time.sleep(0.5)
+        browser.picture(Path(target) / "page_pointed.png")
+
+
 @pytest.mark.parametrize(("width", "is_dark"), [(1400, False), (1400, True), (400, False), (400, True)])
 def test_a_run_is_shown_on_desks_and_phones(browser, run, page, width, is_dark):
     look(browser, page, width, 900 if width > 600 else 800, is_dark)

@@ -31,12 +31,20 @@ export function makeHistory(place) {
     place.append(figure);
     return { plot, canvas, values };
   });
-  let last;
-  const draw = () => last && drawn.forEach((each) => drawPlot(each, last));
+  let last, at; // the newest message, and the row that is pointed at
+  const draw = () => last && drawn.forEach((each) => drawPlot(each, last, at));
+  const point = (row) => {
+    if (row !== at) (at = row), draw();
+  };
+  for (const { canvas } of drawn) {
+    canvas.addEventListener("pointermove", (event) => last && point(rowAt(canvas, event.offsetX, last.seconds)));
+    canvas.addEventListener("pointerleave", () => point(undefined));
+  }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   new ResizeObserver(draw).observe(place);
   return (message) => {
     last = columnsOf(message);
+    if (at >= last.seconds.length) at = undefined;
     draw();
   };
 }
@@ -46,9 +54,18 @@ function columnsOf({ columns, arrays }) {
   return Object.fromEntries(columns.map((name, i) => [name, arrays.rows.values.subarray(i * count, (i + 1) * count)]));
 }
 
-function drawPlot({ plot, canvas, values }, data) {
+/** The row whose time is nearest to a place across a plot. */
+function rowAt(canvas, x, seconds) {
+  if (!seconds.length) return undefined;
+  const share = (x - LEFT) / (canvas.clientWidth - LEFT - RIGHT);
+  const wanted = seconds[0] + share * (seconds.at(-1) - seconds[0]);
+  return seconds.reduce((best, s, i) => (Math.abs(s - wanted) < Math.abs(seconds[best] - wanted) ? i : best), 0);
+}
+
+function drawPlot({ plot, canvas, values }, data, at) {
   const { scale = 1, unit = "" } = plot;
-  const newest = plot.lines.map(([, name]) => (data[name].length ? data[name].at(-1) * scale : NaN));
+  const row = at ?? data.seconds.length - 1;
+  const newest = plot.lines.map(([, name]) => (row >= 0 ? data[name][row] * scale : NaN));
   values.forEach(({ label, span }, i) => (span.textContent = `${label} ${short(newest[i])}${Number.isFinite(newest[i]) ? unit : ""}`));
   canvas.setAttribute("aria-label", `${plot.name}: ${values.map(({ span }) => span.textContent).join(", ")}`);
 
@@ -85,6 +102,12 @@ function drawPlot({ plot, canvas, values }, data) {
   context.textAlign = "right";
   context.fillText(time(end), width - RIGHT, height);
 
+  if (at !== undefined) {
+    const x = Math.round(across(seconds[at])) + 0.5;
+    line(context, [[x, TOP], [x, height - BOTTOM]]);
+    context.textAlign = "center";
+    context.fillText(time(seconds[at]), Math.min(Math.max(x, LEFT + 60), width - 80), height);
+  }
   if (plot.band) {
     context.fillStyle = tone("one");
     context.globalAlpha = 0.22;
