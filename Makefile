@@ -63,7 +63,7 @@ bench: $(STAMP) ## measure all that README and docs quote, into benchmarks/resul
 
 faults: $(STAMP) ## 25 kills, 1000 damaged files, the report in Chromium; minutes to hours
 	mkdir -p results/faults
-	CDIPIPE_RECORD=$(CURDIR)/results/faults python -m pytest -m 'faults or browser' tests/faults
+	CDIPIPE_RECORD=$(CURDIR)/results/faults python -m pytest -m 'faults or browser' tests/faults tests/live
 	python benchmarks/faults.py results/faults
 
 docs: $(STAMP) ## build the site of the user guide into site/, strictly

@@ -46,5 +46,5 @@ def make_page(monitor: Monitor, address: str, methods: Sequence[str] = (), is_op
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "websockets", "h11"):
             raise
-        raise InputError(f"--page needs {error.name}: pip install 'cdipipe[page]'") from error
+        raise InputError(f"--page needs {error.name}: pip install 'cdipipe[live]'") from error
     return Page(monitor, address, methods, is_open)
