@@ -52,6 +52,9 @@ BENCHMARKS = {
     "uncertainty": Benchmark(
         ["uncertainty.py"], "error bars against simulated truth; makes the model that is shipped", "uncertainty"
     ),
+    "resolution": Benchmark(
+        ["resolution.py"], "resolution that is told without a truth, against the true one", "resolution"
+    ),
     "strain_peer": Benchmark(
         ["strain_peer.py"],
         "strain of the measured gold crystal beside cohere's (extra 'bench', cohere_ui, CDIPIPE_DATA_DIR)",

@@ -126,7 +126,9 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
 
-def fourier_ring_correlation(first: np.ndarray, second: np.ndarray, apodise_px: int = 0) -> np.ndarray:
+def fourier_ring_correlation(
+    first: np.ndarray, second: np.ndarray, apodise_px: int = 0, pixels: np.ndarray | None = None
+) -> np.ndarray:
     """FRC (2D) or FSC (3D) of two aligned objects: Re sum F1 conj(F2) / sqrt(sum |F1|^2 sum |F2|^2) per ring.
 
     Parameters
@@ -135,6 +137,8 @@ def fourier_ring_correlation(first: np.ndarray, second: np.ndarray, apodise_px: 
     apodise_px : int
         Width of a raised-cosine edge that both are multiplied with. Needed for objects that do not vanish at the edge
         of the array; a support or mask that both share raises the curve in any case.
+    pixels : bool, shape of the objects, optional
+        Frequencies that count, centred; all where it is not given.
 
     Returns
     -------
@@ -146,8 +150,8 @@ def fourier_ring_correlation(first: np.ndarray, second: np.ndarray, apodise_px: 
     """
     window = _window(first.shape, apodise_px)
     one, two = (propagate((array * window).astype(np.complex128), array.ndim) for array in (first, second))
-    cross = ring_sums((one * two.conj()).real)
-    power = ring_sums(np.abs(one) ** 2) * ring_sums(np.abs(two) ** 2)
+    cross = ring_sums((one * two.conj()).real, pixels)
+    power = ring_sums(np.abs(one) ** 2, pixels) * ring_sums(np.abs(two) ** 2, pixels)
     return _ratio(cross, np.sqrt(power))
 
 

@@ -34,6 +34,27 @@ def poisson(mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return counts.astype(np.float32)
 
 
+def thin(counts: np.ndarray, share: float, rng: np.random.Generator, draws: int | None = None) -> np.ndarray:
+    """Counts of an exposure that was shorter: of each photon a draw decides whether it is kept.
+
+    What is kept and what is left are independent where the counts are Poisson numbers.
+
+    Parameters
+    ----------
+    counts : real array of any shape, photons; rounded, and negative ones count as none
+    share : of the photons that is kept, 0 to 1
+    rng : numpy Generator
+    draws : how many times; None: once, without an axis for it
+
+    Returns
+    -------
+    float32 array of the shape of ``counts``, with ``draws`` in front where given
+    """
+    whole = np.rint(np.clip(counts, 0, GAUSSIAN_ABOVE)).astype(np.int64)
+    shape = whole.shape if draws is None else (draws, *whole.shape)
+    return rng.binomial(whole, share, shape).astype(np.float32)
+
+
 def count_photons(
     intensity: np.ndarray,
     rng: np.random.Generator | None,

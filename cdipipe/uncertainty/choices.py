@@ -1,4 +1,4 @@
-"""What can be chosen of error bars; imports nothing heavy."""
+"""What can be chosen of error bars and of the resolution; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,4 +16,12 @@ class Choices(Parameters):
     iterations: int = Field(15, ge=1, le=10_000, description="iterations of each, from the result")
     restarts: int = Field(4, ge=2, le=200, description="random starts, where the result keeps no runs of its own")
     restart_iterations: int = Field(120, ge=10, le=100_000, description="iterations of each random start")
+    seed: int = Field(0, ge=0, description="of counts and starts")
+
+
+class ResolutionChoices(Parameters):
+    """How often a result is phased anew; each time costs as much as the phasing itself."""
+
+    twins: int = Field(3, ge=1, le=200, description="simulated experiments on the result, each phased from new starts")
+    starts: int = Field(3, ge=1, le=200, description="times that the measured counts are phased from new starts")
     seed: int = Field(0, ge=0, description="of counts and starts")

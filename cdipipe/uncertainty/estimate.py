@@ -55,6 +55,10 @@ class Uncertainty:
 def check(result: Reconstruction, measurement: Measurement) -> None:
     """Refuse stacks and what does not fit together.
 
+    Parameters
+    ----------
+    result, measurement : of one object or volume
+
     Raises
     ------
     InputError   of one line
@@ -68,7 +72,13 @@ def check(result: Reconstruction, measurement: Measurement) -> None:
 
 
 def gather(result: Reconstruction, measurement: Measurement, choices: Choices):
-    """The replicas of a result and the signs of error: ``(Replicator, noise, restarts, signs, typical amplitude)``."""
+    """The replicas of a result and the signs of error: ``(Replicator, noise, restarts, signs, typical amplitude)``.
+
+    Parameters
+    ----------
+    result, measurement : of one object or volume
+    choices : how many replicas
+    """
     replicator = Replicator(result, measurement, choices.seed)
     make = (replicator.parametric, replicator.thinned)
     noise = np.concatenate([one(choices.noise, choices.iterations) for one in make])
@@ -148,7 +158,13 @@ def _bragg(noise: np.ndarray, phase: np.ndarray, result: Reconstruction) -> dict
 def errors_of(object_: np.ndarray, support: np.ndarray, freedom: str, truth: np.ndarray) -> dict[str, np.ndarray]:
     """True absolute errors of the pixels inside the support, kind -> (pixels,): sqrt(photons), and rad of the phase.
 
-    The truth is laid over the object, and its scale fitted; shapes as in a result.
+    The truth is laid over the object, and its scale fitted.
+
+    Parameters
+    ----------
+    object_, truth : (*grid) complex
+    support : (*grid) bool
+    freedom : what the pattern leaves open, see ``ForwardModel.freedom``
     """
     laid = lay_over(object_, truth, freedom).astype(np.complex128)
     laid = laid * (np.vdot(laid, object_).real / (np.vdot(laid, laid).real or 1.0))
@@ -193,7 +209,12 @@ MAP_OF = {"complex": "error_90", "amplitude": "amplitude_90", "phase": "phase_90
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation of two arrays (pixels,); 0 where one of them is constant."""
+    """Spearman's rank correlation; 0 where one of the arrays is constant.
+
+    Parameters
+    ----------
+    first, second : (pixels,) real
+    """
     from scipy.stats import rankdata
 
     one, two = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))

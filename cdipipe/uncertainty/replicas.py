@@ -12,6 +12,7 @@ from cdipipe.metrics.align import align_to, match_phase
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier, moduli
 from cdipipe.optics.forward import ForwardModel
+from cdipipe.optics.noise import poisson, thin
 
 BETA = 0.85
 """Relaxation of RAAR, which phases from random starts."""
@@ -57,16 +58,16 @@ class Replicator:
     def parametric(self, count: int, iterations: int) -> np.ndarray:
         """Objects of counts drawn anew from the result's pattern, (count, *grid) complex64, aligned to the result."""
         mean = self.predicted()
-        return self._in_batches(count, lambda n: self._warm(self.random.poisson(mean, (n, *mean.shape)), iterations))
+
+        def drawn(n: int) -> np.ndarray:
+            return self._warm(poisson(np.broadcast_to(mean, (n, *mean.shape)), self.random), iterations)
+
+        return self._in_batches(count, drawn)
 
     def thinned(self, count: int, iterations: int) -> np.ndarray:
         """Objects of the measured counts, thinned to a half and doubled, which has the variance of the counts."""
-        whole = np.rint(self.counts.numpy()).astype(np.int64)
-
-        def thinned(n: int) -> np.ndarray:
-            return self._warm(2 * self.random.binomial(whole, 0.5, (n, *whole.shape)), iterations)
-
-        return self._in_batches(count, thinned)
+        counts = self.counts.numpy()
+        return self._in_batches(count, lambda n: self._warm(2 * thin(counts, 0.5, self.random, n), iterations))
 
     def restarted(self, count: int, iterations: int) -> np.ndarray:
         """Objects of the measured counts from random starts, (count, *grid) complex64, aligned to the result."""
@@ -92,7 +93,7 @@ class Replicator:
         return fourier.to_centre((moved - self.object).abs(), self.ndim).numpy()
 
     def _warm(self, counts: np.ndarray, iterations: int) -> np.ndarray:
-        modulus = torch.from_numpy(counts.astype(np.float32)).sqrt_()
+        modulus = torch.from_numpy(counts).sqrt_()
         start = self.object.expand(len(counts), *self.object.shape).clone()
         found = self._reduce(start, modulus, iterations)
         return self.aligned(fourier.to_centre(found, self.ndim).numpy(), twin=False)
