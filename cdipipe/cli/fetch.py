@@ -48,7 +48,7 @@ def command(
     from cdipipe.io.datasets.downloads import fetch
 
     print(fetch(name))
-    print(f"files: {', '.join(array.file for array in dataset.arrays)}; SHA-256 of the arrays agrees")
+    print(f"files: {', '.join(dataset.files)}; SHA-256 agrees")
     print(f"licence: {dataset.licence} ({dataset.credit})")
 
 

@@ -17,7 +17,7 @@ def command(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     written = {name: exporter.summary for name, exporter in EXPORTS.all().items()}
     if as_json:
         return print_json({"read": read, "written": written}, None)
-    print("read by `cdipipe import`, also with .gz")
+    print("read by `cdipipe import`, also with .gz, .bz2, .xz")
     print_names(read)
     print("\nwritten by `cdipipe export`")
     print_names(written)

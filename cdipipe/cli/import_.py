@@ -65,7 +65,7 @@ def _check(output: Path, inputs: list[str]) -> None:
 
 def command(
     files: Annotated[
-        list[str], typer.Argument(help="npy npz tif mat h5 edf cbf cxi, also .gz; FILE::KEY picks an array")
+        list[str], typer.Argument(help="npy npz tif mat h5 edf cbf cxi, also .gz .bz2 .xz; FILE::KEY picks an array")
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="measurement to write, .cxi")] = None,
     explain: Annotated[

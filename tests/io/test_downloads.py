@@ -137,6 +137,21 @@ def test_a_changed_stack_is_refused_and_nothing_is_left(server, tmp_path, monkey
     assert names_in(tmp_path / "cache") == []
 
 
+def test_files_are_taken_as_they_are_published_or_not_at_all(server, tmp_path, monkeypatch, cli):
+    server.files = {"ring.h5": b"one", "raw.h5.gz": b"two"}
+    contents = tuple((f"a/{name}", hashlib.sha256(data).hexdigest()) for name, data in server.files.items())
+    whole = datasets.FileDataset("whole", "two files", "CC0", "nobody", "owner/repository", "0123abc", contents, "none")
+    monkeypatch.setitem(datasets.DATASETS, "whole", whole)
+    done = cli("fetch", "whole")
+    folder = tmp_path / "cache" / "whole"
+    assert done.code == 0 and names_in(folder) == ["SOURCE.txt", "raw.h5.gz", "ring.h5"]
+    assert downloads.fetch("whole") == folder and server.asked == ["ring.h5", "raw.h5.gz"]
+    (folder / "ring.h5").write_bytes(b"xne")  # damaged in the cache, and then at the source
+    server.files["ring.h5"] = b"xxx"
+    assert "published: " in cli("fetch", "whole").complaint
+    assert names_in(tmp_path / "cache") == []
+
+
 @pytest.mark.parametrize("listing", [b"not json", b"{}", b"[1]", b"[]", b'[{"name": "../../x.tif", "sha": "1"}]'])
 def test_a_strange_listing_is_refused(server, tmp_path, cli, listing):
     server.listing = listing

@@ -47,6 +47,36 @@ class Dataset:
     def arrays(self) -> tuple[ArrayFile, ...]:
         return (self.counts, *self.others)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files in the data set's folder."""
+        return tuple(array.file for array in self.arrays)
+
+
+@dataclass(frozen=True)
+class FileDataset:
+    """A named data set on GitHub that is used as it is published, file by file.
+
+    Parameters
+    ----------
+    contents : path in the repository and SHA-256 of each file; they keep their names
+    local_folder : name under which ``CDIPIPE_DATA_DIR`` may hold a copy
+    """
+
+    name: str
+    title: str
+    licence: str
+    credit: str
+    repository: str
+    commit: str
+    contents: tuple[tuple[str, str], ...]
+    local_folder: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files in the data set's folder."""
+        return tuple(path.rpartition("/")[2] for path, _ in self.contents)
+
 
 APS34IDC_S54 = Dataset(
     name="aps34idc_s54",
@@ -76,10 +106,24 @@ APS34IDC_S54 = Dataset(
     local_folder="aps34idc_bcdi_S54",
 )
 
-DATASETS = {dataset.name: dataset for dataset in (APS34IDC_S54,)}
+HAWK_RING = FileDataset(
+    name="hawk_ring",
+    title="laser light diffracted by a small ring, its saturated centre masked (98 x 98 moduli; raw frame)",
+    licence="GPL v2, the program's licence",
+    credit="https://github.com/FXIhub/hawk, examples/ring",
+    repository="FXIhub/hawk",
+    commit="8297cf078f2fb504af7b83de3f3016fd0be4a325",
+    contents=(
+        ("examples/ring/ring.h5", "60ef645b607631c06b2a46298a001940bcd4ce3949b66a8a3acdae1f78448428"),
+        ("examples/ring/raw_ring.h5.gz", "7c7b301c368b5fc2db9ab9052d12e3e638f49554d9deffa61163bc6f25d02c26"),
+    ),
+    local_folder="hawk_ring_optical",
+)
+
+DATASETS = {dataset.name: dataset for dataset in (APS34IDC_S54, HAWK_RING)}
 
 
-def find_dataset(name: str) -> Dataset:
+def find_dataset(name: str) -> Dataset | FileDataset:
     """The data set of this name; raises InputError with the known names."""
     if name not in DATASETS:
         raise InputError(f"no public data set '{name}'; there is {', '.join(sorted(DATASETS))}")
@@ -95,10 +139,10 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("cdipipe"))
 
 
-def local_copy(dataset: Dataset) -> Path | None:
+def local_copy(dataset: Dataset | FileDataset) -> Path | None:
     """The data set's folder in ``CDIPIPE_DATA_DIR``, if that holds its files."""
     folder = Path(os.environ.get("CDIPIPE_DATA_DIR") or os.devnull) / dataset.local_folder
-    return folder if all((folder / array.file).is_file() for array in dataset.arrays) else None
+    return folder if all((folder / file).is_file() for file in dataset.files) else None
 
 
 def dataset_folder(name: str) -> Path:

@@ -19,9 +19,10 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
-from cdipipe.io.datasets import ArrayFile, Dataset, cache_folder, find_dataset, local_copy
+from cdipipe.io.datasets import ArrayFile, Dataset, FileDataset, cache_folder, find_dataset, local_copy
 from cdipipe.io.importing.formats import read_array
 from cdipipe.progress import progress
+from cdipipe.provenance import file_sha256
 
 LISTING_BASE = "https://api.github.com"
 CONTENT_BASE = "https://raw.githubusercontent.com"
@@ -100,8 +101,13 @@ def check_array(values: np.ndarray, expected: ArrayFile, where: str) -> None:
         raise InputError(f"{where}: SHA-256 of the values is {digest[:12]}..., published: {expected.sha256[:12]}...")
 
 
-def check_folder(dataset: Dataset, folder: Path) -> None:
-    """Raise InputError unless the folder holds the data set's arrays."""
+def check_folder(dataset: Dataset | FileDataset, folder: Path) -> None:
+    """Raise InputError unless the folder holds what was published."""
+    if isinstance(dataset, FileDataset):
+        for file, (_, expected) in zip(dataset.files, dataset.contents, strict=True):
+            if (digest := file_sha256(folder / file)) != expected:
+                raise InputError(f"{folder / file}: SHA-256 is {digest[:12]}..., published: {expected[:12]}...")
+        return
     for array in dataset.arrays:
         check_array(read_array(folder / array.file, array.key), array, str(folder / array.file))
 
@@ -126,7 +132,7 @@ def _assemble(dataset: Dataset, files: list[Path], parts: Path, folder: Path) ->
         np.savez_compressed(beside / dataset.counts.file, **{dataset.counts.key: counts})
         for array in dataset.others:
             shutil.copyfile(parts / array.file, beside / array.file)
-        (beside / "SOURCE.txt").write_text(f"{dataset.title}\n{dataset.credit} @ {dataset.commit}\n{dataset.licence}\n")
+        _write_source(dataset, beside)
 
 
 def _download_all(dataset: Dataset, base: str, parts: Path) -> list[Path]:
@@ -138,6 +144,25 @@ def _download_all(dataset: Dataset, base: str, parts: Path) -> list[Path]:
         _download(dataset, frame, base or CONTENT_BASE, parts)
         for frame in progress(frames, f"downloading {dataset.name}")
     ]
+
+
+def _download_files(dataset: FileDataset, base: str, folder: Path) -> None:
+    """Every file as it is published; the folder appears whole or not at all."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder) as beside:
+        beside.mkdir()
+        for (path, _), file in zip(dataset.contents, dataset.files, strict=True):
+            url = f"{base or CONTENT_BASE}/{dataset.repository}/{dataset.commit}/{quote(path)}"
+            _fetch_bytes(url, beside, file)
+        check_folder(dataset, beside)
+        _write_source(dataset, beside)
+
+
+def _write_source(dataset: Dataset | FileDataset, folder: Path) -> None:
+    about = f"{dataset.title}\n{dataset.credit} @ {dataset.commit}\n{dataset.licence}\n"
+    (folder / "SOURCE.txt").write_text(about)
 
 
 def fetch(name: str, base: str | None = None) -> Path:
@@ -166,6 +191,9 @@ def fetch(name: str, base: str | None = None) -> Path:
             return folder
         except (InputError, OSError):  # an old or damaged copy is replaced
             pass
+    if isinstance(dataset, FileDataset):
+        _download_files(dataset, base, folder)
+        return folder
     parts = folder.with_name(f"{dataset.name}.parts")
     parts.mkdir(parents=True, exist_ok=True)
     try:

@@ -14,6 +14,7 @@ class ManualDataset:
     where : DOI or page
     download : which files to take from there
     use : the command that takes them, with words in capitals to be replaced
+    study : a study of them in ``config/examples``, if there is one
     """
 
     name: str
@@ -22,6 +23,7 @@ class ManualDataset:
     licence: str
     download: str
     use: str
+    study: str | None = None
 
     @property
     def credit(self) -> str:
@@ -29,15 +31,16 @@ class ManualDataset:
 
     def instructions(self) -> str:
         """What to do, in a few lines."""
-        return "\n".join(
-            (
-                f"{self.name}: {self.title}",
-                f"  where: {self.where}",
-                f"  licence: {self.licence}",
-                f"  download by hand: {self.download}",
-                f"  then: {self.use}",
-            )
-        )
+        lines = [
+            f"{self.name}: {self.title}",
+            f"  where: {self.where}",
+            f"  licence: {self.licence}",
+            f"  download by hand: {self.download}",
+            f"  then: {self.use}",
+        ]
+        if self.study:
+            lines.append(f"  or, with the files in data/{self.name}: make run CONFIG=config/examples/{self.study}")
+        return "\n".join(lines)
 
 
 _AS_STATED = "as stated on that page"
@@ -53,6 +56,7 @@ MANUAL_DATASETS = {
             download="the npz of the frames ('arr_0', intensities) and the npy of the probe (M, H, W), given for 1 s",
             use="cdipipe import FRAMES.npz -o M.cxi --stack movie --probe PROBE.npy --exposure-s 0.00727175 "
             "--frame-interval-s 0.00727175 --crop N --centre ROW,COLUMN",
+            study="pid3net.yaml",
         ),
         ManualDataset(
             name="cxidb_lcls_particles",
@@ -61,6 +65,16 @@ MANUAL_DATASETS = {
             licence=_AS_STATED,
             download="the .cxi files of the samples",
             use="cdipipe import FILE.cxi -o M.cxi --crop 512 --centre ROW,COLUMN --friedel (Fe2O3: also --bin 2)",
+            study="cxidb_lcls_particles.yaml",
+        ),
+        ManualDataset(
+            name="cxidb_mimivirus",
+            title="single shots of the giant mimivirus at the LCLS, of unknown orientations (1.2 keV)",
+            where="https://www.cxidb.org, described in https://doi.org/10.1038/sdata.2016.60",
+            licence=_AS_STATED,
+            download="the CXI file of the chosen patterns",
+            use="cdipipe import FILE.cxi -o M.cxi --stack shots --hot-pixels mask --crop N --friedel",
+            study="cxidb_mimivirus.yaml",
         ),
         ManualDataset(
             name="cxidb_151",
@@ -69,6 +83,7 @@ MANUAL_DATASETS = {
             licence=_AS_STATED,
             download="one scan, and its mask if there is one",
             use="cdipipe import SCAN.h5 --dataset KEY -o M.cxi --stack volume (or shots) --mask MASK.h5 --crop D,H,W",
+            study="cxidb_151.yaml",
         ),
         ManualDataset(
             name="dpr_silver_flower",
@@ -77,6 +92,7 @@ MANUAL_DATASETS = {
             licence="BSD 2-Clause",
             download="exp/20170321_3480_35_ag_flower.mat",
             use="cdipipe import 20170321_3480_35_ag_flower.mat --dataset KEY -o M.cxi (without KEY it names them)",
+            study="dpr_silver_flower.yaml",
         ),
         ManualDataset(
             name="in_situ_cdi",
@@ -85,6 +101,7 @@ MANUAL_DATASETS = {
             licence=_AS_STATED,
             download="the patterns (.mat)",
             use="cdipipe import FILE.mat --dataset KEY --axis 2 --stack movie -o M.cxi",
+            study="in_situ_cdi.yaml",
         ),
         ManualDataset(
             name="nvidia_irregular_masks",

@@ -1,11 +1,13 @@
-"""Names of files: FILE::KEY, home folders, patterns and numbered series, gzip."""
+"""Names of files: FILE::KEY, home folders, patterns and numbered series, packed files."""
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import glob
 import gzip
 import logging
+import lzma
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -74,18 +77,34 @@ def expand_all(names: Sequence[str], as_given: bool = False) -> tuple[list[str],
     return files, False
 
 
+PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+"""Suffixes of packed files, and what opens them."""
+
+
+def packing(path: str | Path) -> str:
+    """The suffix of a packed file as it is written, such as ``.gz``; empty for others."""
+    suffix = Path(path).suffix
+    return suffix if suffix.lower() in PACKED else ""
+
+
+def plain_name(path: str | Path) -> str:
+    """The name of a file, in lower case, without the suffix of its packing."""
+    name = Path(path).name
+    return name.removesuffix(packing(name)).lower()
+
+
 @contextlib.contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """The file itself, or a temporary copy with the gzip compression taken off."""
+    """The file itself, or a temporary copy with the compression of gzip, bzip2 or xz taken off."""
     with open(path, "rb"):  # a missing or forbidden file is named by the system
         pass
-    if path.suffix.lower() != ".gz":
+    if not (suffix := packing(path)):
         yield path
         return
     limit = memory_limit_bytes()
     with tempfile.TemporaryDirectory(prefix="cdipipe-") as folder:
         copy = Path(folder) / path.stem
-        with gzip.open(path, "rb") as packed, open(copy, "wb") as plain:
+        with PACKED[suffix.lower()](path, "rb") as packed, open(copy, "wb") as plain:
             shutil.copyfileobj(_Limited(packed, limit, path), plain, 2**20)
         yield copy
 
@@ -93,7 +112,7 @@ def unpacked(path: Path) -> Iterator[Path]:
 class _Limited:
     """Reads on until ``limit`` bytes have come, so that a small file cannot fill the disk."""
 
-    def __init__(self, file: gzip.GzipFile, limit: int, path: Path):
+    def __init__(self, file: BinaryIO, limit: int, path: Path):
         self.file, self.rest, self.path = file, limit, path
 
     def read(self, size: int) -> bytes:

@@ -15,6 +15,7 @@ from cdipipe.errors import InputError
 from cdipipe.io.cxi import DATA_PATHS, layout
 from cdipipe.io.hdf5 import Source, read_attribute
 from cdipipe.io.importing.choose import why_no_pattern
+from cdipipe.io.importing.files import plain_name
 from cdipipe.io.importing.found import ArrayBeside
 from cdipipe.io.importing.readers.hdf5 import Hdf5File
 
@@ -28,7 +29,7 @@ DEEPEST_DEFAULT = 8
 
 def is_cxi(file: Hdf5File) -> bool:
     """Whether a file follows the CXI format."""
-    return "cxi_version" in file.source.file or file.container.label.lower().removesuffix(".gz").endswith(".cxi")
+    return "cxi_version" in file.source.file or plain_name(file.container.label).endswith(".cxi")
 
 
 def default_of_cxi(file: Hdf5File) -> str | None:

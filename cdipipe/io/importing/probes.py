@@ -11,7 +11,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.io.hdf5 import faults_are_input_errors, open_source
-from cdipipe.io.importing.files import HDF5_SUFFIXES, split_key
+from cdipipe.io.importing.files import HDF5_SUFFIXES, split_key, unpacked
 from cdipipe.io.importing.readers import reader_of
 from cdipipe.io.importing.readers.matlab import HDF5_SIGNATURE, complex_parts
 from cdipipe.io.memory import check_size
@@ -119,12 +119,10 @@ def read_probe_modes(name: str | Path, exposure_s: float | None = None) -> np.nd
     kind = reader_of(path).name
     readers = {"npy": _read_npy, "npz": _read_npz, "mat": _read_mat}
     readers |= dict.fromkeys(("hdf5", "cxi"), lambda p, k: _read_hdf5(p, k, transpose=False))
-    if kind not in readers or path.suffix.lower() == ".gz":
+    if kind not in readers:
         raise InputError(f"--probe {path}: probes are read from npy, npz, mat, {', '.join(HDF5_SUFFIXES)}, cxi")
-    with open(path, "rb"):  # a missing or forbidden file is named by the system
-        pass
-    with faults_are_input_errors(path, "damaged or unreadable", Exception):
-        values = np.squeeze(readers[kind](path, key))
+    with unpacked(path) as plain, faults_are_input_errors(path, "damaged or unreadable", Exception):
+        values = np.squeeze(readers[kind](plain, key))
     if values.dtype.kind not in "fc" or values.ndim not in (2, 3):
         raise InputError(f"--probe {path}: should be complex, (H, W) or (M, H, W); got {values.dtype} {values.shape}")
     if values.ndim == 3 and kind == "mat":

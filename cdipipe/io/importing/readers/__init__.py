@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdipipe.errors import InputError
-from cdipipe.io.importing.files import HDF5_SUFFIXES
+from cdipipe.io.importing.files import HDF5_SUFFIXES, plain_name
 from cdipipe.io.importing.readers.container import Container
 from cdipipe.io.importing.readers.hdf5 import open_hdf5
 from cdipipe.io.importing.readers.images import open_cbf, open_edf
@@ -31,7 +31,7 @@ class Reader:
     ----------
     name : what it is called
     summary : which programs write it
-    suffixes : what its files end in, without the dot, in lower case; a ``.gz`` behind it is unpacked before
+    suffixes : what its files end in, without the dot, in lower case; packed files are unpacked before
     open : ``(path, label, stack) -> Container``
         Lists the arrays of the file ``path``, which messages call ``label``, and reads none of them yet; what has to
         stay open is entered into the ``ExitStack``. Whatever it raises is one line that names the file.
@@ -61,17 +61,17 @@ READERS = Registry("file format", "cdipipe.readers", Reader, in_list(OWN))
 
 
 def reader_of(path: Path) -> Reader:
-    """The format by the suffix, a ``.gz`` set aside.
+    """The format by the suffix, a ``.gz``, ``.bz2`` or ``.xz`` set aside.
 
     Raises
     ------
     InputError   an unknown one
     """
-    name = path.name.lower().removesuffix(".gz")
+    name = plain_name(path)
     suffix = name.rpartition(".")[2] if "." in name else ""
     for readers in (OWN, READERS.all().values()):  # other packages are not loaded for a format of ours
         for reader in readers:
             if suffix in reader.suffixes:
                 return reader
     known = [suffix for reader in READERS.all().values() for suffix in reader.suffixes]
-    raise InputError(f"{path}: format '{suffix}' is not known; allowed: {', '.join(known)}, also with .gz")
+    raise InputError(f"{path}: format '{suffix}' is not known; allowed: {', '.join(known)}, also with .gz, .bz2, .xz")
