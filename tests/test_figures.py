@@ -300,3 +300,16 @@ def test_trainings_in_stages_are_compared_by_the_last_of_them():
     right = training_figure([("staged", staged), ("plain", plain)]).axes[1]
     points = [tuple(map(float, line.get_xydata()[0])) for line in right.lines]
     assert points == [(32.0, 6.0), (16.0, 1.0)]
+
+
+@pytest.mark.parametrize("width", [2.7, 4.0, 9.0])
+@pytest.mark.parametrize("margins", [None, canvas.Margins(0.42, 0.5, 0.4, 0.25, head=0.5)])
+def test_the_title_of_a_figure_stays_on_it(width, margins):
+    figure, axes = canvas.new_figure(1, 1, width=width, margins=margins)
+    axes[0, 0].plot([0, 1])
+    title = figure.suptitle(
+        "a title of many words, as studies give them: speed of the content in nanometres per second"
+    )
+    figure.draw_without_rendering()
+    box, whole = title.get_window_extent(), figure.bbox
+    assert box.x0 >= 0 and box.x1 <= whole.x1 and box.y1 <= whole.y1

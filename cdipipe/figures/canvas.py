@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000
 HIDDEN = "#b4b4b4"
 FORMATS = ("png", "svg", "pdf")
 DOTS_PER_INCH = 110
+TITLE_LETTER_IN = 0.085
+"""Width of a letter of a figure's title, rather more than the mean."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 matplotlib.rcParams.update(
@@ -34,7 +37,12 @@ matplotlib.rcParams.update(
 
 
 class Picture(Figure):
-    """A figure that a notebook shows without pyplot."""
+    """A figure that a notebook shows without pyplot, and whose title stays within it."""
+
+    def suptitle(self, text: str, **options):
+        """The title of the figure, in as many lines as its width asks for."""
+        letters = int(self.get_figwidth() / TITLE_LETTER_IN)
+        return super().suptitle(textwrap.fill(text, max(12, letters), break_long_words=False), **options)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
