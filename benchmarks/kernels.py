@@ -1,8 +1,10 @@
 """Projection kernels against bare FFTs: what an HIO iteration costs beyond its two transforms.
 
-    python benchmarks/kernels.py [iteration] [chunks] [normalisation] [page_faults] [-o FILE]
+    python benchmarks/kernels.py [iteration] [program] [chunks] [normalisation] [page_faults] [-o FILE]
 
 iteration       one HIO iteration against two bare FFTs of its size, per instruction set
+program         one HIO iteration of a whole reconstruction and of cohere's (extra ``bench``) over two bare FFTs;
+                processor time of one thread, the support updated at every 20th iteration
 chunks          cost per restart and iteration of 32 x 512^2 when worked on k at a time
 normalisation   the FFT's orthonormal scale against an unscaled FFT
 page_faults     iterations on arrays above 32 MiB, which glibc maps afresh each time; compare with a run under
@@ -20,8 +22,9 @@ import os
 import resource
 
 import torch
-from common import alternate, milliseconds, ratio, ratio_of_fastest, run_all
+from common import alternate, milliseconds, processor_seconds, ratio, ratio_of_fastest, run_all
 
+import cdipipe as cdi
 from cdipipe.ops import backend
 from cdipipe.ops.projection import project_modulus_, update_object_
 from cdipipe.optics.fourier import forward_corner, inverse_corner
@@ -29,6 +32,7 @@ from cdipipe.optics.fourier import forward_corner, inverse_corner
 HIO = {"a": 1.0, "b": -0.9, "c": 0.0, "g": 0.0}
 SHAPES = {
     "128^2": ((1, 128, 128), 2),
+    "4 x 128^2": ((4, 128, 128), 2),
     "8 x 128^2": ((8, 128, 128), 2),
     "256^2": ((1, 256, 256), 2),
     "512^2": ((1, 512, 512), 2),
@@ -37,6 +41,9 @@ SHAPES = {
     "64^3": ((1, 64, 64, 64), 3),
     "128^3": ((1, 128, 128, 128), 3),
 }
+PROGRAM = ("128^2", "8 x 128^2", "512^2", "64^3", "128^3")
+FEW = 20
+"""Iterations of the shorter run of two."""
 SECONDS = 2.0
 """For one row."""
 LARGE = {"32 x 512^2": ((32, 512, 512), 2), "8 x 1024^2": ((8, 1024, 1024), 2), "256^3": ((1, 256, 256, 256), 3)}
@@ -85,6 +92,44 @@ def iteration() -> dict:
     return results
 
 
+def program(iterations: int = 200, repetitions: int = 4) -> dict:
+    """Least processor time of an iteration, from runs of two lengths, so that what runs do once is left out."""
+    results, threads = {}, torch.get_num_threads()
+    torch.set_num_threads(1)
+    for name in PROGRAM:
+        shape, ndim = SHAPES[name]
+        measurement = cdi.simulate("polygons", size=shape[-1], dimensions=ndim)
+        problem, count = Problem(shape, ndim), iterations if measurement.intensity.size < 2**20 else iterations // 5
+        works = {"two_ffts": lambda n, problem=problem: [problem.transform() for _ in range(n)]}
+        works["program"] = lambda n, m=measurement, starts=shape[0]: run_program(m, n, starts)
+        if shape[0] == 1:  # it runs one start at a time
+            works["cohere"] = lambda n, m=measurement: run_cohere(m, n)
+        short, long = {work: [] for work in works}, {work: [] for work in works}
+        for _ in range(repetitions):
+            for work, run in works.items():
+                short[work].append(processor_seconds(lambda run=run: run(FEW))[1])
+                long[work].append(processor_seconds(lambda run=run, n=count + FEW: run(n))[1])
+        least = {work: (min(long[work]) - min(short[work])) / count for work in works}
+        row = {f"{work}_ms": round(1e3 * seconds, 4) for work, seconds in least.items()}
+        row |= {f"{work}_ratio": round(least[work] / least["two_ffts"], 2) for work in works if work != "two_ffts"}
+        results[name] = row
+        print(f"{name:>10} {row}", flush=True)
+    torch.set_num_threads(threads)
+    return results
+
+
+def run_program(measurement, iterations: int, starts: int) -> None:
+    updates = {"every": 20, "sigma_start_px": 1.0, "sigma_end_px": 1.0, "threshold": 0.2}
+    recipe = {"method": "hio", "iterations": iterations, "closing_er": 0, "shrink_wrap": updates}
+    cdi.reconstruct(measurement, recipe, restarts=starts)
+
+
+def run_cohere(measurement, iterations: int) -> None:
+    from peers import run_cohere
+
+    run_cohere(measurement.intensity, f"{iterations}*HIO", shrink_every=20, sigma_px=1.0, threshold=0.2)
+
+
 def chunks(restarts: int = 32, iterations: int = 5) -> dict:
     problem, alone = Problem((restarts, 512, 512), 2), Problem((1, 512, 512), 2)
 
@@ -131,5 +176,6 @@ def page_faults() -> dict:
 if __name__ == "__main__":
     if backend.native is None:
         raise SystemExit("cdipipe._native is not built")
+    parts = (iteration, program, chunks, normalisation, page_faults)
     with torch.inference_mode():
-        run_all(__doc__, "kernels", {part.__name__: part for part in (iteration, chunks, normalisation, page_faults)})
+        run_all(__doc__, "kernels", {part.__name__: part for part in parts})

@@ -243,10 +243,11 @@ def gaussian_blur_corner(image: torch.Tensor, sigma_px: float, ndim: int = 2) ->
     if sigma_px <= 0:
         return image
     shape = image.shape[-ndim:]
-    exponent = sum((q / size) ** 2 for q, size in zip(frequencies_corner(shape, image.device), shape, strict=True))
-    transfer = torch.exp(-2 * torch.pi**2 * sigma_px**2 * exponent)[..., : shape[-1] // 2 + 1]
     spectrum = torch.fft.rfftn(image, dim=_axes(ndim))
-    return torch.fft.irfftn(spectrum * transfer, s=shape, dim=_axes(ndim))
+    for q, size in zip(frequencies_corner(shape, image.device), shape, strict=True):
+        transfer = torch.exp(-2 * (torch.pi * sigma_px / size) ** 2 * q.square())
+        spectrum.mul_(transfer[..., : spectrum.shape[-1]])
+    return torch.fft.irfftn(spectrum, s=shape, dim=_axes(ndim))
 
 
 def shift_subpixel(array: torch.Tensor, shift_px: tuple[float, ...]) -> torch.Tensor:

@@ -5,7 +5,7 @@ import torch
 from closeness import assert_close
 
 from cdipipe.ops import backend
-from cdipipe.ops.projection import project_modulus, project_modulus_, reference_project_modulus
+from cdipipe.ops.projection import native, project_modulus, project_modulus_, reference_project_modulus
 
 # leading shape, grid, modes
 CASES = {
@@ -195,3 +195,15 @@ def test_messages_say_what_was_got_and_what_is_allowed(random_complex, random_re
         project_modulus_(wave.requires_grad_(True), modulus)
     with pytest.raises(ValueError, match=r"modulus device: got meta; allowed"):
         project_modulus(wave, modulus.to("meta"))
+
+
+def test_what_loops_give_is_seen_at_a_glance_and_the_rest_is_looked_at(random_complex, random_real):
+    wave, modulus, measured = random_complex(2, 8, 9), random_real(8, 9), random_real(8, 9) > 0.3
+    error = torch.empty(2, dtype=torch.float64, device=wave.device)
+    usual = (wave, modulus, measured, error, 2)
+    assert native.project_usual(*usual) == (wave.is_cpu and backend.use_native("cpu"))
+    others = {0: wave.conj(), 1: modulus.T, 2: measured.expand(2, 8, 9), 3: error[:1], 4: 3}
+    for place, other in others.items():
+        assert not native.project_usual(*usual[:place], other, *usual[place + 1 :])
+    with pytest.raises(ValueError, match="modulus shape"):
+        project_modulus_(wave, modulus.T, measured, error)

@@ -23,18 +23,18 @@ def stack_of_the_package():
 
 
 def test_beta_of_hio_passes_at_most_14_functions(tmp_path, monkeypatch):
-    stacks, original = {}, native.update_object
+    stacks, original = {}, native.update_usual
 
-    def kernel(exit_wave, projected, support, out, constraint, coefficients, *rest):
+    def kernel(exit_wave, projected, support, constraint, coefficients, *rest):
         kept, feedback, *_ = coefficients
         if kept == 1:  # not a projection, which takes the same kernel
             # main() runs run(), and takes the process's signals for itself
-            stacks["main.main", *stack_of_the_package(), "native.update_object"] = -feedback
-        return original(exit_wave, projected, support, out, constraint, coefficients, *rest)
+            stacks["main.main", *stack_of_the_package(), "native.update_usual"] = -feedback
+        return original(exit_wave, projected, support, constraint, coefficients, *rest)
 
     measurement, threads = str(tmp_path / "M.cxi"), torch.get_num_threads()
     assert run(["simulate", "polygons", "--set", "size=32", "-o", measurement]) == 0
-    monkeypatch.setattr(native, "update_object", kernel)
+    monkeypatch.setattr(native, "update_usual", kernel)
     try:
         torch.set_num_threads(1)  # another thread would begin a stack of its own
         settings = ["--set", "beta=0.7", "--set", "iterations=10", "--set", "restarts=2"]

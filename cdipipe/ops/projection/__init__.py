@@ -108,6 +108,13 @@ def project_modulus_(
     ValueError
         An argument does not fit, or ``wavefront`` cannot be overwritten.
     """
+    if (
+        not modes
+        and not wavefront.requires_grad
+        and native.project_usual(wavefront, modulus, measured, error_out, ndim)
+    ):
+        increment_version(wavefront)
+        return wavefront
     batch_shape = check_modulus_arguments(wavefront, modulus, measured, modes, ndim)
     check_in_place("wavefront", wavefront, "project_modulus")
     if error_out is not None:
@@ -211,6 +218,11 @@ def update_object_(
     ValueError
         An argument does not fit, or ``exit_wave`` cannot be overwritten.
     """
+    plain = constraint == "support" or constraint == "real_nonneg"
+    rule = constraint, (a, b, c, g), phase_range_rad
+    if plain and not exit_wave.requires_grad and native.update_usual(exit_wave, projected, support, *rule):
+        increment_version(exit_wave)
+        return exit_wave
     check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
     check_in_place("exit_wave", exit_wave, "update_object")
     constraint = _effective_constraint(constraint, phase_range_rad)
