@@ -243,6 +243,12 @@ class Reconstruction(Shown):
     backend: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def choice(self) -> dict[str, Any] | None:
+        """What a method that chooses among others tells: ``chosen``, ``because`` and more; None of other methods."""
+        told = (value for value in self.recipe.values() if isinstance(value, dict))
+        return next((value for value in told if "because" in value), None)
+
     def __repr__(self) -> str:
         shape = self.object.shape[1:] if self.stack in ("shots", "movie") else self.object.shape
         r_factor = self.run_scores.get("r_factor", np.empty(0))

@@ -26,6 +26,8 @@ SCENES = {
 }
 NETWORK = {"width": 2, "levels": 1, "skip": 1, "input_channels": 2, "stop": "none"}
 SMALL = {
+    "area_scan": {"shares": [0.05, 0.1], "refine": 0, "starts": 2},
+    "auto": {"candidates": ["raar"], "starts": 2},
     "cdip": {"iterations": 6, "start": "random", "population": 1, "channels": 2, "hidden": 4},
     "dip": NETWORK,
     "lodip": NETWORK,

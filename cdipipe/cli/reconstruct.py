@@ -75,7 +75,7 @@ def command(
                 raise
             print(f"cdipipe: stopped by Ctrl-C; the same command goes on with {output}", file=sys.stderr)
             raise SystemExit(130) from None
-        print(_summary(output, result, time.perf_counter() - began) + _brief(chosen))
+        print(_summary(output, result, time.perf_counter() - began) + _brief(chosen) + _choice(result))
 
 
 def _key(asked: list, inputs: list[Path], device: str) -> str:
@@ -176,6 +176,11 @@ def _brief(recipe) -> str:
     words = [text or name for text, (name, _) in zip(steps, recipe.steps, strict=True)]
     runs = f"mean of best {recipe.average_best} of {recipe.restarts} starts"
     return f"; {' -> '.join(words)}; {recipe.constraint}; {runs}, of last {max(recipe.average_last, 1)} iterates"
+
+
+def _choice(result) -> str:
+    """What was chosen and why, where the method chooses."""
+    return "" if result.choice is None else f"; {result.choice['because']}"
 
 
 def _summary(output, result, seconds) -> str:

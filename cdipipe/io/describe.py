@@ -156,6 +156,7 @@ def describe_reconstruction(result: Reconstruction) -> dict[str, Any]:
     return {
         **_image(result.object, result.support, result.stack, result.geometry),
         "method": result.method,
+        **_choice(result),
         "recipe": result.recipe,
         "forward": {name: _shape_or_value(value) for name, value in result.forward.items()},
         "iterations": 0 if trace is None or trace.ndim == 0 else int(trace.shape[-1]),
@@ -167,6 +168,12 @@ def describe_reconstruction(result: Reconstruction) -> dict[str, Any]:
         "backend": result.backend,
         "provenance": result.provenance,
     }
+
+
+def _choice(result: Reconstruction) -> dict[str, Any]:
+    """What was chosen and why, where the method chooses among others."""
+    told = result.choice or {}
+    return {name: told[name] for name in ("seen", "chosen", "because") if name in told}
 
 
 def _describe_truth(path: Path) -> dict[str, Any]:

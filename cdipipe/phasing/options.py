@@ -13,7 +13,7 @@ from typing import Literal
 
 from cdipipe.errors import InputError
 from cdipipe.phasing.plan import plan_steps
-from cdipipe.phasing.registry import Method, Preparation, all_methods, get_method
+from cdipipe.phasing.registry import Choice, Method, Preparation, all_methods, get_method
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def check_order(recipe, where: str = "") -> None:
     """Raise InputError for a step that takes nothing from those before it, or that must be the first."""
     place = f"{where}: " if where else ""
     methods = [get_method(name) for name, _ in recipe.steps]
+    if len(methods) > 1 and (chooser := next((m for m in methods if isinstance(m, Choice)), None)):
+        raise InputError(f"{place}{chooser.name} must be the only step; it chooses the others")
     for before, method in itertools.pairwise(methods):
         if isinstance(method, Preparation):
             raise InputError(

@@ -21,8 +21,9 @@ from cdipipe.phasing.pieces import is_independent, patterns_per_piece, phase_in_
 from cdipipe.phasing.plan import Part, split_recipe
 from cdipipe.phasing.predict import predict_patterns
 from cdipipe.phasing.preparation import prepare, take_start
+from cdipipe.phasing.race import Job
 from cdipipe.phasing.recipe import Recipe
-from cdipipe.phasing.registry import get_method
+from cdipipe.phasing.registry import Choice, get_method
 from cdipipe.phasing.restarts import phase_patterns
 from cdipipe.phasing.result import assemble, complete
 from cdipipe.phasing.runs import Runs
@@ -80,6 +81,10 @@ def reconstruct(
     recipe = _settle_static_region(recipe, measurement.stack)
     free_pixels = choose_free_pixels(measurement, free_fraction, seed, free_block_px)
     task = Task(measurement, seed, torch.device(device), free_pixels, preview)
+    withheld = {"free_fraction": free_fraction, "free_block_px": free_block_px}
+    if isinstance(chooser := get_method(recipe.steps[0][0]), Choice):
+        job = Job(measurement, {}, reconstruct, seed, device, start, withheld, free_pixels, keep_runs)
+        return _choose(chooser, recipe, job)
     parts, found = split_recipe(recipe, measurement.stack), {}
     keep_runs = keep_runs and measurement.stack != "movie"
     began = time.perf_counter()
@@ -111,6 +116,17 @@ def _phase(parts: list[Part], keep: int, task: Task, start: Start) -> list[Runs]
         patterns = PHASE[part.kind](task, part.recipe, start, keep if last else 1)
         start = start if last else _go_on_from(patterns)
     return patterns
+
+
+def _choose(chooser: Choice, recipe: Recipe, job: Job) -> Reconstruction:
+    """What a method finds that lets others try; its record tells which, and why."""
+    (name, parameters), began = recipe.steps[0], time.perf_counter()
+    shared = recipe.model_dump(mode="json", exclude={"steps"}, exclude_defaults=True)
+    result, told = chooser.phase(replace(job, shared=shared), parameters)
+    own = {"seed": job.seed, "free_fraction": job.withheld["free_fraction"], name: told}
+    return replace(
+        result, method=recipe.name, recipe={**recipe.to_mapping(), **own}, seconds=time.perf_counter() - began
+    )
 
 
 def _go_on_from(patterns: list[Runs]) -> Start:

@@ -12,6 +12,7 @@ Step          iterations with a memory of their own, each of which is told to th
 Joint         all frames of a movie together; ``in_situ``, ``mf_pie``
 Predictor     many patterns at a time, without iterations; ``cdi_nn``
 Preparation   a first step that completes the measurement for the others; ``static_estimate``
+Choice        looks at the measurement, tries others on it and goes on with the best; ``auto``
 ============= ==========================================================================================
 """
 
@@ -209,6 +210,22 @@ class Preparation(Method):
 
     prepare: Callable[..., Any]
     completes: tuple[str, ...] = ()
+    converged_estimate: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Method):
+    """Tries other methods on the measurement and goes on with the best; the only step of its recipe.
+
+    Parameters
+    ----------
+    phase : ``(job, parameters) -> Chosen``
+        See ``cdipipe.phasing.race``.
+    """
+
+    honoured = ("constraint", "start_support", "batch", "start support", *LIGHT)
+
+    phase: Callable[..., Any]
     converged_estimate: bool = True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from cdipipe.errors import InputError
@@ -97,8 +98,7 @@ def shrink_wrap(projected, support, settings, count, progress, ndim):
     if settings.area:
         first, last = settings.area
         pixels = max(round((first + (last - first) * progress) * blurred[0].numel()), 1)
-        level = blurred.flatten(1).topk(pixels).values[:, -1].reshape((-1,) + (1,) * ndim)
-        return blurred >= level
+        return blurred >= _level_of(blurred.flatten(1), pixels).reshape((-1,) + (1,) * ndim)
     new = blurred > settings.threshold * blurred.amax(dim=tuple(range(-ndim, 0)), keepdim=True)
     filled = new.flatten(1).sum(1)
     fits = (filled > 0) & (2 * filled <= new[0].numel())
@@ -108,6 +108,14 @@ def shrink_wrap(projected, support, settings, count, progress, ndim):
 def _modulus(wave):
     """|z|, in a fourth of the time that ``abs`` takes on a CPU, which looks after overflow."""
     return wave.real.square().add_(wave.imag.square()).sqrt_()
+
+
+def _level_of(values, pixels):
+    """The least of the so many largest of each row, (B,); a selection, since sorting costs more than an iteration."""
+    if values.device.type != "cpu":
+        return values.topk(pixels).values[:, -1]
+    place = values.shape[1] - pixels
+    return torch.from_numpy(np.partition(values.numpy(), place, axis=1)[:, place].copy())
 
 
 def check_support(support, shape):

@@ -243,6 +243,8 @@ def _runs(result: Reconstruction, source: Reconstruction) -> tuple[list[str], li
 
 def _provenance(result: Reconstruction) -> dict[str, str]:
     record = {"recipe as run": json.dumps(result.recipe), "device": result.device, "backend": result.backend}
+    if result.choice is not None:
+        record |= {"chosen": str(result.choice.get("chosen", "")), "because": result.choice["because"]}
     if result.seconds is not None:
         record["seconds"] = f"{result.seconds:.2f}"
     return {key: text for key, text in (_flat(result.provenance) | record).items() if text}

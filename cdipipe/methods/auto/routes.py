@@ -1,0 +1,73 @@
+"""Which methods are worth trying on what kind of measurement, and why; measured by ``cdipipe bench auto``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cdipipe.methods.area_scan import PLANE_SHARES, VOLUME_SHARES
+from cdipipe.methods.auto.look import Look
+
+Recipes = Mapping[str, Mapping[str, Any]]
+
+RAAR = {"method": "raar"}
+GPS = {"method": "gps"}
+HIO_ER = {"sequence": "3*(20*ER+180*HIO)+20*ER"}
+SURE: Recipes = {"hio_er": HIO_ER}
+"""For what nothing is known of."""
+STATIC: Recipes = {"reference_lsq": {"method": "reference_lsq", "restarts": 1}, "raar": RAAR, "hio_er": HIO_ER}
+PLACE: Recipes = {
+    "static_estimate, then reference_lsq": {"steps": [{"static_estimate": {}}, {"reference_lsq": {}}], "restarts": 1},
+    "hio_er": HIO_ER,
+}
+IN_SITU: Recipes = {"in_situ": {"method": "in_situ"}}
+PROBE: Recipes = {"mf_pie": {"method": "mf_pie"}, "cdip": {"method": "cdip", "restarts": 1}, "raar": RAAR}
+PLANES: Recipes = {"raar": RAAR, "hio_er": HIO_ER, "gps": GPS, "oss": {"method": "oss"}}
+VOLUMES: Recipes = {"hio_er": HIO_ER, "gps": GPS}
+AREAS: Recipes = {"raar": RAAR, "hio_er": HIO_ER, "gps": GPS}
+"""Phased inside supports of given areas: all areas by the first, the best one by the others."""
+MANY_FRAMES = 16
+"""Frames from which a static structure can be told from what moves beside it."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """What to try.
+
+    Parameters
+    ----------
+    because : why, in words
+    sure : taken in this order without a race: the first that fits
+    rounds : races one after another, until one has a candidate that explains the data
+    ends_agreed : whether two candidates that find the same object end the race; behind a beam stop both may be wrong
+    shares : of the array, for supports of given areas; tried where no candidate of the rounds explains the data
+    """
+
+    because: str
+    sure: Recipes = field(default_factory=dict)
+    rounds: tuple[Recipes, ...] = ()
+    ends_agreed: bool = False
+    shares: tuple[float, ...] = ()
+
+
+def route_for(look: Look) -> Route:
+    """What to try on a measurement.
+
+    Parameters
+    ----------
+    look : what was seen of it
+    """
+    if look.static == "known":
+        return Route("a known static structure makes the problem linear", STATIC)
+    if look.static == "place known":
+        many = look.stack == "movie" and look.patterns >= MANY_FRAMES
+        return Route("a static structure of unknown content", {**IN_SITU, **PLACE} if many else PLACE)
+    if look.probe:
+        return Route("a known probe fixes the place", PROBE)
+    if look.is_volume:
+        whole = not look.centre_missing
+        return Route("an object by itself in a volume", rounds=(VOLUMES,), ends_agreed=whole, shares=VOLUME_SHARES)
+    if look.centre_missing:
+        return Route("without the centre a support is held best by its area", rounds=(SURE,), shares=PLANE_SHARES)
+    return Route("an object by itself", rounds=(PLANES,), ends_agreed=True, shares=PLANE_SHARES)

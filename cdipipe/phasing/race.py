@@ -1,0 +1,259 @@
+"""Several recipes on the same patterns: what each makes of pixels that it did not see decides which goes on.
+
+A share of the measured pixels is withheld from all of them. The Poisson likelihood of the withheld counts cannot be
+lowered by fitting noise, nor by a support that is too large; the likelihood of the pixels that were seen can. What wins
+is fitted once more to all pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from cdipipe.errors import InputError
+from cdipipe.measurement import Measurement, Reconstruction
+from cdipipe.metrics import fourier, noise
+from cdipipe.optics.forward import ForwardModel
+from cdipipe.phasing.needs import check_needs
+from cdipipe.phasing.options import check_options
+from cdipipe.phasing.recipe import Recipe, recipe_from_mapping
+from cdipipe.phasing.runs import lay_over
+from cdipipe.phasing.starts import Start, derive_seed
+from cdipipe.phasing.task import has_photons
+
+LEAST_MISFIT = 1e-9
+"""Keeps the logarithm of a misfit finite where simulated counts have no noise."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be phased, and how, but for the method.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    shared : options of the recipe that every candidate takes, as plain data: constraint, light, first support
+    reconstruct : ``cdipipe.phasing.reconstruct.reconstruct``
+    seed, device, start, keep_runs : as of ``reconstruct``
+    withheld : its ``free_fraction`` and ``free_block_px``: what the caller withholds from everybody
+    free_pixels : (*grid) bool, optional; those pixels
+    """
+
+    measurement: Measurement
+    shared: Mapping[str, Any]
+    reconstruct: Callable[..., Reconstruction]
+    seed: int
+    device: str
+    start: Start
+    withheld: Mapping[str, Any]
+    free_pixels: np.ndarray | None
+    keep_runs: bool
+
+    def phase(self, measurement: Measurement, recipe: Recipe, seed: int | None = None, **more: Any) -> Reconstruction:
+        """One recipe on a measurement, from the given start unless ``more`` has another one."""
+        more = {"start": self.start, **more}
+        return self.reconstruct(
+            measurement, recipe, seed=self.seed if seed is None else seed, device=self.device, **more
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to phase: its name in messages, and its recipe."""
+
+    name: str
+    recipe: Recipe
+
+
+def candidates_of(job: Job, recipes: Mapping[str, Mapping[str, Any]]) -> list[Candidate]:
+    """The recipes, given as plain data by name, that this measurement and the shared options leave over."""
+    found = []
+    for name, mapping in recipes.items():
+        try:
+            recipe = recipe_from_mapping({**job.shared, **mapping}, name)
+            check_needs(job.measurement, recipe)
+            check_options(recipe, stack=job.measurement.stack)
+        except InputError:
+            continue
+        found.append(Candidate(name, recipe))
+    return found
+
+
+@dataclass(frozen=True)
+class Lap:
+    """What a candidate made of N patterns.
+
+    Parameters
+    ----------
+    result : Reconstruction without the withheld pixels
+    misfit : (N,) negative log-likelihood per withheld pixel
+    of_noise : (N,) what a perfect prediction would have in the mean
+    agreement : (N,) correlation of the best start with the median of the better half of the others; NaN of one start
+    """
+
+    candidate: Candidate
+    result: Reconstruction
+    misfit: np.ndarray
+    of_noise: np.ndarray
+    agreement: np.ndarray
+    seconds: float
+
+    @property
+    def score(self) -> float:
+        """Mean logarithm of the withheld misfit, so that every pattern counts alike; lowest wins."""
+        return _mean_log(self.misfit)
+
+    @property
+    def excess(self) -> float:
+        """The withheld misfit over that of noise, of the pattern that is explained worst."""
+        return _worst(self.misfit, self.of_noise)
+
+    def told(self) -> dict[str, Any]:
+        """Plain data for the record of the result."""
+        row = {"name": self.candidate.name, "free_nll": float(self.misfit.mean()), "over_noise": self.excess}
+        agreement = float(np.nanmean(self.agreement)) if np.isfinite(self.agreement).any() else None
+        return {**row, "agreement": agreement, "seconds": round(self.seconds, 3)}
+
+
+@dataclass
+class Race:
+    """Candidates on some patterns of a job, without the withheld pixels.
+
+    Parameters
+    ----------
+    job : Job
+    indices : patterns of a stack that take part; of one pattern or volume ``[0]``
+    withheld : share of the measured pixels
+    """
+
+    job: Job
+    indices: Sequence[int]
+    withheld: float
+    laps: list[Lap] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        job, shape = self.job, self.job.measurement.pattern_shape
+        patterns = [job.measurement.pattern(index) for index in self.indices]
+        random = np.random.default_rng([job.seed, 0xACE])
+        caller = np.zeros(shape, bool) if job.free_pixels is None else job.free_pixels
+        self.hidden = [pattern.measured & ~caller & (random.random(shape) < self.withheld) for pattern in patterns]
+        self.patterns = patterns
+        seen = np.stack([p.measured & ~caller & ~h for p, h in zip(patterns, self.hidden, strict=True)])
+        self.measurement = replace(pick(job.measurement, self.indices), measured=seen if self.is_stack else seen[0])
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether several patterns can take part."""
+        return self.job.measurement.stack in ("shots", "movie")
+
+    def run(self, candidate: Candidate, seed: int = 0) -> Lap:
+        """One candidate; ``seed`` tells turns of the same one apart."""
+        began = time.perf_counter()
+        ndim = len(self.job.measurement.pattern_shape)
+        start = self.job.start.of_patterns(list(self.indices), ndim) if self.is_stack else self.job.start
+        own = derive_seed(self.job.seed, seed) if seed else self.job.seed
+        found = self.job.phase(self.measurement, candidate.recipe, own, start=start, keep_runs=True)
+        misfit, of_noise = self._misfits(found)
+        agreement = np.array([agreement_of(runs_of(found, index)) for index in range(len(self.patterns))])
+        lap = Lap(candidate, found, misfit, of_noise, agreement, time.perf_counter() - began)
+        self.laps.append(lap)
+        return lap
+
+    def judge(self, found: Reconstruction) -> tuple[float, float]:
+        """Score and excess of objects of the patterns that take part, as of a lap."""
+        misfit, of_noise = self._misfits(found)
+        return _mean_log(misfit), _worst(misfit, of_noise)
+
+    def in_common(self, one: Lap, other: Lap) -> float:
+        """Correlation of what two laps found, of the pattern where they differ most."""
+        freedom, pairs = ForwardModel.from_dict(one.result.forward).freedom, []
+        for index in range(len(self.patterns)):
+            first, second = (runs_of(lap.result, index)[0] for lap in (one, other))
+            pairs.append(np.stack([first, lay_over(first, second, freedom)]))
+        return min(agreement_of(pair) for pair in pairs)
+
+    def best(self, count: int = 1) -> list[Lap]:
+        """The laps of lowest score, best first."""
+        return sorted(self.laps, key=lambda lap: lap.score)[:count]
+
+    def _misfits(self, found: Reconstruction) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) withheld misfits, and those of noise alone."""
+        misfit, of_noise = np.array([self._misfit(found, index) for index in range(len(self.patterns))]).T
+        return misfit, of_noise
+
+    def _misfit(self, found: Reconstruction, index: int) -> tuple[float, float]:
+        """Withheld misfit of one pattern, and that of noise alone; infinite without light."""
+        pattern, hidden = self.patterns[index], self.hidden[index]
+        model = ForwardModel.from_dict(found.forward).of_pattern(index)
+        object_ = found.object[index] if self.is_stack else found.object
+        photons = model.predict_centred(torch.from_numpy(object_)[None])[0].numpy().astype(np.float64)
+        seen = self.measurement.measured[index] if self.is_stack else self.measurement.measured
+        scale = fourier.intensity_scale(photons, pattern.intensity, seen)
+        if scale is None or not hidden.any():
+            return np.inf, 1.0
+        told = photons * scale
+        return fourier.poisson_nll(told, pattern.intensity, hidden), noise.nll_of_noise(told, hidden)
+
+
+def _worst(misfit: np.ndarray, of_noise: np.ndarray) -> float:
+    return float((misfit / np.maximum(of_noise, LEAST_MISFIT)).max())
+
+
+def as_shots(job: Job) -> Job:
+    """The job with the frames of a movie as shots, whose starts can be kept; others as they are."""
+    if job.measurement.stack != "movie":
+        return job
+    return replace(job, measurement=replace(job.measurement, stack="shots", frame_times_s=None))
+
+
+def like(found: Reconstruction, job: Job) -> Reconstruction:
+    """A result of :func:`as_shots` as one of the job itself."""
+    if job.measurement.stack != "movie":
+        return found
+    return replace(found, stack="movie", runs=None)
+
+
+def spread(job: Job, count: int) -> list[int]:
+    """At most so many patterns with light, spread over the stack; ``[0]`` of one pattern."""
+    lit = [index for index in range(job.measurement.pattern_count) if has_photons(job.measurement.pattern(index))]
+    places = np.linspace(0, len(lit) - 1, min(count, len(lit))).round().astype(int)
+    return [lit[place] for place in places]
+
+
+def _mean_log(misfit: np.ndarray) -> float:
+    return float(np.log(np.maximum(misfit, LEAST_MISFIT)).mean())
+
+
+def pick(measurement: Measurement, indices: Sequence[int]) -> Measurement:
+    """Some patterns of a stack as a stack; others as they are."""
+    if measurement.stack not in ("shots", "movie"):
+        return measurement
+    chosen, names = list(indices), ("measured", "static_region", "static_support", "object_support")
+    arrays = {name: getattr(measurement, name) for name in names}
+    arrays = {name: a[chosen] if a is not None and a.ndim == 3 else a for name, a in arrays.items()}
+    times = None if measurement.frame_times_s is None else measurement.frame_times_s[chosen]
+    return replace(measurement, intensity=measurement.intensity[chosen], frame_times_s=times, **arrays)
+
+
+def runs_of(found: Reconstruction, index: int) -> np.ndarray:
+    """The starts of one pattern, best first, laid over it, (R, *grid)."""
+    stack = found.stack in ("shots", "movie")
+    if found.runs is None:
+        return (found.object[index] if stack else found.object)[None]
+    return found.runs[:, index] if stack else found.runs
+
+
+def agreement_of(runs: np.ndarray) -> float:
+    """Median correlation of the best start with the better half of the others, laid over it; NaN of one start."""
+    if len(runs) < 2:
+        return float("nan")
+    found = []
+    for other in runs[1 : 1 + max(1, len(runs) // 2)]:
+        norm = float(np.linalg.norm(other) * np.linalg.norm(runs[0]))
+        found.append(abs(complex(np.vdot(other, runs[0]))) / norm if norm > 0 else 0.0)
+    return float(np.median(found))

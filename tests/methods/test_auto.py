@@ -1,0 +1,130 @@
+"""Choosing by itself: which way a measurement goes, what the race may see, and what the record tells."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import small_runs
+from objects import correlation
+
+import cdipipe as cdi
+from cdipipe.errors import InputError
+from cdipipe.methods.auto.look import look_at
+from cdipipe.methods.auto.routes import route_for
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.registry import all_methods
+
+QUICK = {"candidates": ["raar", "gps"], "starts": 2}
+
+
+@pytest.fixture(scope="module")
+def masked():
+    """A weak object behind a beam stop, and its truth."""
+    detector = {"mask": {"central_square_px": 4, "dead_share": 0.1}}
+    settings = {"size": 64, "phase_range_rad": 1.0, "photons": 1e4, "detector": detector}
+    return cdi.simulate("polygons", seed=11, with_truth=True, **settings)
+
+
+def sure(kind):
+    return list(route_for(look_at(small_runs.measurement(kind))).sure)
+
+
+def test_what_leaves_one_method_is_taken_without_a_race():
+    assert sure("static")[0] == "reference_lsq"
+    assert sure("open static")[0].startswith("static_estimate")
+    assert sure("probe movie")[0] == "mf_pie"
+    assert not sure("plain") and not sure("volume")
+    found = cdi.reconstruct(small_runs.measurement("static"), "auto", seed=1)
+    direct = cdi.reconstruct(small_runs.measurement("static"), "reference_lsq", seed=1)
+    assert np.array_equal(found.object, direct.object)
+    assert found.method == "auto" and "without a race" in found.choice["because"]
+
+
+def test_every_name_in_the_routes_is_a_method():
+    from cdipipe.methods.auto import routes
+
+    tables = (routes.STATIC, routes.PLACE, routes.IN_SITU, routes.PROBE, routes.PLANES, routes.VOLUMES, routes.AREAS)
+    for table in tables:
+        for name, recipe in table.items():
+            steps = recipe_from_mapping({**recipe}, name).steps
+            assert {step for step, _ in steps} <= set(all_methods())
+
+
+def test_a_missing_centre_is_seen(masked):
+    look = look_at(masked[0])
+    assert look.centre_missing >= 16 and "of the centre missing" in look.words()
+    assert route_for(look).shares and look_at(small_runs.measurement("plain")).centre_missing == 0
+
+
+def test_the_race_is_told_best_first_and_the_winner_sees_all_pixels():
+    measurement = small_runs.measurement("shots")
+    found = cdi.reconstruct(measurement, {"method": "auto", **QUICK}, seed=1)
+    told = found.choice
+    assert {lap["name"].split(",")[0] for lap in told["race"]} <= {"raar", "gps"}
+    assert told["chosen"] in [lap["name"] for lap in told["race"]] and told["recipe"]["steps"]
+    assert all(lap["free_nll"] > 0 and lap["over_noise"] > 0 for lap in told["race"])
+    assert found.object.shape == measurement.intensity.shape and found.free_pixels is None
+    assert np.isfinite(found.run_scores["poisson_nll"]).all()
+
+
+def test_pixels_that_the_caller_withholds_are_seen_by_nobody():
+    measurement, settings = small_runs.measurement("plain"), {"method": "auto", **QUICK}
+    first = cdi.reconstruct(measurement, settings, seed=1, free_fraction=0.1)
+    wild = np.where(first.free_pixels, 1e6, measurement.intensity).astype(np.float32)
+    again = cdi.reconstruct(replace(measurement, intensity=wild), settings, seed=1, free_fraction=0.1)
+    assert np.array_equal(first.object, again.object)
+    assert first.choice["race"][0]["free_nll"] == again.choice["race"][0]["free_nll"]
+    assert "r_factor_free" in first.run_scores
+
+
+def test_patterns_beyond_those_that_race_take_what_won():
+    measurement = small_runs.measurement("shots")
+    found = cdi.reconstruct(measurement, {"method": "auto", "raced": 1, **QUICK}, seed=1)
+    assert found.object.shape == measurement.intensity.shape
+    assert all(one.any() for one in found.object)
+
+
+def test_frames_of_a_movie_come_back_as_a_movie_and_runs_are_kept():
+    shots = small_runs.measurement("shots")
+    movie = replace(shots, stack="movie", frame_times_s=np.arange(3.0))
+    quick = {"method": "auto", "candidates": ["er"], "starts": 2}
+    found = cdi.reconstruct(movie, quick, seed=1, keep_runs=True)
+    assert found.stack == "movie" and found.runs is None
+    kept = cdi.reconstruct(shots, quick, seed=1, keep_runs=True)
+    assert kept.runs.shape == (len(kept.runs), *shots.intensity.shape) and len(kept.runs) >= 2
+    assert np.array_equal(kept.runs[0], kept.object)
+
+
+def test_options_that_no_candidate_takes_leave_the_sure_method():
+    found = cdi.reconstruct(
+        small_runs.measurement("plain"),
+        {"method": "auto", "candidates": ["cdi_nn"], "constraint": "real_nonneg"},
+        seed=1,
+    )
+    assert found.choice["chosen"] == "hio_er" and not found.object.imag.any()
+
+
+def test_it_is_the_only_step_and_names_are_checked():
+    with pytest.raises(InputError, match="auto must be the only step; it chooses the others"):
+        recipe_from_mapping({"steps": [{"auto": {}}, {"er": {}}]})
+    with pytest.raises(InputError, match=r"auto\.candidates.*unknown method 'rar'"):
+        cdi.reconstruct(small_runs.measurement("plain"), {"method": "auto", "candidates": ["rar"]})
+    with pytest.raises(InputError, match="cannot race itself"):
+        cdi.reconstruct(small_runs.measurement("plain"), {"method": "auto", "candidates": ["auto"]})
+
+
+def test_behind_a_beam_stop_the_area_of_the_support_finds_the_object(masked):
+    measurement, truth = masked
+    plain = cdi.reconstruct(measurement, "raar", seed=1, restarts=4)
+    found = cdi.reconstruct(measurement, {"method": "area_scan", "iterations": 200, "refine": 1}, seed=1)
+    judged = [cdi.evaluate(one, measurement, truth).metrics["complex_correlation"] for one in (plain, found)]
+    assert judged[1] > 0.97 and judged[1] > judged[0] + 0.1, judged
+    assert len(found.choice["race"]) == 6 and "of the array" in found.choice["chosen"]
+    assert correlation(found.object, found.object * found.support) > 0.999
+
+
+def test_the_command_and_info_tell_why(tmp_path, cli):
+    file, out = tmp_path / "M.cxi", tmp_path / "R.cxi"
+    cdi.save(file, small_runs.measurement("static"))
+    assert "reference_lsq, without a race" in cli("reconstruct", file, "-m", "auto", "-o", out).out
+    assert "because: a known static structure" in cli("info", out).out
