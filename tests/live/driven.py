@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 
@@ -32,7 +33,12 @@ def results(first: int, count: int, size: int = 32, seed: int = 0, **changed) ->
         "objects": objects,
         "supports": np.broadcast_to(support, objects.shape),
     }
-    return Results(**(fields | changed))
+    fields |= changed
+    names = {field.name for field in dataclasses.fields(Results)}
+    if "series" in names:
+        fields |= {"series": np.zeros(count, np.int64), "iterated": np.zeros(count, bool)}
+        fields["measured"] = np.broadcast_to(fields["measured"], (count, *fields["measured"].shape[-2:]))
+    return Results(**fields)
 
 
 class Driven(threading.Thread):

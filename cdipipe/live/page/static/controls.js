@@ -49,7 +49,7 @@ export class Controls {
     for (const element of byId("controls").elements) if (element.tagName !== "FIELDSET") element.disabled = !isAllowed;
   }
 
-  show({ methods, method, wanted, state }) {
+  show({ methods, method, wanted, state, complaint }) {
     const isPaused = wanted.is_paused;
     byId("pause").setAttribute("aria-pressed", String(isPaused));
     byId("pause").textContent = isPaused ? "Go on" : "Pause";
@@ -57,12 +57,13 @@ export class Controls {
       this.methods = methods.join();
       byId("method").replaceChildren(...methods.map((name) => new Option(name, name)));
     }
-    if (document.activeElement !== byId("method")) byId("method").value = wanted.method;
+    const isRefused = wanted.method !== method && complaint;
+    if (isRefused || document.activeElement !== byId("method")) byId("method").value = isRefused ? method : wanted.method;
     if (!this.isEdited && document.activeElement !== byId("threshold")) {
       byId("threshold").value = wanted.hit_threshold ?? "";
       byId("every").checked = wanted.hit_threshold === null;
     }
-    const isChanging = wanted.method !== method && state !== "ended";
+    const isChanging = wanted.method !== method && !complaint && state !== "ended";
     if (isChanging) this.answer(`changing to ${wanted.method} ...`);
     else if (byId("answer").textContent.startsWith("changing")) this.answer("");
   }

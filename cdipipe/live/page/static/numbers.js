@@ -7,7 +7,7 @@ export function short(value) {
   if (size === 0) return "0";
   if (size >= 1e12 || size < 1e-4) return value.toExponential(1);
   for (const [limit, name] of [[1e9, " G"], [1e6, " M"], [1e4, " k"]]) {
-    if (size >= limit) return digits(value / (limit === 1e4 ? 1e3 : limit)) + name;
+    if (size >= limit * 0.9995) return digits(value / (limit === 1e4 ? 1e3 : limit)) + name;
   }
   return digits(value);
 }

@@ -144,7 +144,7 @@ function showHits({ hits, arrays }) {
     paintHit(canvas, i, arrays.amplitudes, arrays.phases);
     const frame = document.createElement("b");
     frame.textContent = count(hit.number);
-    const facts = [`R ${short(hit.r_factor)}`, ...(hit.score === null ? [] : [`${short(hit.score)} σ`])];
+    const facts = [`R ${short(hit.r_factor)}`, ...(hit.score === null ? [] : [`${hit.score.toFixed(1)} σ`])];
     text.replaceChildren(frame, ...facts.flatMap((fact) => [document.createElement("br"), fact]));
     canvas.setAttribute("aria-label", `object of frame ${hit.number}, ${facts.join(", ")}`);
   });
