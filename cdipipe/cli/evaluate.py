@@ -77,6 +77,8 @@ def _evaluate(path: Path, measurement, truth, output: Path, curves: Path | None)
     _write(output, curves, found)
     shown = [metric for name, metric in all_metrics().items() if metric.headline and name in found.metrics]
     print(f"{output}: " + ", ".join(f"{metric.name} {metric.text(found.metrics[metric.name])}" for metric in shown))
+    if "headline" in found.metrics:
+        print(f"numbers: {found.metrics['headline']}")
     print(f"verdict: {found.metrics['verdict']}")
     for reason in filter(None, found.metrics.get("reasons", "").split("; ")):
         print(f"  {reason}")

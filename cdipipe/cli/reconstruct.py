@@ -190,7 +190,7 @@ def _summary(output, result, seconds) -> str:
     r_factor = result.run_scores["r_factor"]
     blank = int(np.isnan(r_factor).sum())
     count = len(result.object) if result.stack in ("shots", "movie") else 1
-    best = f"mean R-factor {np.nanmean(r_factor):.4f}" if count > 1 else f"R-factor {r_factor[0]:.4f}"
+    best = f"median R-factor {np.nanmedian(r_factor):.4f}" if count > 1 else f"R-factor {r_factor[0]:.4f}"
     rate = f", {count / seconds:.2f} patterns/s from file to file" if count > 1 else ""
     rate += f", {blank} without photons left blank" if blank else ""
     return f"{output}: {result.method}, {best}, {result.seconds:.1f} s{rate}, {result.backend}"

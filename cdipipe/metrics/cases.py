@@ -13,6 +13,7 @@ from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction, Truth
 from cdipipe.metrics import dynamics, fourier, statistics
 from cdipipe.metrics.align import align_many, align_to
+from cdipipe.metrics.hits import Hits, find_hits
 from cdipipe.optics.far_field import CoherentLight
 
 PIXELS_TOGETHER = 2**18
@@ -204,6 +205,32 @@ class WholeCase:
         """Time inside the method."""
         seconds = self.reconstruction.seconds
         return None if seconds is None else float(seconds) / self.measurement.pattern_count
+
+    @cached_property
+    def hits(self) -> Hits | None:
+        """Which shots are hits; None where that cannot be judged."""
+        return find_hits(self.measurement)
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """(patterns,) bool: those whose numbers make the headline."""
+        hits = self.hits
+        return np.ones(self.measurement.pattern_count, bool) if hits is None else hits.kind == hits.best_kind()
+
+    @property
+    def headline(self) -> str | None:
+        """What the numbers of a stack are taken over."""
+        count = self.measurement.pattern_count
+        if not self.is_stack:
+            return None
+        if self.measurement.stack == "movie":
+            return f"mean over {count} frames"
+        if self.hits is None:
+            return f"median over {count} shots"
+        best = self.hits.best_kind()
+        others = [f"{number} {kind}" for kind, number in self.hits.count.items() if number and kind != best]
+        beside = f" of {count} ({', '.join(others)})" if others else ""
+        return f"median over {self.counted.sum()} {best} shots{beside}"
 
     def patterns(self) -> Iterator[PatternCase]:
         """A case for each pattern, in their order; of a stack many objects are laid over their truths at once."""

@@ -33,7 +33,7 @@ class Evaluation:
     Parameters
     ----------
     metrics : dict of str -> float or str, the content of metrics.json
-    curves : dict of str -> (rings,) float64, means over the patterns of a stack
+    curves : dict of str -> (rings,) float64, means over the patterns of a stack, of shots over the hits
         ``radial_measured``, ``radial_predicted`` (mean photons per pixel) and ``radial_pixels``; with truth ``frc``
         (``fsc`` of a volume), its ``_half_bit``, ``_one_bit`` and ``_threshold``; with runs ``prtf``, its ``_smooth``
         (3 rings, what the resolution is read from), ``_phase``, ``_threshold`` and ``_floor``. Every group has its
@@ -80,7 +80,8 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Of a stack of shots or frames the means over the patterns, and ``NAME_std``. What cannot be computed is absent.
+        Of a stack of shots the medians over those that are hits (see :mod:`cdipipe.metrics.hits`), of frames the means,
+        and ``NAME_std``; ``headline`` says which. What cannot be computed is absent.
 
     Raises
     ------
@@ -89,8 +90,10 @@ def evaluate(
     _check_shapes(reconstruction, measurement, truth)
     whole = WholeCase(reconstruction, measurement, truth)
     rows, curves, doubts = _judge_patterns(whole, progress)
-    metrics = statistics.summarise(rows) if whole.is_stack else rows[0]
-    joined = {name: _mean_of_valid([curve[name] for curve in curves]) for name in curves[0]}
+    counted = np.flatnonzero(whole.counted)
+    middle = np.mean if measurement.stack == "movie" else np.median
+    metrics = statistics.summarise([rows[n] for n in counted], middle) if whole.is_stack else rows[0]
+    joined = {name: _mean_of_valid([curves[n][name] for n in counted]) for name in curves[0]}
     if whole.is_stack:
         joined |= statistics.by_pattern(rows)
         if "prtf_smooth" in joined:
@@ -99,7 +102,7 @@ def evaluate(
         more, more_curves = judge_movie(movie)
         metrics, joined = metrics | more, joined | more_curves
     metrics |= _judge_all("whole", whole)
-    return Evaluation(metrics | _told(doubts, metrics), joined)
+    return Evaluation(metrics | _told([doubts[n] for n in counted], metrics), joined)
 
 
 def _judge_patterns(whole: WholeCase, progress: Callable | None) -> tuple[list, list, list]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cdipipe.metrics import catalogue, crystal, trust
+from cdipipe.metrics import catalogue, crystal, hits, trust
 from cdipipe.metrics.record import Metric
 from cdipipe.plugins import Registry, in_list
 
-METRICS = Registry("metric", "cdipipe.metrics", Metric, in_list((*catalogue.METRICS, *trust.METRICS, *crystal.METRICS)))
+OURS = (*catalogue.METRICS, *trust.METRICS, *hits.METRICS, *crystal.METRICS)
+METRICS = Registry("metric", "cdipipe.metrics", Metric, in_list(OURS))
 
 
 def all_metrics() -> dict[str, Metric]:

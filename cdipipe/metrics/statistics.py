@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -98,14 +98,14 @@ def best_first(scores: dict[str, np.ndarray], count: int) -> np.ndarray:
     return np.arange(count)
 
 
-def summarise(rows: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Mean of each metric over the patterns that have it, and its standard deviation (over N) as ``NAME_std``."""
+def summarise(rows: Iterable[dict[str, float]], middle: Callable = np.mean) -> dict[str, float]:
+    """Middle of each metric over the patterns that have it, and its standard deviation (over N) as ``NAME_std``."""
     rows = list(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     summary = {}
     for name in names:
         values = np.array([row[name] for row in rows if name in row], float)
-        summary[name], summary[f"{name}_std"] = float(values.mean()), float(values.std())
+        summary[name], summary[f"{name}_std"] = float(middle(values)), float(values.std())
     return summary
 
 

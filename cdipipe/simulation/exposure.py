@@ -18,6 +18,7 @@ from cdipipe.measurement import Measurement, Truth
 from cdipipe.simulation.detection import DrawnDetector, detect, draw_detector
 from cdipipe.simulation.light import add_chirp, illuminate, scale_to_photons
 from cdipipe.simulation.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.shots import ShotSceneParameters, vary
 
 BYTES_PER_PIXEL = 2 * (4 + 8 + 1)
 """Counts, object and support of all patterns, held twice while they are put together."""
@@ -137,6 +138,8 @@ def stream(seed: int, index: int, kind: int, draw: int = 0) -> np.random.Generat
 def draw_exposures(scene: Scene, parameters: SceneParameters, seed: int, indices: Sequence[int]) -> list[Exposure]:
     """Samples of these numbers and their counts; each depends on nothing but parameters, seed and its number."""
     samples = scene.build_many(parameters, [stream(seed, index, OBJECT) for index in indices])
+    if isinstance(parameters, ShotSceneParameters) and not parameters.shots.is_plain:
+        samples = vary(scene, parameters, seed, indices, samples, lambda i: stream(seed, i, OBJECT, draw=1))
     noise = [stream(seed, index, NOISE, parameters.noise_draw) for index in indices]
     return expose(samples, parameters, noise, [stream(seed, index, DETECTOR) for index in indices])
 

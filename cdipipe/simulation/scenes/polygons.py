@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cdipipe.optics.grid import central_slices, embed, pixel_axes
-from cdipipe.simulation.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.registry import Sample, Scene
+from cdipipe.simulation.shots import ShotSceneParameters
 from cdipipe.simulation.sources.scattered_polygons import EDGE_CUT, EDGE_SIGMA_PX, LEAST_FILL, draw_polygons
 
 CDI_NN_SIZE = 32
@@ -17,7 +18,7 @@ BATCH = 64
 """Polygons worked on at once: their arrays stay in the processor's cache."""
 
 
-class PolygonParameters(SceneParameters):
+class PolygonParameters(ShotSceneParameters):
     object_size: int | None = Field(
         None,
         ge=MIN_OBJECT_PX,

@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
 from cdipipe.optics.grid import embed
-from cdipipe.simulation.registry import Sample, Scene, SceneParameters
+from cdipipe.simulation.registry import Sample, Scene
+from cdipipe.simulation.shots import ShotSceneParameters
 from cdipipe.simulation.sources.banks import DensitySource, ShapeSource, density_bank, shape_bank
 from cdipipe.simulation.sources.images import Split, files_of
 
@@ -32,7 +33,7 @@ PHASE_BLUR = 1 / 32
 """Blur of the phase's image as a share of the box."""
 
 
-class PseudoObjectParameters(SceneParameters):
+class PseudoObjectParameters(ShotSceneParameters):
     size: int = Field(512, ge=32, le=16384, description="array pixels per axis; DPR: 512")
     object_size: int | None = Field(
         None,
