@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from cdipipe.cli.main import run
+from cdipipe.geometry import Geometry
 from cdipipe.io.cxi import read_reconstruction, read_truth
+from cdipipe.live.monitor import Results
+from cdipipe.live.writer import Writer
 from cdipipe.metrics.align import align_to
 from cdipipe.phasing.registry import all_methods
 
@@ -70,10 +73,22 @@ def _agreement(truth, found):
     return abs(np.vdot(truth, laid)) / (np.linalg.norm(truth) * np.linalg.norm(laid))
 
 
+def test_results_of_a_live_run_are_read_while_they_grow(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = re.findall(r"```python\n(.*?)```", (DOCS / "live.md").read_text(), re.DOTALL)[0]
+    writer = Writer(Path("run7.cxi"), (4, 4), Geometry(), "cdi_nn", {}, {}, print, bool)
+    count, plane = np.arange(70), np.ones((70, 4, 4), np.complex64)
+    writer.append(Results(*(count,) * 6, count > 0, plane.real, plane != 0, plane, plane != 0))
+    exec(code.replace("range(60)", "range(2)").replace("sleep(1)", "sleep(0)"), {})
+    assert capsys.readouterr().out == "70 so far\n" * 2
+    writer.abandon()
+
+
 def test_all_python_of_the_guide_is_used_here():
     pages = {page.name: page.read_text().count("```python") for page in DOCS.glob("*.md")}
     assert {name: count for name, count in pages.items() if count} == {
         "corpora.md": 1,
         "extending.md": 8,
+        "live.md": 1,
         "raw_data.md": 1,
     }

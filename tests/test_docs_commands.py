@@ -50,6 +50,7 @@ ELSEWHERE = {
     r"make (run|studies|test|lint|docs|install)( lint| test)*$": IN_CI,
     r"make run CONFIG=config/papers/\w+\.yaml SCALE=tiny$": IN_CI,
     r"make bench.*": None,  # benchmarks are recorded, never part of a test run
+    r"cdipipe (live|replay) .*": None,  # tests/cli/test_live_command.py, with a detector's stream and growing files
     r"cdipipe fetch .*": None,  # tests/io has a server of its own for these
     r"(pip|apt-get|git) .*": None,  # needs the network
     r"tools/loopback_slurm.sh .*": None,  # the marker slurm starts and stops it

@@ -47,14 +47,14 @@ def _complain(message: str) -> int:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    code = 0
     try:
         _register_commands()
-        code = app(args=arguments, standalone_mode=False) or 0
+        return app(args=arguments, standalone_mode=False) or 0
     except typer.TyperException as error:  # a wrong option, argument or value
         return _complain(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
-        code = 130
+        print("cdipipe: stopped by Ctrl-C; nothing was written", file=sys.stderr)
+        return 130
     except InputError as error:
         return _complain(error)
     except MemoryError:
@@ -64,9 +64,6 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         where = error.filename2 or error.filename
         return _complain(f"{where}: {os.strerror(error.errno)}" if where else str(error))
-    if code == 130:
-        print("cdipipe: stopped by Ctrl-C; nothing was written", file=sys.stderr)
-    return code
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """Patterns of a running detector to objects, while they arrive.
 
 =============  =====================================================================================================
-``sources``    frames from folders and growing files, DECTRIS streams, measurements at a given rate; entry points
+``registry``   what a source is; ``sources`` has those for folders and growing files, DECTRIS streams and measurements
 ``corrections``  mask, dark, white field, background, crop and bin of ``cdipipe import``, for one frame at a time
 ``hits``       which frames hold an object
 ``phaser``     batches of frames through a network, some of them through a few iterations
+``dectris``    messages of DECTRIS detectors, read and written; ``send`` replays a measurement as such a stream
 ``writer``     results into a CXI file that others may read while it grows
 ``engine``     the threads and the queue between them
 ``monitor``    what a page sees of it, and what it may ask for

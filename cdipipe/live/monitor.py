@@ -19,6 +19,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,8 +28,6 @@ HISTORY = 512
 """Frames whose photons and R-factor are remembered."""
 RECENT_LATENCIES = 4096
 THUMBNAILS = 12
-MAX_GAPS = 100
-"""Gaps in the frame numbers that are remembered one by one; all are counted."""
 RATE_WINDOW_S = 2.0
 BINS_PER_DECADE, SHORTEST_S, DECADES = 200, 1e-5, 9
 """Of the histogram of latencies: its quantiles are right to 1.2 %."""
@@ -124,18 +123,21 @@ class Results:
 
     Parameters
     ----------
-    numbers : (B,) int64
+    numbers, series : (B,) int64
     arrived_s : (B,) float64, ``time.perf_counter`` when each frame came
     photons, scores, r_factors : (B,) float32; NaN where not known
-    patterns, measured : (B, H, W) float32 photons and (H, W) bool, centred
+    iterated : (B,) bool, which had iterations after the prediction
+    patterns, measured : (B, H, W) float32 photons and bool, centred
     objects, supports : (B, H, W) complex64 and bool, centred
     """
 
     numbers: np.ndarray
+    series: np.ndarray
     arrived_s: np.ndarray
     photons: np.ndarray
     scores: np.ndarray
     r_factors: np.ndarray
+    iterated: np.ndarray
     patterns: np.ndarray
     measured: np.ndarray
     objects: np.ndarray
@@ -214,7 +216,7 @@ class Monitor:
         self._history = np.full((3, HISTORY), np.nan)
         self._results = 0
         self._newest_hits: deque[Hit] = deque(maxlen=THUMBNAILS)
-        self._gaps: deque[tuple[int, int]] = deque(maxlen=MAX_GAPS)
+        self._gaps: tuple[tuple[int, int], ...] = ()
         self._newest: dict = {}
 
     # ---- what a page calls
@@ -227,7 +229,7 @@ class Monitor:
             rates = [rate.hz(now, self._began) for rate in (self._rate_in, self._rate_out)]
             latencies = self._latencies[: min(self._results, RECENT_LATENCIES)].copy()
             history = np.roll(self._history, -(self._results % HISTORY), 1)
-            hits, gaps = tuple(self._newest_hits), tuple(self._gaps)
+            hits, gaps = tuple(self._newest_hits), self._gaps
         looked = seen.hits + seen.skipped
         numbers, photons, r_factors = history[:, ~np.isnan(history[0])]  # frame numbers are never NaN
         quantiles = np.quantile(latencies, [0.5, 0.99]).tolist() if latencies.size else [float("nan")] * 2
@@ -267,6 +269,11 @@ class Monitor:
         """What was asked for last."""
         return self._seen.controls
 
+    @property
+    def state(self) -> str:
+        """``starting``, ``running``, ``paused`` or ``ended``."""
+        return self._seen.state
+
     def latencies_s(self, *shares: float) -> tuple[float, ...]:
         """Quantiles of the time from arrival to result, of the whole run."""
         with self._lock:
@@ -281,8 +288,15 @@ class Monitor:
             more |= {"complaint": complaint} if complaint is not None else {}
             self._change(state=state, **more)
 
+    def note_queue_size(self, size: int) -> None:
+        """So many frames may wait, as the memory allows."""
+        with self._lock:
+            self._change(queue_size=size)
+
     def note_received(self, count: int, queued: int, dropped: int = 0, damaged: int = 0) -> None:
-        """So many frames came, of which so many were damaged; so many others were dropped for them."""
+        """So many frames came; so many were dropped from the full queue, and so many could not be read."""
+        if not (count or dropped or damaged or queued != self._seen.queued):
+            return
         with self._lock:
             self._rate_in.add(time.perf_counter(), count)
             seen = self._seen
@@ -293,11 +307,11 @@ class Monitor:
                 damaged=seen.damaged + damaged,
             )
 
-    def note_gap(self, first: int, last: int) -> None:
-        """Frames ``first`` to ``last`` did not come."""
+    def note_gaps(self, missing: int, gaps: Iterable[tuple[int, int]]) -> None:
+        """So many frame numbers never came, and these are the last gaps."""
         with self._lock:
-            self._gaps.append((first, last))
-            self._change(missing=self._seen.missing + last - first + 1)
+            self._gaps = tuple(gaps)
+            self._change(missing=missing)
 
     def note_skipped(self, count: int, queued: int) -> None:
         """So many frames were no hits, or came during a pause."""
@@ -316,7 +330,7 @@ class Monitor:
         newest = {
             "number": int(results.numbers[last]),
             "pattern": results.patterns[last].copy(),
-            "measured": results.measured,
+            "measured": results.measured[last].copy(),
             "object": results.objects[last].copy(),
         }
         with self._lock:

@@ -62,14 +62,26 @@ def _predict_batch(patterns: list[Measurement], predictor, device, free_pixels) 
 def _run(predictor, counts: np.ndarray, used: np.ndarray, device):
     """Objects with the photons of their patterns, supports, and predicted intensities; centred."""
     intensity, mask = (torch.from_numpy(array).to(device) for array in (counts, used))
+    objects, supports, predicted = predict_on_device(predictor, intensity, mask)
+    return objects.cpu().numpy(), supports.cpu().numpy(), predicted.double().cpu().numpy()
+
+
+def predict_on_device(predictor, intensity: torch.Tensor, mask: torch.Tensor):
+    """Objects of a batch with the photons of their patterns.
+
+    Parameters
+    ----------
+    predictor : see ``Method.predict``
+    intensity, mask : (B, *grid) float32 photons and bool, centred; each with photons where the mask is True
+
+    Returns
+    -------
+    (B, *grid) complex64 objects, bool supports and float32 predicted photons, centred
+    """
     objects, supports = predictor(intensity, mask)
-    ndim = counts.ndim - 1
-    axes = tuple(range(1, counts.ndim))
+    ndim = intensity.ndim - 1
+    axes = tuple(range(1, intensity.ndim))
     power = ForwardModel(ndim).predict_centred(objects)
     light = (intensity.clamp(min=0) * mask).sum(axes, keepdim=True)
     scale = (light / (power * mask).sum(axes, keepdim=True).clamp(min=1e-20)).sqrt()
-    return (
-        (objects * scale).cpu().numpy(),
-        supports.cpu().numpy(),
-        (power * scale.square()).double().cpu().numpy(),
-    )
+    return objects * scale, supports, power * scale.square()

@@ -71,7 +71,7 @@ def import_files(files: Sequence[str | Path], options: ImportOptions) -> tuple[M
     with ExitStack() as stack:
         intake = _begin(files, options, stack)
         intake.prepare(AFTER_SURVEY)
-        return _measure(intake, *_choose_window(intake)), intake.account
+        return _measure(intake, *choose_window(intake)), intake.account
 
 
 def _begin(files: Sequence[str | Path], options: ImportOptions, stack: ExitStack) -> Intake:
@@ -164,7 +164,7 @@ def _factors(intake: Intake) -> tuple[int, int, int]:
     return factors if len(factors) == 3 else (1, *factors)
 
 
-def _choose_window(intake: Intake) -> tuple[Window, Part]:
+def choose_window(intake: Intake) -> tuple[Window, Part]:
     """Where the patterns are centred and what is kept of them."""
     options, rank = intake.options, intake.rank
     factors = _factors(intake)

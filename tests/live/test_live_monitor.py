@@ -16,12 +16,14 @@ def results(first, count=16, age_s=0.01):
     shape = (count, 4, 4)
     return Results(
         numbers,
+        np.zeros(count, np.int64),
         np.full(count, time.perf_counter() - age_s),
         numbers.astype(np.float32),
         np.ones(count, np.float32),
         numbers.astype(np.float32) / 1000,
+        np.zeros(count, bool),
         np.ones(shape, np.float32) * numbers[:, None, None],
-        np.ones((4, 4), bool),
+        np.ones(shape, bool),
         np.ones(shape, np.complex64) * numbers[:, None, None],
         np.ones(shape, bool),
     )
@@ -60,7 +62,7 @@ def test_a_snapshot_does_not_change_afterwards():
 def test_counts_gaps_and_skipped_frames_add_up():
     monitor = Monitor()
     monitor.note_received(20, 4, dropped=3, damaged=1)
-    monitor.note_gap(7, 9)
+    monitor.note_gaps(3, [(7, 9)])
     monitor.note_skipped(6, 0)
     monitor.note_results(results(0, 10), 0)
     seen = monitor.snapshot()

@@ -1,0 +1,126 @@
+"""``cdipipe live``: frames of a detector to objects while they arrive."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def command(
+    source: Annotated[str, typer.Argument(help="dir:PATH, zmq:tcp://HOST:PORT or replay:M.cxi?rate=500")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="results to write, .cxi, readable meanwhile")],
+    method: Annotated[str, typer.Option("-m", "--method", help="one that predicts, see `cdipipe methods`")] = "cdi_nn",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the method, repeated")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="network weights")] = None,
+    then: Annotated[str, typer.Option(help="iterations after the prediction, such as 20*ER")] = "",
+    then_every: Annotated[int, typer.Option(min=1, help="iterations for every so many-th frame only")] = 1,
+    hits: Annotated[
+        float | None, typer.Option(help="phase frames of this score or more: sigmas above empty frames; 5 is usual")
+    ] = None,
+    like: Annotated[Path | None, typer.Option(help="measurement: treat frames as it was imported")] = None,
+    importing: Annotated[
+        list[str] | None, typer.Option("--import", help="option of `cdipipe import`, such as crop=128, repeated")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="frames that go through the method together, at most")] = 64,
+    wait_ms: Annotated[float, typer.Option(min=0, help="a batch waits no longer for more frames")] = 5.0,
+    queue: Annotated[int, typer.Option(min=1, help="frames that may wait")] = 1024,
+    when_full: Annotated[
+        Literal["drop-oldest", "block"] | None,
+        typer.Option(help="what a full queue does; not given: zmq drops, dir and replay wait"),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="batches at a time; not given: one per core")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    idle_s: Annotated[float | None, typer.Option(help="end when no frame came for so long")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the totals as JSON")] = False,
+) -> None:
+    """Reconstruct frames of a detector while they arrive.
+
+    Ends with the source, with --idle-s, on Ctrl-C or SIGTERM; what has arrived by then is phased and written.
+    """
+    from cdipipe.live.registry import find_source
+    from cdipipe.live.writer import check_new
+
+    kind, address = find_source(source)
+    check_new(output)
+    chosen = _settings(settings or [], checkpoint)
+
+    from cdipipe.live.corrections import options_from_words
+    from cdipipe.live.engine import Engine, Plan
+    from cdipipe.live.monitor import Monitor
+    from cdipipe.live.phaser import check_iterations, check_method
+    from cdipipe.ops.device import choose_device
+    from cdipipe.provenance import collect
+
+    check_method(method, chosen)
+    check_iterations(then)
+    plan = Plan(
+        chosen,
+        options_from_words(importing or []),
+        then,
+        then_every,
+        batch,
+        wait_ms / 1e3,
+        queue,
+        when_full or kind.when_full,
+        workers,
+        choose_device(device),
+        idle_s,
+        _measurement(like),
+    )
+    inputs = [path for path in (like, checkpoint) if path is not None]
+    monitor = Monitor(source, method, hits, queue)
+    engine = Engine(kind.open(address), plan, output, monitor, {**collect(inputs), "live": {"source": source}})
+    ended_by = _end_on_signals(engine)
+    totals = engine.run()
+    print(_json(totals) if as_json else summary(totals))
+    if ended_by:
+        raise typer.Exit(128 + ended_by[0])
+
+
+def _settings(words: list[str], checkpoint: Path | None) -> dict:
+    from cdipipe.settings import parse_settings
+
+    chosen = parse_settings(words)
+    if checkpoint is not None:
+        chosen["checkpoint"] = str(checkpoint)
+    return chosen
+
+
+def _measurement(path: Path | None):
+    from cdipipe.io.cxi import read_measurement
+
+    return None if path is None else read_measurement(path)
+
+
+def _end_on_signals(engine) -> list[int]:
+    """From now on Ctrl-C and SIGTERM end the run in order; the list gets the first signal that came."""
+    came: list[int] = []
+
+    def handle(number, frame) -> None:
+        came.append(number)
+        engine.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handle)
+    return came
+
+
+def _json(totals: dict) -> str:
+    import json
+
+    return json.dumps(totals)
+
+
+def summary(totals: dict) -> str:
+    """The totals in one line."""
+    parts = [f"{totals[name]} {name}" for name in ("received", "phased", "dropped")]
+    parts += [f"{totals[name]} {name}" for name in ("skipped", "damaged", "missing") if totals[name]]
+    if totals["patterns_per_s"] is not None:
+        parts.append(f"{totals['patterns_per_s']:.4g} patterns/s")
+    if totals["latency_p50_ms"] is not None:
+        parts.append(f"p50 {totals['latency_p50_ms']:.3g} ms, p99 {totals['latency_p99_ms']:.3g} ms")
+    return f"{totals['output'] or 'no frame came'}: " + ", ".join(parts)
