@@ -46,6 +46,21 @@ Found = dict[str, Callable[[], "Record | None"]]
 Finder = Callable[[], Found]
 
 
+def entries_of(group: str) -> Iterable[importlib.metadata.EntryPoint]:
+    """Entry points of a group, of all packages that were installed when the first was asked for.
+
+    Parameters
+    ----------
+    group : such as ``cdipipe.methods``
+    """
+    return _entries().select(group=group)
+
+
+@functools.cache
+def _entries() -> Any:
+    return importlib.metadata.entry_points()
+
+
 class Registry(Generic[Record]):
     """Records of one kind by their name.
 
@@ -117,12 +132,13 @@ class Registry(Generic[Record]):
         for found in ("plugins", "_inside", "_derived", "_all"):
             self.__dict__.pop(found, None)
         self._loaded.clear()
+        _entries.cache_clear()
 
     @functools.cached_property
     def plugins(self) -> dict[str, list[importlib.metadata.EntryPoint]]:
         """Entry points of other packages by name; one whose name is taken inside is warned of and left out."""
         entries: dict[str, list[importlib.metadata.EntryPoint]] = {}
-        for entry in importlib.metadata.entry_points(group=self.group):
+        for entry in entries_of(self.group):
             if self._own(entry.name, self._inside) is None:
                 entries.setdefault(entry.name, []).append(entry)
             else:

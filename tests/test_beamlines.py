@@ -115,9 +115,7 @@ def test_a_plug_in_brings_a_beamline(monkeypatch):
         def load():
             return Beamline.model_validate(OWN)
 
-    monkeypatch.setattr(
-        "importlib.metadata.entry_points", lambda group: [Entry()] if group == "cdipipe.beamlines" else []
-    )
+    monkeypatch.setattr("cdipipe.plugins.entries_of", lambda group: [Entry()] if group == "cdipipe.beamlines" else [])
     BEAMLINES.look_again()
     try:
         assert get_beamline("own").summary == "a diffractometer of ours"

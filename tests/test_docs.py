@@ -25,7 +25,7 @@ def commands() -> dict[str, set[str]]:
     """Every command and its options."""
     from cdipipe.cli.main import _register_commands, app
 
-    _register_commands()
+    _register_commands([])
     group = typer.main.get_command(app)
     return {name: {o for p in c.params for o in p.opts} for name, c in group.commands.items()}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from cdipipe import plugins
 from cdipipe.errors import InputError
 from cdipipe.phasing.registry import METHODS
 from cdipipe.plugins import Registry, in_list
@@ -31,8 +32,10 @@ def install(tmp_path, monkeypatch):
         lines = [f"{name} = {package}:{attribute}" for name, attribute in entries.items()]
         (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
         made.append(package)
+        plugins._entries.cache_clear()
 
     yield install
+    plugins._entries.cache_clear()
     for package in made:
         sys.modules.pop(package, None)
 

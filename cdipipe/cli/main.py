@@ -31,13 +31,23 @@ def _without_command(context: typer.Context) -> None:
         print(context.get_help())
 
 
+def _register_commands(arguments: list[str]) -> None:
+    """Every module of this package with a function ``command`` is a command of its (file) name.
+
+    Where the first argument is such a name no other module is loaded: most commands would wait for that longer than
+    for their work.
+    """
+    modules = {module.name.rstrip("_"): module.name for module in pkgutil.iter_modules(cdipipe.cli.__path__)}
+    for name in arguments[:1] if arguments[:1] and arguments[0] in modules else modules:
+        _register_command(name, modules[name])
+    app.registered_commands.sort(key=lambda info: info.name or "")
+
+
 @functools.cache
-def _register_commands() -> None:
-    """Every module of this package with a function ``command`` is a command of its (file) name."""
-    for module_info in pkgutil.iter_modules(cdipipe.cli.__path__):
-        module = importlib.import_module(f"cdipipe.cli.{module_info.name}")
-        if hasattr(module, "command"):
-            app.command(module_info.name.rstrip("_"))(module.command)
+def _register_command(name: str, module_name: str) -> None:
+    module = importlib.import_module(f"cdipipe.cli.{module_name}")
+    if hasattr(module, "command"):
+        app.command(name)(module.command)
 
 
 def _complain(message: str) -> int:
@@ -48,7 +58,7 @@ def _complain(message: str) -> int:
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
-        _register_commands()
+        _register_commands(sys.argv[1:] if arguments is None else arguments)
         return app(args=arguments, standalone_mode=False) or 0
     except typer.TyperException as error:  # a wrong option, argument or value
         return _complain(error.format_message())

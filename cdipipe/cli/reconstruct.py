@@ -158,11 +158,13 @@ def load_recipe(reference: str) -> dict:
 
 def _start(init, support):
     from cdipipe.io.cxi import read_reconstruction
-    from cdipipe.io.importing.formats import read_support
     from cdipipe.phasing.starts import Start
 
-    result = None if init is None else read_reconstruction(init)
-    mask = None if support is None else read_support(support)
+    result, mask = None if init is None else read_reconstruction(init), None
+    if support is not None:
+        from cdipipe.io.importing.formats import read_support
+
+        mask = read_support(support)
     if result is not None and mask is None:
         mask = result.support
     return Start(None if result is None else result.object, mask)

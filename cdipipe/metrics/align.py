@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
 COARSE_STEP_PX = 0.1
 """First sub-pixel grid; the second has the step 1 / upsample and spans one step of the first to both sides."""
@@ -186,6 +185,8 @@ def _complex_array(array: np.ndarray) -> np.ndarray:
 
 
 def _spectra(arrays: np.ndarray) -> np.ndarray:
+    from scipy import fft  # loads much: only what is compared waits for it
+
     return fft.fftn(arrays, axes=range(1, arrays.ndim), norm="ortho")
 
 
@@ -209,6 +210,8 @@ def _best_shifts(spectra: np.ndarray, others: np.ndarray, twin: bool, upsample: 
 
 def _peaks(cross: np.ndarray, upsample: int) -> tuple[list[tuple[float, ...]], np.ndarray]:
     """Place (px) and height of the greatest modulus of the inverse transforms (B, ...) of ``cross`` (FFT order)."""
+    from scipy import fft
+
     grid = cross.shape[1:]
     surfaces = np.abs(fft.ifftn(cross, axes=range(1, cross.ndim), norm="ortho")).reshape(len(cross), -1)
     best = surfaces.argmax(1)
@@ -237,7 +240,7 @@ def _refine(cross: np.ndarray, shifts: np.ndarray, half_width_px: float, step_px
     window = cross
     for axis, size in enumerate(cross.shape[1:]):
         places = shifts[:, axis, None] + offsets
-        kernel = np.exp(2j * np.pi * fft.fftfreq(size)[:, None] * places[:, None])
+        kernel = np.exp(2j * np.pi * np.fft.fftfreq(size)[:, None] * places[:, None])
         # the axis to transform is the first one, and goes to the back
         flat = np.moveaxis(window, 1, -1).reshape(len(cross), -1, size)
         window = (flat @ kernel).reshape(len(cross), *window.shape[2:], len(offsets))
@@ -252,12 +255,14 @@ def _wrap(shift: float, size: int) -> float:
 
 
 def _shifted(array: np.ndarray, shift: tuple[float, ...]) -> np.ndarray:
+    from scipy import fft
+
     whole = [round(s) for s in shift]
     rest = [s - w for s, w in zip(shift, whole, strict=True)]
     rolled = np.roll(array, whole, tuple(range(array.ndim)))
     if not any(rest):
         return rolled
-    cycles = sum(_along(fft.fftfreq(size) * s, axis, array.ndim) for axis, (size, s) in _axes(array, rest))
+    cycles = sum(_along(np.fft.fftfreq(size) * s, axis, array.ndim) for axis, (size, s) in _axes(array, rest))
     return fft.ifftn(fft.fftn(rolled) * np.exp(-2j * np.pi * cycles).astype(array.dtype))
 
 
@@ -280,7 +285,7 @@ def _ramp_from_patterns(spectrum: np.ndarray, moving: np.ndarray, upsample: int)
 
 def _sharpen_ramp(target: np.ndarray, laid: np.ndarray, slope: tuple[float, ...], upsample: int):
     """Ramp of greatest correlation near ``slope``: the peak of the transform of target conj(laid) beside it."""
-    product = fft.ifftshift((target * laid.conj()).conj()).astype(np.complex128)
+    product = np.fft.ifftshift((target * laid.conj()).conj()).astype(np.complex128)
     start = np.array([a * n / (2 * np.pi) for a, n in zip(slope, laid.shape, strict=True)])
     found, _ = _refine_twice(product[None], start[None], upsample)
     return tuple(2 * np.pi * s / n for s, n in zip(found[0], laid.shape, strict=True))

@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
 from cdipipe.errors import InputError
-from cdipipe.io.describe import estimate_object_extent
 from cdipipe.optics import fourier
 from cdipipe.optics.grid import central_slices
 
@@ -89,6 +87,8 @@ def plan_resampling(pattern: np.ndarray, measured: np.ndarray, size: int, oversa
         raise InputError(f"{name}: patterns of shape {grid} are smaller than the network's {size} pixels per axis")
     if all(length == size for length in grid):
         return Resampling(grid, size, size)
+    from cdipipe.io.describe import estimate_object_extent
+
     extents = estimate_object_extent(pattern, measured)
     ratios = [length / extent for length, extent in zip(grid, extents, strict=True) if extent is not None]
     wanted = size * min(ratios) / oversampling if len(ratios) == len(grid) else size
@@ -111,6 +111,8 @@ def resize_blocks(array: np.ndarray, axis: int, size: int) -> np.ndarray:
 
 def _change_blocks(lines: np.ndarray, before: int, after: int) -> np.ndarray:
     """Blocks of ``before`` samples of the last axis as blocks of ``after`` of the same mean."""
+    from scipy import fft
+
     blocks = lines.reshape(*lines.shape[:-1], -1, before)
     spectrum = fft.dct(blocks, norm="ortho", axis=-1)
     kept = min(before, after)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import fft
 
 
 def propagate(exit_wave: np.ndarray, ndim: int) -> np.ndarray:
@@ -25,9 +24,11 @@ def propagate(exit_wave: np.ndarray, ndim: int) -> np.ndarray:
     -------
     (..., *grid) complex, centred, type of ``exit_wave``; the sum of squared moduli is kept
     """
+    from scipy import fft  # loads much
+
     axes = tuple(range(-ndim, 0))
-    waves = fft.fftn(fft.ifftshift(exit_wave, axes), axes=axes, norm="ortho", overwrite_x=True)
-    return fft.fftshift(waves, axes)
+    waves = fft.fftn(np.fft.ifftshift(exit_wave, axes), axes=axes, norm="ortho", overwrite_x=True)
+    return np.fft.fftshift(waves, axes)
 
 
 def photons(exit_wave: np.ndarray, ndim: int, probe_modes: np.ndarray | None = None) -> np.ndarray:

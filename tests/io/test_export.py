@@ -38,7 +38,7 @@ TOTAL = Exporter("total", "the sum of all moduli", write_total)
 def plugin(monkeypatch):
     """Another package that brings the format ``total``."""
     entry = EntryPoint("total", f"{__name__}:TOTAL", "cdipipe.exports")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry] if group == entry.group else [])
+    monkeypatch.setattr("cdipipe.plugins.entries_of", lambda group: [entry] if group == entry.group else [])
     EXPORTS.look_again()
     yield
     monkeypatch.undo()
