@@ -49,6 +49,7 @@ BENCHMARKS = {
     "multipeak": Benchmark(
         ["multipeak.py"], "the strain tensor of several reflections together, against separate phasing", "multipeak"
     ),
+    "shots": Benchmark(["shots.py"], "stacks with blanks, weak and double hits: are they told apart?", "shots"),
     "uncertainty": Benchmark(
         ["uncertainty.py"], "error bars against simulated truth; makes the model that is shipped", "uncertainty"
     ),

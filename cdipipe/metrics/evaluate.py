@@ -87,9 +87,9 @@ def evaluate(
     ------
     InputError   shapes or stacks differ
     """
-    _check_shapes(reconstruction, measurement, truth)
+    check_shapes(reconstruction, measurement, truth)
     whole = WholeCase(reconstruction, measurement, truth)
-    rows, curves, doubts = _judge_patterns(whole, progress)
+    rows, curves, doubts = judge_patterns(whole, progress)
     counted = np.flatnonzero(whole.counted)
     middle = np.mean if measurement.stack == "movie" else np.median
     metrics = statistics.summarise([rows[n] for n in counted], middle) if whole.is_stack else rows[0]
@@ -105,10 +105,19 @@ def evaluate(
     return Evaluation(metrics | _told([doubts[n] for n in counted], metrics), joined)
 
 
-def _judge_patterns(whole: WholeCase, progress: Callable | None) -> tuple[list, list, list]:
+def judge_patterns(whole: WholeCase, progress: Callable | None) -> tuple[list, list, list]:
     """Metrics, curves and doubts of each pattern.
 
     A stack's patterns are small: with several threads for each of them, threads mostly wait for each other.
+
+    Parameters
+    ----------
+    whole : what is judged
+    progress : callable that wraps an iterable, optional
+
+    Returns
+    -------
+    rows, curves, doubts : lists, one entry for each pattern
     """
     _ = whole.model  # torch, if the model needs it, is to be loaded before threads are counted
     rows, curves, doubts = [], [], []
@@ -267,7 +276,13 @@ def _mean_of_valid(arrays: list[np.ndarray]) -> np.ndarray:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def _check_shapes(reconstruction: Reconstruction, measurement: Measurement, truth: Truth | None) -> None:
+def check_shapes(reconstruction: Reconstruction, measurement: Measurement, truth: Truth | None) -> None:
+    """Raise InputError where shapes or stacks of what belongs together differ.
+
+    Parameters
+    ----------
+    reconstruction, measurement, truth : that belong together
+    """
     expected = (measurement.stack, measurement.intensity.shape)
     for name, item in (("reconstruction", reconstruction), ("truth", truth)):
         if item is not None and (item.stack, item.object.shape) != expected:

@@ -1,0 +1,49 @@
+"""``cdipipe shots``: which shots of a stack are hits, and what is known of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdipipe.errors import InputError
+
+
+def command(
+    measurement: Annotated[Path, typer.Option(help="stack of shots, .cxi")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="table to write, .tsv")],
+    reconstruction: Annotated[
+        Path | None, typer.Argument(help="what was made of it, .cxi; left out: the patterns alone", show_default=False)
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="page to write, .html: the table with small pictures, to be sorted")
+    ] = None,
+) -> None:
+    """A row for each shot: its kind (single, multiple, weak, blank), photons, misfits, size, sharpness, verdict."""
+    from cdipipe.io.atomic import atomic_path, check_output
+
+    for path, ending in ((output, ".tsv"), (page, ".html")):
+        if path is not None and path.suffix != ending:
+            raise InputError(f"{path}: expected a name that ends in {ending}")
+        if path is not None:
+            check_output(path)
+
+    from cdipipe.io.cxi import read_measurement, read_reconstruction
+    from cdipipe.metrics.shots import as_tsv, table_of
+    from cdipipe.progress import progress
+
+    data = read_measurement(measurement)
+    result = None if reconstruction is None else read_reconstruction(reconstruction)
+    columns = table_of(data, result, progress=lambda items: progress(items, "shots"))
+    with atomic_path(output) as part:
+        part.write_text(as_tsv(columns), encoding="utf-8")
+        if page is not None:
+            from cdipipe.figures.shots import write_page
+
+            with atomic_path(page) as page_part:
+                page_part.write_text(write_page(columns, data, result, page.stem), encoding="utf-8")
+    kinds = next((list(column.values) for column in columns if column.name == "kind"), None)
+    names = ("single", "multiple", "weak", "blank")
+    told = "not judged" if kinds is None else ", ".join(f"{kinds.count(kind)} {kind}" for kind in names)
+    print(f"{output}: {data.pattern_count} shots: {told}")
