@@ -184,3 +184,10 @@ def test_the_misfit_of_a_lit_movie_is_that_of_counts(movie):
         default, given = fit(seen, closing=0.25), fit(seen, closing=0.25, loss=loss)
         assert np.array_equal(default.objects, given.objects)
     assert not np.array_equal(fit(unlit, loss="poisson").objects, fit(unlit).objects)
+
+
+@pytest.mark.parametrize("setting", [{"anchoring": 0.3}, {"anchor_px": 12}])
+def test_what_only_single_patterns_have_is_refused_with_movies(movie, setting):
+    recipe = recipe_from_mapping({"method": "cdip", **QUICK, **setting})
+    with pytest.raises(InputError, match=f"{next(iter(setting))}: for single patterns"):
+        reconstruct(movie[0], recipe)

@@ -35,6 +35,8 @@ CHECK_EVERY = 5
 DIVERGED = 10.0
 BOX_FRAMES = 8
 """Frames, evenly spread, from which the box is found."""
+OF_SINGLE_PATTERNS = ("perceptual", "perceptual_weights", "anchor_px", "anchoring")
+"""Settings that have no effect on movies, and are refused with them."""
 LEAST_MATTER = 0.9
 """Quantile of the phases of a transmission that counts as that of the empty beam: matter delays."""
 FILLED = 0.55
@@ -46,6 +48,10 @@ class MovieRun(JointRun):
 
     def iterate(self):
         own, given = self.parameters, self.start.object
+        if ignored := [name for name in OF_SINGLE_PATTERNS if name in own.model_fields_set]:
+            raise InputError(
+                f"cdip: {', '.join(ignored)}: for single patterns; a movie's field has none of it, leave it out"
+            )
         self._box = find_movie_box(self.problems, self.start, own)
         with lack_of_memory_explained(self._out_of_memory):
             self._fit = FieldFit(self.problems, self._box, own, self.seed, self.recipe.fitted_light)
