@@ -3,7 +3,8 @@
     cdipipe bench resolution
 
 Beside ``cdipipe resolution`` stand what it is made of, and what is usual: halves of the counts, each phased by itself
-with a support of its own, read at 0.143. How the estimate is made was chosen on objects of other seeds.
+with a support of its own, read at 0.143; and the true resolution of one more phasing, as that is partly luck. How the
+estimate is made was chosen on objects of other seeds.
 ``--pieces FOLDER`` keeps the row of each object, so that an interrupted run goes on.
 """
 
@@ -35,7 +36,7 @@ METHODS = {
     "gps, 4 starts": {"method": "gps", "iterations": 300, "restarts": 4},
 }
 PHOTONS = {2: (1e4, 1e5, 1e6, 1e7, 1e8), 3: (1e4, 1e6, 1e8)}
-SEEDS = {2: (21, 22), 3: (21,)}
+SEEDS = {2: (21,), 3: (21,)}
 PARTS = ("twins", "starts", "noise")
 HALVES = 0.143
 NEAR = 0.15
@@ -53,8 +54,17 @@ def one(scene: str, method: str, photons: float, seed: int) -> dict:
     found, spent = processor_seconds(lambda: resolve(result, measurement))
     judged = evaluate(result, measurement, truth).metrics
     row = {"true": judged["frc_resolution_px"], "correlation": judged["complex_correlation"]}
+    row["again"] = true_again(measurement, truth, method, seed)
     row |= {name: found.curves[f"resolution_{name}"].tolist() for name in PARTS}
     return row | {"halves": _halves(measurement, METHODS[method], seed), "cost": spent / phased}
+
+
+def true_again(measurement, truth, method: str, seed: int) -> float:
+    """The true resolution of one more phasing, from other starts: how far the true one is a matter of luck."""
+    import cdipipe as cdi
+
+    again = cdi.reconstruct(measurement, METHODS[method], seed=seed + 5000)
+    return cdi.evaluate(again, measurement, truth).metrics["frc_resolution_px"]
 
 
 def resolved(row: dict) -> dict:
@@ -67,7 +77,7 @@ def resolved(row: dict) -> dict:
     curves["resolution"] = combine(**curves)
     frequency = np.arange(len(curves["noise"])) / (2 * (len(curves["noise"]) - 1))
     read = {name: resolution_px(frequency, curve, FRC_THRESHOLD) for name, curve in curves.items()}
-    return read | {name: row[name] for name in ("true", "correlation", "halves", "cost")}
+    return read | {name: row[name] for name in ("true", "again", "correlation", "halves", "cost")}
 
 
 def _halves(measurement, recipe: dict, seed: int) -> float:
@@ -117,7 +127,7 @@ def collect(pieces: Path | None) -> dict[tuple, dict]:
 def summary(group: list[dict]) -> dict:
     """Median resolution, and of each estimate the median ratio to it and how often it is near."""
     found = {"objects": len(group), "true_px": round(float(np.median([row["true"] for row in group])), 2)}
-    for name in ("resolution", "halves", *PARTS):
+    for name in ("resolution", "again", "halves", *PARTS):
         ratios = np.array([row[name] / row["true"] for row in group])
         spread = [round(float(q), 2) for q in np.quantile(ratios, (0.1, 0.5, 0.9))]
         found[name] = {"ratio_10_50_90": spread, "within_15_percent": round(float(np.mean(abs(ratios - 1) <= NEAR)), 3)}

@@ -124,6 +124,8 @@ class MeasurementEntry(GridEntry):
     """displacement and strain of every object of a rocking curve; ``{}`` takes the defaults"""
     uncertainty: bool | None = None
     """error bars of every object; left out: where the configuration tells that it is one object, not a stack"""
+    resolution: bool = False
+    """resolution of every object without its truth; takes six times as long as the phasing"""
 
     @model_validator(mode="after")
     def _one_origin(self) -> MeasurementEntry:

@@ -172,6 +172,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         "made": made,
         "strain": _strain(place) if study.measurements[measurement].strain is not None else None,
         "uncertainty": _uncertainty(place) if study.measurements[measurement].has_error_bars else None,
+        "resolution": _resolution(place) if study.measurements[measurement].resolution else None,
         "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
     }
 
@@ -202,6 +203,17 @@ def _uncertainty(place: Path) -> dict[str, Any]:
         ),
         "numbers": {name: f"{value:.5g}" for name, value in read_metrics(place / "uncertainty.json").items()},
         "file": place / "uncertainty.cxi",
+    }
+
+
+def _resolution(place: Path) -> dict[str, Any]:
+    """Picture and numbers of the resolution without a truth."""
+    return {
+        "picture": _picture(
+            place / "resolution.png",
+            "Resolution without a truth: the estimate, what it is made of, the limit by counting noise, and the PRTF.",
+        ),
+        "numbers": {name: f"{value:.5g}" for name, value in read_metrics(place / "resolution.json").items()},
     }
 
 

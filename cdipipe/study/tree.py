@@ -186,6 +186,10 @@ class Config(Section):
         """(measurement, method) of every reconstruction whose error bars are made."""
         return [pair for pair in self.pairs() if self.measurements[pair[0]].has_error_bars]
 
+    def with_resolution(self) -> list[tuple[str, str]]:
+        """(measurement, method) of every reconstruction whose resolution is asked for without its truth."""
+        return [pair for pair in self.pairs() if self.measurements[pair[0]].resolution]
+
     def used(self) -> list[str]:
         """Names of the measurements that a reconstruction uses, in the order of the file."""
         wanted = {measurement for measurement, _ in self.pairs()}

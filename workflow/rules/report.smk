@@ -18,6 +18,7 @@ rule write_report:
             STUDY.strained(), "strain.json", "facets.tsv", "strain.png", "strain_details.png", "strain_surface.png"
         ),
         error_bars=files_of(STUDY.with_error_bars(), "uncertainty.json", "uncertainty.png"),
+        resolutions=files_of(STUDY.with_resolution(), "resolution.json", "resolution.png"),
         corpora=expand("{out}/{corpus}/{name}", out=OUT, corpus=STUDY.built(), name=("corpus.json", "contact.png")),
         networks=expand(
             "{out}/{network}/{name}", out=OUT, network=STUDY.trained(), name=("best.pt", "curve.tsv", "curve.png")
