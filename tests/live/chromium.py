@@ -37,7 +37,9 @@ class Browser:
         self._asked = 0
         port = _until(lambda: _first_line(profile / "DevToolsActivePort"), 60)
         self._open = ExitStack()
-        self._root = self._open.enter_context(connect(f"ws://127.0.0.1:{port[0]}{port[1]}", max_size=None))
+        self._root = self._open.enter_context(
+            connect(f"ws://127.0.0.1:{port[0]}{port[1]}", max_size=None, ping_interval=None)
+        )
         self._session = ""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -79,6 +81,13 @@ class Browser:
     def open(self, url: str) -> None:
         """Load a page."""
         self.call("Page.navigate", url=url)
+
+    def leave(self) -> None:
+        """Close the page that is open and forget what was noted of it."""
+        self.open("about:blank")
+        self.wait("location.href === 'about:blank'")
+        self.faults.clear()
+        self.requests.clear()
 
     def size(self, width: int, height: int, is_dark: bool = False, ratio: float = 1) -> None:
         """The window is so large, the person likes it dark."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,11 +15,12 @@ import driven
 import pytest
 from chromium import Browser
 
+from cdipipe.cli.main import run as run_command
 from cdipipe.live.monitor import Monitor
 from cdipipe.live.page import make_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-STATE = "document.getElementById('state').textContent"
+STATE = "document.getElementById('state')?.textContent"
 CONTRAST = """(() => {
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
   const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
@@ -69,9 +73,8 @@ def page(run):
 
 def look(browser: Browser, page, width: int = 1400, height: int = 900, is_dark: bool = False) -> None:
     """The page, once it shows a run."""
-    browser.faults.clear()
-    browser.requests.clear()
     browser.size(width, height, is_dark)
+    browser.leave()
     browser.open(page.url)
     browser.wait(f"document.readyState === 'complete' && {STATE} === 'running'")
     browser.wait(
@@ -201,6 +204,61 @@ def test_a_browser_that_was_busy_gets_the_newest_at_once(browser, run, page):
     assert browser.faults == []
 
 
+@pytest.fixture
+def replay(tmp_path):
+    """``cdipipe live`` at work on 200 patterns a second for 25 s, and the address of its page."""
+    shots, words = tmp_path / "shots.cxi", "polygons --set size=32 --set count=32 --set photons=1e6"
+    assert run_command(["simulate", *words.split(), "-o", str(shots)]) == 0
+    command = [sys.executable, "-m", "cdipipe.cli.main", "live", f"replay:{shots}?rate=200&frames=5000", "--json"]
+    command += ["-o", str(tmp_path / "out.cxi"), "--hits", "-1000", "--page", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process, process.stderr.readline().split()[-1]
+        process.kill()
+
+
+def number(browser: Browser, name: str) -> int:
+    """A count that the page shows."""
+    cells = "[...document.querySelectorAll('#numbers div')]"
+    text = browser.ask(f"{cells}.find((cell) => cell.firstChild.textContent === '{name}').lastChild.textContent")
+    return int(text.replace("\u202f", ""))
+
+
+def test_a_replay_is_watched_and_steered(browser, replay):
+    process, url = replay
+    browser.size(1400, 900)
+    browser.leave()
+    browser.open(url)
+    browser.wait(f"{STATE} === 'running' && document.getElementById('frame').textContent !== ''", 60)
+    browser.ask("document.getElementById('pause').click()")
+    browser.wait(f"{STATE} === 'paused'")
+    time.sleep(1)
+    phased, received = number(browser, "phased"), number(browser, "received")
+    time.sleep(2)
+    assert number(browser, "phased") == phased and number(browser, "received") > received + 100
+    browser.ask("document.getElementById('pause').click()")
+    browser.wait(f"{STATE} === 'running'")
+    browser.ask("document.getElementById('threshold').value = '1e6'")
+    browser.ask("document.getElementById('set').click()")
+    time.sleep(2)
+    phased, skipped = number(browser, "phased"), number(browser, "skipped")
+    time.sleep(1)
+    assert number(browser, "phased") == phased and number(browser, "skipped") > skipped
+    browser.ask("document.getElementById('every').click()")
+    browser.wait("document.getElementById('threshold').value === ''")
+    browser.ask("document.getElementById('method').value = 'dpr'")
+    browser.ask("document.getElementById('method').dispatchEvent(new Event('change'))")
+    browser.wait("document.getElementById('banner').textContent.includes('no weights')")
+    browser.wait("document.getElementById('method').value === 'cdi_nn'")
+    totals = json.loads(process.communicate(timeout=200)[0])
+    browser.wait(f"{STATE} === 'ended'")
+    assert totals["received"] == 5000 and totals["dropped"] == 0
+    shown = {name: number(browser, name) for name in ("received", "phased", "skipped")}
+    assert shown == {name: totals[name] for name in shown}
+    assert [
+        fault for fault in browser.faults if "ERR_CONNECTION_REFUSED" not in fault
+    ] == []  # it looks for the next run
+
+
 ELSEWHERE = """<!doctype html><title>elsewhere</title><script>
 window.told = [];
 const socket = new WebSocket("ws://PLACE/live");
@@ -225,7 +283,7 @@ def test_a_page_of_elsewhere_gets_nothing(browser, run, page):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser.faults.clear()
+        browser.leave()
         browser.open(f"http://localhost:{server.server_port}/")
         browser.wait("window.told && told.length >= 2 && told.includes('refused')")
         browser.wait("told.includes('unreadable')")

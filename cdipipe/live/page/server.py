@@ -85,6 +85,16 @@ class Page:
             return ""
         return "whoever has this address, key and all, sees and controls the run; it is not encrypted"
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a browser is connected."""
+        return self._hub.watchers > 0
+
+    @property
+    def thread_ident(self) -> int | None:
+        """Of the thread that serves, for :func:`time.pthread_getcpuclockid`; None before :meth:`start`."""
+        return self._thread.ident
+
     def start(self) -> None:
         """Serve until :meth:`stop`."""
         self._thread.start()
