@@ -126,7 +126,6 @@ def test_the_compiled_module_counts_where_kernels_are_loaded():
 
 def test_every_data_file_of_the_package_counts_somewhere():
     commands = [f"cdipipe.cli.{path.stem}" for path in Path(cdipipe.__file__).parent.glob("cli/[a-z]*.py")]
-    commands += ["cdipipe.live.page"]
     assert set(module_source.data_files("cdipipe")) - set(files_used(commands)) == set()
 
 

@@ -46,6 +46,7 @@ BENCHMARKS = {
         "processor seconds of commands and of the quickstart's jobs; waits on a busy machine",
         "commands",
     ),
+    "live_page": Benchmark(["live_page.py", "live_page"], "what the browser page costs a live run", "live_page"),
     "multipeak": Benchmark(
         ["multipeak.py"], "the strain tensor of several reflections together, against separate phasing", "multipeak"
     ),

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from cdipipe.errors import InputError
+
 
 def command(
     source: Annotated[str, typer.Argument(help="dir:PATH, zmq:tcp://HOST:PORT or replay:M.cxi?rate=500")],
@@ -34,6 +36,8 @@ def command(
     workers: Annotated[int | None, typer.Option(min=1, help="batches at a time; not given: one per core")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     idle_s: Annotated[float | None, typer.Option(help="end when no frame came for so long")] = None,
+    page: Annotated[str | None, typer.Option(help="HOST:PORT of a page in the browser: 127.0.0.1:8050")] = None,
+    page_open: Annotated[bool, typer.Option("--page-open", help="let other computers open the page, by a key")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the totals as JSON")] = False,
 ) -> None:
     """Reconstruct frames of a detector while they arrive.
@@ -74,7 +78,8 @@ def command(
     monitor = Monitor(source, method, hits, queue)
     engine = Engine(kind.open(address), plan, output, monitor, {**collect(inputs), "live": {"source": source}})
     ended_by = _end_on_signals(engine)
-    totals = engine.run()
+    with _page(monitor, page, page_open):
+        totals = engine.run()
     print(_json(totals) if as_json else summary(totals))
     if ended_by:
         raise typer.Exit(128 + ended_by[0])
@@ -93,6 +98,25 @@ def _measurement(path: Path | None):
     from cdipipe.io.cxi import read_measurement
 
     return None if path is None else read_measurement(path)
+
+
+def _page(monitor, address: str | None, is_open: bool):
+    """The page of the run, where one is asked for; its address is told on stderr."""
+    import contextlib
+    import sys
+
+    if address is None:
+        if is_open:
+            raise InputError("--page-open goes with --page HOST:PORT")
+        return contextlib.nullcontext()
+
+    from cdipipe.live.page import make_page
+    from cdipipe.phasing.registry import Predictor, all_methods
+
+    methods = [name for name, method in all_methods().items() if isinstance(method, Predictor)]
+    made = make_page(monitor, address, methods, is_open)
+    print(f"live: page at {made.url}" + (f"; {made.warning}" if made.warning else ""), file=sys.stderr, flush=True)
+    return made
 
 
 def _end_on_signals(engine) -> list[int]:

@@ -9,5 +9,6 @@
 ``writer``     results into a CXI file that others may read while it grows
 ``engine``     the threads and the queue between them
 ``monitor``    what a page sees of it, and what it may ask for
+``page``       that page, for the browser
 =============  =====================================================================================================
 """
