@@ -31,6 +31,7 @@ ORDER = (
     "methods",
     "bragg",
     "uncertainty",
+    "tuning",
     "figures",
     "live",
     "study",

@@ -39,6 +39,7 @@ SHORTER = [
     (r"epochs=\d+", "epochs=1"),
     (r"iterations=\d+", "iterations=10"),
     (r"--restarts \d+", "--restarts 8"),
+    (r"(cdipipe tune .*)--budget \d+", r"\1--set iterations=10 --budget 16 --sets 2 --fresh-sets 2 --finalists 1"),
     (r"^make run CONFIG=(\S+).*", r"snakemake --workflow-profile workflow/profiles/local --configfile \1"),
     (r"^(snakemake .*--workflow-profile workflow/profiles/)slurm", r"\1local -n"),
     (r"^snakemake ", "snakemake -n "),

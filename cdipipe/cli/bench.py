@@ -57,6 +57,7 @@ BENCHMARKS = {
     "resolution": Benchmark(
         ["resolution.py"], "resolution that is told without a truth, against the true one", "resolution"
     ),
+    "tuning": Benchmark(["tuning.py"], "tuned settings against the defaults on simulated patterns", "tuning"),
     "strain_peer": Benchmark(
         ["strain_peer.py"],
         "strain of the measured gold crystal beside cohere's (extra 'bench', cohere_ui, CDIPIPE_DATA_DIR)",

@@ -95,16 +95,26 @@ def _key(asked: list, inputs: list[Path], device: str) -> str:
 def _recipe(method, recipe, settings, restarts):
     """The recipe of the command's options: --recipe or -m, with --set and --restarts over it."""
     from cdipipe.phasing.recipe import recipe_from_mapping
+
+    return recipe_from_mapping(recipe_mapping(method, recipe, settings, restarts), recipe or method)
+
+
+def recipe_mapping(method, recipe, settings, restarts) -> dict:
+    """The same as plain data.
+
+    Raises
+    ------
+    InputError   both or neither of --recipe and -m, or a file or a setting that cannot be read
+    """
     from cdipipe.settings import merge, parse_settings
 
     if (method is None) == (recipe is None):
         raise InputError("give either -m METHOD or --recipe FILE" + ("" if method is None else ", not both"))
     mapping = {"method": method} if recipe is None else load_recipe(recipe)
-    where = recipe or method
     mapping = merge(mapping, parse_settings(settings))
     if restarts is not None:
         mapping["restarts"] = restarts
-    return recipe_from_mapping(mapping, where)
+    return mapping
 
 
 def _with_checkpoint(recipe, checkpoint: Path):

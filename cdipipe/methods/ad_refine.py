@@ -7,17 +7,18 @@ renewed every 50 iterations); with the Poisson misfit and TV it is a strong clos
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cdipipe.phasing.registry import IterativeParameters, Step
 from cdipipe.phasing.steps import StepRun
+from cdipipe.tunable import Tune
 
 
 class AdRefineParameters(IterativeParameters):
     iterations: int = Field(200, ge=1, description="Adam steps")
-    learning_rate: float = Field(
+    learning_rate: Annotated[float, Tune(0.005, 0.1, log=True)] = Field(
         0.02, gt=0, le=1, description="first step per pixel, in units of the object's rms modulus; falls to 2 % of it"
     )
     loss: Literal["amplitude", "poisson", "max_amplitude"] = Field(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from cdipipe.phasing.registry import IterativeParameters, Update
+from cdipipe.tunable import Tune
 
 
 class DmParameters(IterativeParameters):
-    beta: float = Field(0.8, gt=0, le=2, description="step of the map; 0.7 to 1 is usual")
+    beta: Annotated[float, Tune(0.5, 1.1)] = Field(0.8, gt=0, le=2, description="step of the map; 0.7 to 1 is usual")
     gamma_modulus: float | None = Field(None, description="relaxation of P_M; none: 1/beta")
     gamma_support: float | None = Field(None, description="relaxation of P_S; none: -1/beta")
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from cdipipe.methods import er
 from cdipipe.phasing.registry import IterativeParameters, Update
+from cdipipe.tunable import Tune, TuneAmong
 
 
 class HioParameters(IterativeParameters):
-    beta: float = Field(0.9, gt=0, le=2, description="feedback on pixels that violate the constraint; useful 0.5 to 1")
-    er_every: int = Field(0, ge=0, description="every n-th iteration is one of error reduction; 0: never")
+    beta: Annotated[float, Tune(0.5, 1.0)] = Field(
+        0.9, gt=0, le=2, description="feedback on pixels that violate the constraint; useful 0.5 to 1"
+    )
+    er_every: Annotated[int, TuneAmong(0, 10, 40)] = Field(
+        0, ge=0, description="every n-th iteration is one of error reduction; 0: never"
+    )
 
 
 def update(exit_wave, problem, support, parameters, iteration):

@@ -6,10 +6,13 @@ and averages of iterates or of restarts are better than each of them. So the who
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from cdipipe.methods import er, hio
 from cdipipe.phasing.registry import IterativeParameters, Update
+from cdipipe.tunable import Tune
 
 
 class HioStaticParameters(IterativeParameters):
@@ -17,7 +20,9 @@ class HioStaticParameters(IterativeParameters):
     er_iterations: int = Field(
         50, ge=0, description="closing block: so many of the iterations, at the end, are error reduction; 0: none"
     )
-    beta: float = Field(0.9, gt=0, le=2, description="feedback on pixels that violate the constraint; useful 0.5 to 1")
+    beta: Annotated[float, Tune(0.5, 1.0)] = Field(
+        0.9, gt=0, le=2, description="feedback on pixels that violate the constraint; useful 0.5 to 1"
+    )
 
     @model_validator(mode="after")
     def _block_fits(self):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from cdipipe.errors import InputError
 from cdipipe.phasing.registry import LIGHT, IterativeParameters, Joint
 from cdipipe.phasing.steps import JointRun
+from cdipipe.tunable import Tune
 
 FRAMES_JOINED = 6
 """An unknown static structure is first estimated from so many frames at most, spread over the movie."""
@@ -17,7 +18,9 @@ FRAMES_JOINED = 6
 class InSituParameters(IterativeParameters):
     iterations: int = Field(300, ge=1, description="iterations, those of the closing block among them")
     er_iterations: int = Field(50, ge=0, description="closing block: so many of the iterations are error reduction")
-    beta: float = Field(0.9, gt=0, le=2, description="feedback on pixels of the sample that violate the constraint")
+    beta: Annotated[float, Tune(0.5, 1.0)] = Field(
+        0.9, gt=0, le=2, description="feedback on pixels of the sample that violate the constraint"
+    )
     static: Literal["estimate", "known"] = Field(
         "estimate",
         description="estimate: from all frames together, the content being unknown; known: as the measurement tells",

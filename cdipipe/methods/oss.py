@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from cdipipe.phasing.registry import LIGHT, IterativeParameters, Step
 from cdipipe.phasing.schedule import FILTER_WIDTHS, cut_into_blocks, walk
 from cdipipe.phasing.steps import StepRun
+from cdipipe.tunable import Tune, TuneAmong
 
 
 class OssParameters(IterativeParameters):
-    beta: float = Field(0.9, gt=0, le=2, description="feedback on pixels that violate the constraint; useful 0.5 to 1")
+    beta: Annotated[float, Tune(0.5, 1.0)] = Field(
+        0.9, gt=0, le=2, description="feedback on pixels that violate the constraint; useful 0.5 to 1"
+    )
     alpha: tuple[float, ...] = Field(
         FILTER_WIDTHS,
         min_length=1,
         description="width of the Fourier filter over the array's size, equal stages; it blurs the exterior by "
         "1 / (2 pi alpha) px",
     )
-    hio_first: bool = Field(False, description="no filter in the first stage")
+    hio_first: Annotated[bool, TuneAmong(False, True)] = Field(False, description="no filter in the first stage")
 
 
 class OssRun(StepRun):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from cdipipe.phasing.registry import IterativeParameters, Update
+from cdipipe.tunable import Tune
 
 
 class RaarParameters(IterativeParameters):
-    beta: float = Field(0.95, gt=0, le=1, description="relaxation; 0.85 to 0.95 is usual, 1 is Douglas-Rachford")
+    beta: Annotated[float, Tune(0.7, 0.99)] = Field(
+        0.95, gt=0, le=1, description="relaxation; 0.85 to 0.95 is usual, 1 is Douglas-Rachford"
+    )
 
 
 def update(exit_wave, problem, support, parameters, iteration):

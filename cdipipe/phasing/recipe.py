@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
@@ -21,6 +21,7 @@ from cdipipe.phasing.options import check_options, check_order
 from cdipipe.phasing.registry import Method, Parameters, get_method
 from cdipipe.phasing.sequence import expand_sequence
 from cdipipe.settings import validate
+from cdipipe.tunable import Tune
 
 HALF_TURN_RAD = (-math.pi / 2, math.pi / 2)
 Constraint = Literal["support", "real_nonneg", "re_nonneg", "quadrant", "phase_range"]
@@ -29,16 +30,18 @@ Constraint = Literal["support", "real_nonneg", "re_nonneg", "quadrant", "phase_r
 class ShrinkWrap(Parameters):
     """Support from the blurred modulus of the iterate (Marchesini et al. 2003)."""
 
-    every: int | None = Field(
+    every: Annotated[int | None, Tune(3, 40, log=True, unset=5)] = Field(
         None,
         ge=0,
         description="iterations between updates; 0: the start support stays; not given: 5, or 0 where the measurement "
         "tells its support",
     )
-    sigma_start_px: float = Field(3.0, ge=0, description="Gaussian blur of the first update")
-    sigma_end_px: float = Field(1.0, ge=0, description="blur never goes below this")
+    sigma_start_px: Annotated[float, Tune(1.5, 5.0)] = Field(3.0, ge=0, description="Gaussian blur of the first update")
+    sigma_end_px: Annotated[float, Tune(0.5, 2.0)] = Field(1.0, ge=0, description="blur never goes below this")
     decay: float = Field(0.98, gt=0, le=1, description="factor on the blur from one update to the next")
-    threshold: float = Field(0.1, gt=0, lt=1, description="share of the maximum of the blurred modulus")
+    threshold: Annotated[float, Tune(0.04, 0.3, log=True)] = Field(
+        0.1, gt=0, lt=1, description="share of the maximum of the blurred modulus"
+    )
     area: tuple[float, float] | None = Field(
         None, description="[first, last] share of the array that the support fills, instead of the threshold"
     )
@@ -129,7 +132,7 @@ class Recipe(Parameters):
     )
     average_best: int = Field(1, ge=1, description="the result is the mean of this many best restarts, aligned")
     average_last: int = Field(0, ge=0, description="a start's result is the mean of its last so many iterates; 0: off")
-    closing_er: float = Field(
+    closing_er: Annotated[float, Tune(0.05, 0.5)] = Field(
         0.0, ge=0, lt=1, description="share of the last step's iterations that are error reduction, at its end"
     )
     stop_below: float = Field(

@@ -36,7 +36,7 @@ def records_of_job(
         used["cdipipe.scenes"] = [study.corpora[corpus].scene]
     if command == "simulate":
         used["cdipipe.scenes"] = [study.measurements[measurement].scene]
-    if command in ("reconstruct", "resolution"):
+    if command in ("reconstruct", "resolution", "tune"):
         steps = _steps(json.dumps(study.methods[method]))
         used["cdipipe.networks"] = [name for name in steps if name in _networks()]
         used["cdipipe.methods"] = [name for name in steps if name not in _networks()]

@@ -67,6 +67,8 @@ def _check_parts(config: Config, where: str) -> None:
         _check_network(config, network, f"{where}: networks.{name}")
     for name in config.methods:
         _check_method(config, name, f"{where}: methods.{name}")
+    for name, choices in config.tunings.items():
+        _check_tuning(config.methods[name], choices.over, f"{where}: methods.{name}.tune")
     for name, entry in config.measurements.items():
         if entry.scene:
             _check_scene(entry, f"{where}: measurements.{name}")
@@ -152,6 +154,15 @@ def _check_step(step: str, parameters: BaseModel, used: str, kind: str, where: s
         raise InputError(f"{where}: {step}.checkpoint: a method takes one network of the study; expected '{used}'")
     if takes != kind:
         raise InputError(f"{where}: {step}.checkpoint: '{used}' is a network {kind}; expected one of {takes}")
+
+
+def _check_tuning(recipe: dict[str, Any], over: tuple[str, ...], where: str) -> None:
+    from cdipipe.tuning.space import search_space
+
+    try:
+        search_space(recipe, over)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _check_dataset(name: str, where: str) -> None:

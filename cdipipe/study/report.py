@@ -173,6 +173,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         "strain": _strain(place) if study.measurements[measurement].strain is not None else None,
         "uncertainty": _uncertainty(place) if study.measurements[measurement].has_error_bars else None,
         "resolution": _resolution(place) if study.measurements[measurement].resolution else None,
+        "tuning": _tuning(place) if method in study.tunings else None,
         "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
     }
 
@@ -214,6 +215,22 @@ def _resolution(place: Path) -> dict[str, Any]:
             "Resolution without a truth: the estimate, what it is made of, the limit by counting noise, and the PRTF.",
         ),
         "numbers": {name: f"{value:.5g}" for name, value in read_metrics(place / "resolution.json").items()},
+    }
+
+
+def _tuning(place: Path) -> dict[str, Any]:
+    """What a search for settings took, and the picture of what it tried."""
+    from cdipipe.tuning.files import read_record
+
+    record = read_record(place / "tuned.json")
+    return {
+        "picture": _picture(place / "tuned.png", "Loss over every key; square: the default, ring: what was taken."),
+        "verdict": record["verdict"],
+        "rows": [
+            (key, _plain(default), _plain(record["settings"].get(key, default)))
+            for key, default in record["defaults"].items()
+        ],
+        "recipe": json.dumps(record["recipe"]),
     }
 
 

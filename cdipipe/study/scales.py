@@ -10,6 +10,7 @@ from cdipipe.settings import merge, unknown_name
 from cdipipe.study.grids import OWN_KEYS, expand_grids
 from cdipipe.study.names import expand_names, is_pattern, matching
 from cdipipe.study.sweeps import expand_sweeps
+from cdipipe.study.tunings import gather_tunings
 
 
 def at_scale(study: Any, where: str, scale: str | None = None) -> Any:
@@ -31,7 +32,7 @@ def at_scale(study: Any, where: str, scale: str | None = None) -> Any:
     if scale is not None:
         changes = _changes(study.get("scales"), scale, where)
         found = merge(found, _for_names(changes, found, f"{where}: scales.{scale}")) | {"scale": scale}
-    return expand_names(found, where)
+    return expand_names(gather_tunings(found), where)
 
 
 def _changes(scales: Any, scale: str, where: str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from cdipipe.study.tree import Config
 
 Schema = dict[str, Any]
 REF = "#/definitions/{model}"
-FORMS = ("method", "sequence", "steps", "grid", "sweep")
+FORMS = ("method", "sequence", "steps", "grid", "sweep", "tune")
 """Keys that say what a method of a study is."""
 
 
@@ -151,8 +151,9 @@ def _recipe(shared: Schema, models: Mapping[str, Schema], defs: Schema, methods:
         },
         "grid": defs["MeasurementEntry"]["properties"]["grid"],
         "sweep": _sweep(),
+        "tune": {"anyOf": [{"$ref": REF.format(model="TuneChoices")}, {"type": "null"}]},
     }
-    given = [{"required": [key]} for key in keys if key != "sweep"]
+    given = [{"required": [key]} for key in keys if key not in ("sweep", "tune")]
     description = "A method and its parameters, or several one after another."
     return {"type": "object", "description": description, "properties": keys | shared, "anyOf": given, "allOf": forms}
 

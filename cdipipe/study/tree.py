@@ -33,6 +33,7 @@ from cdipipe.study.entries import (
 )
 from cdipipe.study.paths import OutputFolder
 from cdipipe.study.sweeps import FREE_BLOCK_PX, FREE_FRACTION, SweepEntry
+from cdipipe.tuning.choices import TuneChoices
 
 FIGURES = ("tables", "galleries", "distributions", "sweeps")
 """Kinds of what a study shows by name."""
@@ -83,6 +84,8 @@ class Config(Section):
     """a metric of every pattern, each under a name"""
     sweeps: dict[Name, SweepEntry] = Field({})
     """methods that differ by one key; made by the `sweep` of a method"""
+    tunings: dict[Name, TuneChoices] = Field({})
+    """methods whose settings are chosen for each measurement; made by the `tune` of a method"""
     scale: Name | None = None
     """which of ``scales`` is laid over the rest"""
     scales: dict[Name, dict[str, Any]] = Field({})
@@ -119,6 +122,7 @@ class Config(Section):
             found += [(f"galleries.{name}.methods", "methods", gallery.methods or [])]
         for name, entry in self.distributions.items():
             found += [(f"distributions.{name}.{k}", k, getattr(entry, k) or []) for k in ("measurements", "methods")]
+        found += [("tunings", "methods", list(self.tunings))]
         found += [(f"sweeps.{name}.methods", "methods", entry.methods) for name, entry in self.sweeps.items()]
         return found
 
@@ -209,7 +213,7 @@ class Config(Section):
 
         Parameters
         ----------
-        command : ``simulate``, ``import``, ``reconstruct``, ``runs`` or ``strain``
+        command : ``simulate``, ``import``, ``reconstruct``, ``tune``, ``runs`` or ``strain``
         """
         entry = self.measurements[measurement]
         if command == "simulate":
@@ -222,6 +226,10 @@ class Config(Section):
         if command == "strain":
             return as_options(entry.strain)
         restarts = self._recipe(measurement, method).get("restarts")
+        if command == "tune":
+            chosen = self.tunings[method].model_dump(exclude_defaults=True)
+            own = {"seed": self.seed, "restarts": restarts, "device": self.device}
+            return as_options(chosen | own | {"checkpoint": self.checkpoint(method)})
         shared = {"seed": self.seed, "restarts": restarts, "device": self.device, "keep_runs": self.keep_runs}
         fraction, block = self.free_fraction, self.free_block_px
         if not fraction and any(method in entry.methods for entry in self.sweeps.values()):

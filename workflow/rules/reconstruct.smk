@@ -3,6 +3,7 @@ rule reconstruct_object:
     input:
         measurement=f"{MEASUREMENT}/M.cxi",
         checkpoint=lambda wildcards: STUDY.checkpoint(wildcards.method) or [],
+        tuned=lambda wildcards: f"{METHOD}/tuned.yaml" if wildcards.method in STUDY.tunings else [],
     output:
         f"{METHOD}/R.cxi",
     log:
@@ -13,7 +14,7 @@ rule reconstruct_object:
     resources:
         gpu=int(STUDY.device == "cuda"),
     params:
-        recipe=lambda wildcards: f"{STUDY_FILE}::methods.{wildcards.method}",
+        recipe=lambda wildcards, input: input.tuned or f"{STUDY_FILE}::methods.{wildcards.method}",
         options=options_of("reconstruct"),
         content=lambda wildcards: STUDY.methods[wildcards.method],
         code=code_of("reconstruct"),

@@ -19,6 +19,7 @@ rule write_report:
         ),
         error_bars=files_of(STUDY.with_error_bars(), "uncertainty.json", "uncertainty.png"),
         resolutions=files_of(STUDY.with_resolution(), "resolution.json", "resolution.png"),
+        tunings=files_of([pair for pair in STUDY.pairs() if pair[1] in STUDY.tunings], "tuned.json", "tuned.png"),
         corpora=expand("{out}/{corpus}/{name}", out=OUT, corpus=STUDY.built(), name=("corpus.json", "contact.png")),
         networks=expand(
             "{out}/{network}/{name}", out=OUT, network=STUDY.trained(), name=("best.pt", "curve.tsv", "curve.png")

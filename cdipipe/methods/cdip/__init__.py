@@ -15,12 +15,13 @@ sum of misfit and TV decides.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from cdipipe.methods.cdip.dynamic_parameters import MovieParameters
 from cdipipe.phasing.registry import FITS, Joint, Parameters, Step
+from cdipipe.tunable import Tune
 
 
 class CdipParameters(Parameters):
@@ -35,17 +36,17 @@ class CdipParameters(Parameters):
     channels: int = Field(16, ge=1, le=256, description="features of each plane")
     hidden: int = Field(32, ge=2, le=512, description="width of the layers")
     layers: int = Field(2, ge=1, le=8, description="hidden layers")
-    omega: float = Field(5.0, gt=0, description="frequency of the sine layers")
+    omega: Annotated[float, Tune(2.5, 10.0, log=True)] = Field(5.0, gt=0, description="frequency of the sine layers")
     loss: Literal["amplitude_mse", "amplitude_mae", "poisson"] | None = Field(
         None,
         description="misfit of the pattern for random fields until the closing steps; not given: poisson for movies in "
         "a known probe, else amplitude_mse; always poisson for a field that imitated a start",
     )
     closing: float = Field(0.4, ge=0, le=1, description="share of the steps, at the end, with the Poisson misfit")
-    tv: float = Field(
+    tv: Annotated[float, Tune(0.5, 3.0, log=True)] = Field(
         1.4, ge=0, description="weight of the exit wave's total variation, in units of the photon noise of a pixel"
     )
-    tv_start: float = Field(
+    tv_start: Annotated[float, Tune(0.5, 4.0, log=True)] = Field(
         1.6,
         ge=0,
         description="weight at the first step of random fields, in units of the object's modulus; falls to tv until "

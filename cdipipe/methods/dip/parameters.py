@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from cdipipe.phasing.registry import Parameters
+from cdipipe.tunable import Tune
 
 
 class UntrainedNetworkParameters(Parameters):
@@ -16,7 +17,9 @@ class UntrainedNetworkParameters(Parameters):
         description="misfit: once the misfit is what counting noise alone explains; wmv: at the least variance of a "
         "window of outputs; none: after all iterations",
     )
-    misfit_share: float = Field(0.99, gt=0, le=2, description="misfit: share of the expected misfit that ends the fit")
+    misfit_share: Annotated[float, Tune(0.9, 1.1)] = Field(
+        0.99, gt=0, le=2, description="misfit: share of the expected misfit that ends the fit"
+    )
     window: int = Field(50, ge=2, description="wmv: outputs in the window")
     patience: int = Field(200, ge=1, description="wmv: iterations without a new least variance before the fit ends")
     average: float = Field(
@@ -29,7 +32,7 @@ class UntrainedNetworkParameters(Parameters):
         "noise", description="what the network turns into the object: noise, or the logarithm of the pattern"
     )
     input_channels: int = Field(32, ge=1, le=256, description="noise: channels of the input")
-    jitter: float = Field(
+    jitter: Annotated[float, Tune(0.0, 1.0)] = Field(
         0.5,
         ge=0,
         description="noise: standard deviation of new noise on the input in every iteration, as a multiple of the "
@@ -39,7 +42,9 @@ class UntrainedNetworkParameters(Parameters):
     levels: int = Field(4, ge=1, le=7, description="times that the network halves the grid")
     skip: int = Field(16, ge=1, le=256, description="channels of every skip connection")
     margin_px: int = Field(4, ge=0, description="pixels that the network sees beyond the support's box on each side")
-    rate: float = Field(0.01, gt=0, lt=1, description="step of the optimiser (Adam)")
+    rate: Annotated[float, Tune(0.003, 0.03, log=True)] = Field(
+        0.01, gt=0, lt=1, description="step of the optimiser (Adam)"
+    )
     final_rate: float = Field(
         1.0, gt=0, le=1, description="share of the rate that is left at the last iteration, falling as a cosine"
     )

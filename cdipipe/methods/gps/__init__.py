@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from cdipipe.phasing.registry import LIGHT, IterativeParameters, Step
 from cdipipe.phasing.schedule import FILTER_WIDTHS, cut_into_blocks
+from cdipipe.tunable import Tune
 
 SCHEDULES = {
     "dpr": {"sigma": (0.01, 0.1, 1.0), "sigma_from": (0.0, 0.4, 0.7), "alpha": FILTER_WIDTHS},
@@ -42,12 +43,12 @@ class GpsParameters(IterativeParameters):
         None, description="F: standard deviation of the window on the object in pixels, equal stages"
     )
     primal_step: float = Field(1.0, gt=0, description="t, on the detector")
-    dual_step: float = Field(0.9, gt=0, description="s, on the object; s t is at most 1")
+    dual_step: Annotated[float, Tune(0.5, 1.0)] = Field(0.9, gt=0, description="s, on the object; s t is at most 1")
     check_every: int = Field(
         10, ge=1, description="iterations between comparisons with the best so far; and at the end of every stage"
     )
 
-    settle: float = Field(
+    settle: Annotated[float, Tune(0.1, 0.5)] = Field(
         0.2, ge=0, le=1, description="share of the iterations, at the end, in which a support that moved stays"
     )
 

@@ -12,11 +12,13 @@ on as few detector pixels as the object's extent needs.
 from __future__ import annotations
 
 import threading
+from typing import Annotated
 
 from pydantic import Field
 
 from cdipipe.phasing.registry import Parameters, Step
 from cdipipe.phasing.steps import StepRun
+from cdipipe.tunable import Tune
 
 
 class GuidedParameters(Parameters):
@@ -25,19 +27,21 @@ class GuidedParameters(Parameters):
     iterations: int = Field(800, ge=1, description="HIO iterations of every start")
     generations: int = Field(3, ge=0, le=100, description="guided generations")
     generation_iterations: int = Field(80, ge=1, description="HIO iterations of every guided generation")
-    beta: float = Field(0.9, gt=0, le=2, description="feedback of HIO")
+    beta: Annotated[float, Tune(0.6, 1.0)] = Field(0.9, gt=0, le=2, description="feedback of HIO")
     er_every: int = Field(0, ge=0, description="every n-th iteration is one of error reduction; 0: never")
     crop: bool = Field(True, description="work on the cropped autocorrelation where the pattern is complete")
     crop_margin: float = Field(1.2, ge=1, le=4, description="factor on the least side that the object's extent needs")
-    guided_threshold: float = Field(
+    guided_threshold: Annotated[float, Tune(0.1, 0.3)] = Field(
         0.2, gt=0, lt=1, description="a generation's first support: share of the maximum of the averaged object"
     )
-    loose_level: float = Field(
+    loose_level: Annotated[float, Tune(0.02, 0.15, log=True)] = Field(
         0.05, gt=0, lt=1, description="support of the refinement: where the final one, blurred by 1 px, exceeds this"
     )
     refine_iterations: int = Field(120, ge=0, description="Adam steps of the closing refinement; 0: none")
     refine_rate: float = Field(0.02, gt=0, le=1, description="first step, in units of the object's rms modulus")
-    tv_weight: float = Field(1.0, ge=0, description="total variation of the refinement, in sqrt(photons)")
+    tv_weight: Annotated[float, Tune(0.3, 3.0, log=True)] = Field(
+        1.0, ge=0, description="total variation of the refinement, in sqrt(photons)"
+    )
 
     @property
     def planned(self) -> int:

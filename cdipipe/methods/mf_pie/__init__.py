@@ -11,18 +11,29 @@ D = sum_m |P_m|^2, and the exit waves psi'_m that frame s imposes on P_m O_t, on
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from cdipipe.phasing.registry import LIGHT, IterativeParameters, Joint
+from cdipipe.tunable import Tune
 
 
 class MfPieParameters(IterativeParameters):
     iterations: int = Field(100, ge=1, description="sweeps over all frames")
-    alpha: float = Field(0.1, gt=0, le=1, description="regularisation of the step; 1: ePIE")
+    alpha: Annotated[float, Tune(0.03, 0.5, log=True)] = Field(
+        0.1, gt=0, le=1, description="regularisation of the step; 1: ePIE"
+    )
     neighbours: int = Field(1, ge=0, le=10, description="frames to either side whose counts are used too")
-    neighbour_weight: float = Field(0.5, ge=0, le=1, description="weight of a neighbour, to the power of its distance")
-    tv_space: float = Field(1e-3, ge=0, description="weight of total variation in space, in units of transmission")
-    tv_time: float = Field(1e-3, ge=0, description="weight of total variation in time, in units of transmission")
+    neighbour_weight: Annotated[float, Tune(0.0, 1.0)] = Field(
+        0.5, ge=0, le=1, description="weight of a neighbour, to the power of its distance"
+    )
+    tv_space: Annotated[float, Tune(1e-4, 1e-2, log=True)] = Field(
+        1e-3, ge=0, description="weight of total variation in space, in units of transmission"
+    )
+    tv_time: Annotated[float, Tune(1e-4, 1e-2, log=True)] = Field(
+        1e-3, ge=0, description="weight of total variation in time, in units of transmission"
+    )
     tv_iterations: int = Field(10, ge=1, le=1000, description="inner iterations of the total variation")
     illumination: float = Field(0.01, gt=0, lt=1, description="the object is 1 where D is below this share of its max")
 

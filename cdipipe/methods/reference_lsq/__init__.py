@@ -7,12 +7,13 @@ sqrt(photons), whatever the dose: a task for the best denoiser there is.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from cdipipe.phasing.registry import LIGHT, Parameters, Step
 from cdipipe.phasing.steps import StepRun
+from cdipipe.tunable import Tune
 
 
 class ReferenceLsqParameters(Parameters):
@@ -35,7 +36,9 @@ class ReferenceLsqParameters(Parameters):
         "that of the package",
     )
     checkpoint_of: ClassVar[str] = "denoiser"
-    noise_factor: float = Field(1.0, gt=0, le=10, description="factor on the level of the noise given to the denoiser")
+    noise_factor: Annotated[float, Tune(0.6, 1.6, log=True)] = Field(
+        1.0, gt=0, le=10, description="factor on the level of the noise given to the denoiser"
+    )
     plug_and_play: int = Field(
         0,
         ge=0,

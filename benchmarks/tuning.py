@@ -1,0 +1,96 @@
+"""Tuned settings against the defaults on simulated patterns of four kinds; the truth is only compared with afterwards.
+
+    cdipipe bench tuning
+    python benchmarks/tuning.py [--work FOLDER] [-o FILE]
+
+Every pattern is tuned by `cdipipe.tuning.tune.tune` with the same budget, and phased with its default and with its
+tuned recipe, from the seed that was tuned for. What is done is kept in the work folder, so that a run that was stopped
+goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from common import ROOT, parser_of, write
+
+import cdipipe as cdi
+
+KINDS = {
+    "real, 3e4 photons": {"photons": 3e4, "phase_range_rad": 0.0},
+    "strong phase, 1e6 photons": {"photons": 1e6, "phase_range_rad": 6.0},
+    "beam stop, 1e6 photons": {"photons": 1e6, "phase_range_rad": 2.0, "beamstop_px": 2},
+    "low dose, 5e3 photons": {"photons": 5e3, "phase_range_rad": 2.0},
+}
+"""Polygons on 64 x 64 pixels."""
+SEEDS = range(1, 7)
+RECIPE = {"method": "hio", "iterations": 250, "restarts": 5}
+BUDGET, SEED = 100, 1
+WORST_LOSS = 0.005
+
+
+def one(kind: str, number: int, journal: Path) -> dict:
+    """A pattern tuned, and phased both ways."""
+    from cdipipe.tuning.choices import TuneChoices
+    from cdipipe.tuning.tune import tune
+
+    measurement, truth = cdi.simulate("polygons", size=64, seed=number, with_truth=True, **KINDS[kind])
+    began = time.process_time()
+    found = tune(measurement, RECIPE, TuneChoices(budget=BUDGET), journal, seed=SEED)
+    row = {"processor_s": time.process_time() - began, "settings": found.settings}
+    for name, recipe in (("default", RECIPE), ("tuned", found.recipe)):
+        result = cdi.reconstruct(measurement, recipe, seed=SEED)
+        row[name] = cdi.evaluate(result, measurement, truth).metrics["complex_correlation"]
+    row["meetings"] = [
+        {name: getattr(met, name) for name in ("gain", "error", "result_gain", "result_error")}
+        for met in found.meetings
+    ]
+    return row
+
+
+def summary(rows: list[dict]) -> dict:
+    """Medians, and the changes by tuning."""
+    changes = [row["tuned"] - row["default"] for row in rows]
+    return {
+        "patterns": len(rows),
+        "tuned": sum(bool(row["settings"]) for row in rows),
+        "median_default": statistics.median(row["default"] for row in rows),
+        "median_tuned": statistics.median(row["tuned"] for row in rows),
+        "mean_change": statistics.mean(changes),
+        "largest_gain": max(changes),
+        "largest_loss": max(0.0, -min(changes)),
+        "lost_more_than_0.005": sum(change < -WORST_LOSS for change in changes),
+        "processor_s": statistics.median(row["processor_s"] for row in rows),
+    }
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--work", type=Path, default=ROOT / "results" / "bench_tuning", help="folder of what is done")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, dict] = {kind: {} for kind in KINDS}
+    for number in SEEDS:
+        for place, kind in enumerate(KINDS):
+            done = arguments.work / f"{place}_{number}.json"
+            if not done.exists():
+                done.write_text(json.dumps(one(kind, number, done.with_suffix(".trials"))))
+            rows[kind][str(number)] = json.loads(done.read_text())
+            row = rows[kind][str(number)]
+            print(
+                f"{kind} {number}: {row['default']:.4f} -> {row['tuned']:.4f}, {row['processor_s']:.0f} s", flush=True
+            )
+    every = [row for found in rows.values() for row in found.values()]
+    kinds = {kind: summary(list(found.values())) for kind, found in rows.items()}
+    record = {"recipe": RECIPE, "budget": BUDGET, "seed": SEED, "all": summary(every), "kinds": kinds, "rows": rows}
+    print(json.dumps(record["all"], indent=1))
+    print(write("tuning", record, arguments.output))
+
+
+if __name__ == "__main__":
+    main()
