@@ -28,8 +28,8 @@ KINDS = {
 }
 """Polygons on 64 x 64 pixels."""
 SEEDS = range(1, 7)
-RECIPE = {"method": "hio", "iterations": 250, "restarts": 5}
-BUDGET, SEED = 100, 1
+RECIPE = {"method": "hio", "iterations": 150, "restarts": 4}
+BUDGET, SEED = 90, 1
 WORST_LOSS = 0.005
 
 
