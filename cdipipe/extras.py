@@ -8,6 +8,7 @@ from types import ModuleType
 from cdipipe.errors import InputError
 
 EXTRAS = {
+    "optuna": "tune",
     "snakemake": "workflow",
     "zarr": "train",
     "lightning_fabric": "train",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
 from cdipipe.phasing.starts import derive_seed
@@ -107,10 +108,7 @@ def run_trials(
 
 
 def _optuna():
-    try:
-        import optuna
-    except ImportError as error:
-        raise InputError("tune: needs Optuna; pip install 'cdipipe[tune]'") from error
+    optuna = extras.load("optuna", "a search for settings")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
