@@ -29,7 +29,18 @@ def command(
         from cdipipe.io.atomic import atomic_path
 
         with atomic_path(output) as part:
-            part.write_text(text + "\n", encoding="utf-8")
+            part.write_text((_head(file) if not get else "") + text + "\n", encoding="utf-8")
+
+
+def _head(file: Path | None) -> str:
+    """The comment at the head of a study: what it says of itself."""
+    if file is None:
+        return ""
+    import itertools
+
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return "".join(line for line in comment if "yaml-language-server" not in line)
 
 
 def _schema() -> str:

@@ -18,12 +18,15 @@ from cdipipe.io.metrics_file import read_metrics
 from cdipipe.measurement import Reconstruction
 from cdipipe.metrics.registry import all_metrics
 from cdipipe.provenance import collect
+from cdipipe.study.answers import best_of, next_of, numbers_of, telling
 from cdipipe.study.config import Config
 
 TEMPLATE = "report.html.j2"
 FEWEST_FRAMES, FRAMES_OF_A_PAGE = 6, 480
 """A page of many stacks shows fewer frames of each, so that it stays small; none shows less than these."""
 
+LOSSLESS_EFFORT = 20
+"""Of 100: what more brings is a few percent, and takes ten times as long."""
 CSS_DPI, WIDE_PX = 96, 1600
 """Pictures that were drawn for more than this width are scrolled: on the page's own nobody could read them."""
 
@@ -47,10 +50,14 @@ def write_html(study: Config, source: Path) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=strict)
     measurements = [_measurement(study, folder, name) for name in study.used()]
     rows = [(m["name"], r["name"], r["metrics"]) for m in measurements for r in m["results"]]
-    keys = shown_columns([metrics for _, _, metrics in rows])
+    keys = telling(shown_columns([metrics for _, _, metrics in rows]), [metrics for _, _, metrics in rows])
     return environment.from_string(template).render(
         title=folder.name,
         source=source,
+        about=_about(source),
+        scale=study.scale,
+        answers=[_answer(m) for m in measurements if m["results"]],
+        download=_tsv(folder / "summary.tsv"),
         provenance=collect([source]),
         columns=[all_metrics()[key] for key in keys],
         rows=rows,
@@ -63,6 +70,52 @@ def write_html(study: Config, source: Path) -> str:
         if len(study.trained()) > 1
         else None,
     )
+
+
+def _about(source: Path) -> str:
+    """What the study says of itself in the comment at its head."""
+    lines = []
+    for line in source.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        if "yaml-language-server" not in line:
+            lines.append(line.lstrip("# "))
+    return " ".join(lines)
+
+
+def _answer(measurement: dict[str, Any]) -> dict[str, Any]:
+    """The best result of a measurement, what is known of it, and what to do next."""
+    best = best_of(measurement["results"])
+    return {
+        "measurement": measurement["name"],
+        "method": best["name"],
+        "methods": len(measurement["results"]),
+        "verdict": best["metrics"].get("verdict", ""),
+        "numbers": numbers_of(best["metrics"]),
+        "next": next_of(best["metrics"]),
+        "picture": _thumbnail(best["place"] / "object.png"),
+    }
+
+
+def _thumbnail(path: Path, width: int = 720) -> str:
+    """A small copy of a picture as a data URL."""
+    import io
+
+    from PIL import Image
+
+    content = io.BytesIO()
+    with Image.open(io.BytesIO(_bytes(path))) as image:
+        small = image.convert("RGB")
+        small.thumbnail((width, width))
+        small.save(content, format="webp", quality=85, method=4)
+    return _url("webp", content.getvalue())
+
+
+def _tsv(path: Path) -> str | None:
+    """The summary as a data URL, where it is."""
+    if not path.is_file():
+        return None
+    return "data:text/tab-separated-values;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
 def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]:
@@ -156,6 +209,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         made[str(place / "R.cxi")] = _provenance(source)
     return {
         "name": method,
+        "place": place,
         "recipe": json.dumps(study.methods[method]),
         "metrics": read_metrics(place / "metrics.json"),
         "object": _picture(
@@ -305,6 +359,10 @@ def _picture(path: Path, caption: str) -> dict[str, str | int | None]:
         command = image.info.get("Description") or image.info.get("comment", b"").decode()
         kind = image.format.lower()
         width = round(image.width * CSS_DPI / image.info.get("dpi", (CSS_DPI,))[0])
+        if kind == "png":  # the same pixels in two thirds of the bytes
+            packed = io.BytesIO()
+            image.convert("RGB").save(packed, format="webp", lossless=True, quality=LOSSLESS_EFFORT, method=0)
+            kind, content = "webp", packed.getvalue()
     return {
         "url": _url(kind, content),
         "caption": caption,

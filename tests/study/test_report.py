@@ -90,6 +90,25 @@ def test_a_wide_picture_keeps_the_size_that_it_was_drawn_for_and_is_scrolled(stu
     assert "<img class" not in write_html(*study)
 
 
+def test_the_page_begins_with_answers_and_folds_commands_away(study):
+    page = write_html(*study)
+    assert page.index('id="answers"') < page.index('id="summary-of-all"') < page.index('<table id="summary">')
+    cards = re.findall(r"<article><h3><a href=\"#(\w+)\">", page)
+    assert sorted(cards) == sorted(STUDY["measurements"]) and page.count('alt="best result of ') == 3
+    assert re.search(r"er\. R-factor 0\.\d+, counting noise alone", page)
+    commands = re.findall(r"<figcaption>(?:(?!</figcaption>).)*", page, re.DOTALL)
+    assert all("<code>" not in caption.split("<details")[0] for caption in commands)
+
+
+def test_a_tiny_study_says_that_its_numbers_mean_nothing_and_a_study_what_it_is(study, tmp_path):
+    config, source = study
+    about = tmp_path / "study.yaml"
+    about.write_text("# yaml-language-server: x\n# A question,\n# and more.\n" + source.read_text())
+    page = write_html(config.model_copy(update={"scale": "tiny"}), about)
+    assert "Scale tiny" in page and "<p>A question, and more.</p>" in page
+    assert "Scale tiny" not in write_html(config, source)
+
+
 def stack_of(kind: str, count: int, size: int = 20) -> Reconstruction:
     """Squares whose amplitude, and phase where it is of shots, grow with their number."""
     objects = np.zeros((count, size, size), np.complex64)
