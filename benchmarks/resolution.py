@@ -53,7 +53,8 @@ def one(scene: str, method: str, photons: float, seed: int) -> dict:
     result, phased = processor_seconds(lambda: cdi.reconstruct(measurement, METHODS[method], seed=seed))
     found, spent = processor_seconds(lambda: resolve(result, measurement))
     judged = evaluate(result, measurement, truth).metrics
-    row = {"true": judged["frc_resolution_px"], "correlation": judged["complex_correlation"]}
+    row = {"true": judged["frc_resolution_px"]}
+    row["verdict"] = judged["verdict"]
     row["again"] = true_again(measurement, truth, method, seed)
     row |= {name: found.curves[f"resolution_{name}"].tolist() for name in PARTS}
     return row | {"halves": _halves(measurement, METHODS[method], seed), "cost": spent / phased}
@@ -77,7 +78,7 @@ def resolved(row: dict) -> dict:
     curves["resolution"] = combine(**curves)
     frequency = np.arange(len(curves["noise"])) / (2 * (len(curves["noise"]) - 1))
     read = {name: resolution_px(frequency, curve, FRC_THRESHOLD) for name, curve in curves.items()}
-    return read | {name: row[name] for name in ("true", "again", "correlation", "halves", "cost")}
+    return read | {name: row[name] for name in ("true", "again", "verdict", "halves", "cost")}
 
 
 def _halves(measurement, recipe: dict, seed: int) -> float:
@@ -151,10 +152,10 @@ def main() -> None:
     rows = collect(arguments.pieces)
     planes = {key: row for key, row in rows.items() if "volume" not in key[0]}
     parts = {name: by(rows, place) for place, name in enumerate(("scene", "method", "photons"))}
-    good = [row for row in rows.values() if row["correlation"] >= 0.9]
-    record = {"planes": summary(list(planes.values())),
-              "volumes": summary([row for key, row in rows.items() if key not in planes]),
-              "correlation with the truth at least 0.9": summary(good), **parts}  # fmt: skip
+    groups = {"planes": list(planes.values()), "volumes": [row for key, row in rows.items() if key not in planes]}
+    for verdict in ("plausible", "doubtful", "bad"):
+        groups[f"called {verdict}"] = [row for row in rows.values() if row["verdict"] == verdict]
+    record = {name: summary(group) for name, group in groups.items() if group} | parts
     print(write("resolution", record, arguments.output))
 
 

@@ -41,13 +41,15 @@ def command(
     from cdipipe.io.cxi import read_measurement, read_reconstruction
     from cdipipe.io.importing.formats import read_support
     from cdipipe.io.metrics_file import write_metrics
+    from cdipipe.metrics.evaluate import evaluate
     from cdipipe.ops.device import choose_device
     from cdipipe.progress import progress
     from cdipipe.uncertainty.resolution import resolve
 
+    result, data = read_reconstruction(reconstruction), read_measurement(measurement)
     found = resolve(
-        read_reconstruction(reconstruction),
-        read_measurement(measurement),
+        result,
+        data,
         choices,
         support=None if support is None else read_support(support),
         device=choose_device(device),
@@ -57,8 +59,11 @@ def command(
         _write_curves(curves, found.curves)
     if figure is not None:
         _draw(figure, found)
-    write_metrics(output, found.numbers)
+    verdict = evaluate(result, data).metrics["verdict"]
+    write_metrics(output, {**found.numbers, "verdict": verdict})
     print(f"{output}: resolution {found.numbers['resolution_px']:.3g} px" + _beside(found.numbers))
+    if verdict != "plausible":
+        print(f"note: `cdipipe evaluate` calls this result {verdict}; its resolution may be far worse than told here")
 
 
 def _beside(numbers: dict[str, float]) -> str:

@@ -268,7 +268,10 @@ def _resolution(place: Path) -> dict[str, Any]:
             place / "resolution.png",
             "Resolution without a truth: the estimate, what it is made of, the limit by counting noise, and the PRTF.",
         ),
-        "numbers": {name: f"{value:.5g}" for name, value in read_metrics(place / "resolution.json").items()},
+        "numbers": {
+            name: value if isinstance(value, str) else f"{value:.5g}"
+            for name, value in read_metrics(place / "resolution.json").items()
+        },
     }
 
 

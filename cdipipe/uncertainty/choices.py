@@ -14,7 +14,7 @@ class Choices(Parameters):
         6, ge=2, le=200, description="replicas of counts drawn from the result, and as many of thinned counts"
     )
     iterations: int = Field(15, ge=1, le=10_000, description="iterations of each, from the result")
-    restarts: int = Field(4, ge=2, le=200, description="random starts, where the result keeps no runs of its own")
+    restarts: int = Field(8, ge=2, le=200, description="random starts inside the support of the result")
     restart_iterations: int = Field(120, ge=10, le=100_000, description="iterations of each random start")
     seed: int = Field(0, ge=0, description="of counts and starts")
 

@@ -19,43 +19,69 @@ from scipy import ndimage
 
 FILE = Path(__file__).with_name("error_model.json")
 KINDS = ("complex", "amplitude", "phase")
-SIGNS = (
+OF_PIXELS = (
     "noise",
-    "restarts",
-    "misfit",
-    "gradient",
+    "noise_near",
+    "starts",
+    "starts_near",
+    "offset",
+    "nearest",
+    "farthest",
+    "misfit_near",
+    "slope",
+    "slope_near",
     "edge_px",
     "amplitude",
+    "amplitude_near",
+    "amplitude_of_starts",
+)
+"""Signs of error of every pixel; ``_near`` are means over its neighbours, as counts and starts are few."""
+OF_OBJECTS = (
     "photons_per_pixel",
     "disagreement",
+    "scatter",
+    "closest",
+    "unrest",
     "known",
+    "misfit",
+    "filled",
+    "roughness",
 )
-"""Signs of error: the first six of every pixel, the others of the whole object."""
+"""Signs of the whole object: how far starts lie from the result, from each other, and the closest of them; how far
+noise moves it; what the pattern leaves open; how badly counts are explained; how much of the array is filled, how
+smoothly."""
+SIGNS = OF_PIXELS + OF_OBJECTS
 KNOWN = {"shift": 0.0, "phase": 1.0, "none": 2.0}
 """The sign ``known``, by what the pattern leaves open."""
-BINS, FEWEST = 5, 20
-"""Factors of their own for objects of few to many photons per pixel; at least so many objects decide each."""
-PHOTONS = SIGNS.index("photons_per_pixel")
+BINS, FEWEST = 4, 20
+"""Factors of their own for objects whose closest start is near to far; at least so many objects decide each."""
+GROUPED_BY = SIGNS.index("closest")
 LEAST = 1e-4
 """Smallest share of the typical amplitude, or number of radians, that errors and signs are told apart from zero."""
 SMOOTH_PX = 1.0
-RIDGE = 1e-3
+RIDGE = 3e-3
 LEVEL = 0.9
 
 
 def spread_of(objects: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Root mean square distance of objects (R, *grid) from ``centre``, (*grid) float64."""
+    """Root mean square distance of objects (R, *grid) from ``centre``, (*grid) float64.
+
+    Parameters
+    ----------
+    objects : (R, *grid) complex
+    centre : (*grid) complex
+    """
     return np.sqrt(np.mean(np.abs(objects - centre) ** 2, axis=0))
 
 
-def signs_of(result: np.ndarray, support: np.ndarray, noise, restarts, misfit, photons: float, freedom: str):
+def signs_of(result: np.ndarray, support: np.ndarray, noise, starts, misfit, photons: float, freedom: str):
     """The logarithms of the signs of error of each pixel inside the support.
 
     Parameters
     ----------
     result : (*grid) complex
     support : (*grid) bool
-    noise, restarts : (R, *grid) complex, replicas laid over the result
+    noise, starts : (R, *grid) complex, replicas laid over the result
     misfit : (*grid) real, see ``Replicator.misfit``
     photons : measured photons in all
     freedom : what the pattern leaves open, see ``ForwardModel.freedom``
@@ -64,16 +90,50 @@ def signs_of(result: np.ndarray, support: np.ndarray, noise, restarts, misfit, p
     -------
     (pixels, signs) float64, and the typical amplitude inside the support
     """
-    typical = float(np.sqrt(np.mean(np.abs(result[support]) ** 2))) or 1.0
-    steps = np.gradient(result)
-    maps = [spread_of(noise, result), spread_of(restarts, result), misfit]
-    maps += [np.sqrt(sum(np.abs(step) ** 2 for step in steps))]
-    smooth = [ndimage.gaussian_filter(np.asarray(one, np.float64), SMOOTH_PX) / typical for one in maps]
-    smooth += [ndimage.distance_transform_edt(support), np.abs(result) / typical]
-    overlaps = [abs(np.vdot(one, result)) / (np.linalg.norm(one) * np.linalg.norm(result) + 1e-30) for one in restarts]
-    whole = [np.log(max(photons, 1) / support.sum()), np.log(1 - np.mean(overlaps) + LEAST), KNOWN[freedom]]
-    columns = [np.log(one[support] + LEAST) for one in smooth]
-    return np.column_stack([*columns, *(np.full(columns[0].shape, value) for value in whole)]), typical
+    typical = _size(np.abs(result[support])) or 1.0
+    mean, distance = starts.mean(0), np.sort(np.abs(starts - result), axis=0)
+    slope = np.sqrt(sum(np.abs(step) ** 2 for step in np.gradient(result)))
+    maps = {
+        "noise": spread_of(noise, result),
+        "starts": spread_of(starts, result),
+        "offset": np.abs(mean - result),
+        "nearest": distance[: max(1, len(distance) // 4)].mean(0),
+        "farthest": distance[-1],
+        "slope": slope,
+        "amplitude": np.abs(result),
+        "amplitude_of_starts": np.abs(mean),
+    }
+    for name, one in (*((name, maps[name]) for name in ("noise", "starts", "slope", "amplitude")), ("misfit", misfit)):
+        maps[f"{name}_near"] = ndimage.gaussian_filter(np.asarray(one, np.float64), SMOOTH_PX)
+    columns = {name: np.log(one[support] / typical + LEAST) for name, one in maps.items()}
+    columns["edge_px"] = np.log(ndimage.distance_transform_edt(np.pad(support, 1))[np.pad(support, 1)])
+    whole = {
+        "photons_per_pixel": np.log(max(photons, 1) / support.sum()),
+        **_agreements(result, noise, starts),
+        "known": KNOWN[freedom],
+        "misfit": np.log(_size(misfit[support]) / typical + LEAST),
+        "filled": np.log(support.mean()),
+        "roughness": np.log(_size(slope[support]) / typical + LEAST),
+    }
+    columns |= {name: np.full(columns["noise"].shape, value) for name, value in whole.items()}
+    return np.column_stack([columns[name] for name in SIGNS]), typical
+
+
+def _size(values: np.ndarray) -> float:
+    """Root mean square of some pixels."""
+    return float(np.sqrt(np.mean(np.asarray(values, np.float64) ** 2)))
+
+
+def _agreements(result, noise, starts) -> dict[str, float]:
+    """Logarithms of how far correlations of the result with its replicas, and of starts with each other, are from 1."""
+    rows = np.stack([result, *starts, *noise]).reshape(1 + len(starts) + len(noise), -1)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
+    all_pairs = np.abs(rows[: 1 + len(starts)].conj() @ rows.T)
+    own, others = all_pairs[0, 1 : 1 + len(starts)], all_pairs[1:, 1 : 1 + len(starts)]
+    pairs = others[np.triu_indices(len(starts), 1)]
+    found = {"disagreement": own.mean(), "scatter": pairs.mean(), "closest": own.max()}
+    found["unrest"] = all_pairs[0, 1 + len(starts) :].mean()
+    return {name: float(np.log(max(1 - value, 0) + LEAST)) for name, value in found.items()}
 
 
 def _terms(signs: np.ndarray, model: dict[str, Any]) -> np.ndarray:
@@ -110,7 +170,7 @@ def calibrate(model: dict[str, Any], signs: list[np.ndarray], errors: list[dict[
     signs, errors : of each object
     """
     count = max(1, min(BINS, len(signs) // FEWEST))
-    places = np.array([one[0, PHOTONS] for one in signs])
+    places = np.array([one[0, GROUPED_BY] for one in signs])
     model["edges"] = np.quantile(places, np.arange(1, count) / count)
     for kind, own in model["kinds"].items():
         own["factors"] = np.ones(count)
@@ -139,7 +199,7 @@ def predict(model: dict[str, Any], signs: np.ndarray, kind: str) -> np.ndarray:
     kind : ``complex``, ``amplitude`` or ``phase``
     """
     own = model["kinds"][kind]
-    factors = np.asarray(own["factors"])[np.searchsorted(model["edges"], signs[:, PHOTONS])]
+    factors = np.asarray(own["factors"])[np.searchsorted(model["edges"], signs[:, GROUPED_BY])]
     width = factors * np.exp(_terms(signs, model) @ np.asarray(own["coefficients"]))
     return np.minimum(width, np.pi) if kind == "phase" else width
 

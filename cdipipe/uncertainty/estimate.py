@@ -82,10 +82,7 @@ def gather(result: Reconstruction, measurement: Measurement, choices: Choices):
     replicator = Replicator(result, measurement, choices.seed)
     make = (replicator.parametric, replicator.thinned)
     noise = np.concatenate([one(choices.noise, choices.iterations) for one in make])
-    if result.runs is not None and len(result.runs) > 2:
-        restarts = replicator.aligned(result.runs, twin=True)
-    else:
-        restarts = replicator.restarted(choices.restarts, choices.restart_iterations)
+    restarts = replicator.restarted(choices.restarts, choices.restart_iterations)
     photons = float((np.maximum(measurement.intensity, 0) * measurement.measured).sum(dtype=np.float64))
     signs, typical = error_model.signs_of(
         replicator.centred, result.support, noise, restarts, replicator.misfit(), photons, replicator.model.freedom
