@@ -40,6 +40,7 @@ BENCHMARKS = {
     "masked_area": Benchmark(
         ["masked_area.py", "masked_area"], "a missing centre: areas of the support, by free R-factor", "masked_area"
     ),
+    "auto": Benchmark(["auto.py"], "the method that chooses by itself against all others, in the shoot-out", "auto"),
     "bragg": Benchmark(["bragg.py"], "strain of known crystals at three beamlines, over photons", "bragg"),
     "commands": Benchmark(
         ["commands.py"],

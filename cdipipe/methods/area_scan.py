@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from cdipipe.phasing.registry import Choice, Parameters
 
 PLANE_SHARES = (0.02, 0.03, 0.05, 0.08, 0.12)
-VOLUME_SHARES = (0.01, 0.02, 0.04, 0.08, 0.15)
+VOLUME_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35)
 LARGEST = 0.5
 
 
@@ -24,7 +24,7 @@ class AreaScanParameters(Parameters):
     shares: tuple[float, ...] | None = Field(
         None,
         min_length=1,
-        description="last shares of the array that supports shrink to; not given: 0.02 to 0.12 in planes, 0.01 to 0.15 "
+        description="last shares of the array that supports shrink to; not given: 0.02 to 0.12 in planes, 0.02 to 0.35 "
         "in volumes",
     )
     first: float = Field(3.0, ge=1, description="factor on the share at the start, as far as half the array")

@@ -45,10 +45,12 @@ def records_of_job(
 
 @functools.cache
 def _steps(recipe: str) -> tuple[str, ...]:
-    """Methods of a recipe, given as JSON, each once."""
+    """Methods of a recipe, given as JSON, each once; with those that a step is asked to try."""
     from cdipipe.phasing.recipe import recipe_from_mapping
 
-    return tuple(dict.fromkeys(name for name, _ in recipe_from_mapping(json.loads(recipe)).steps))
+    steps = recipe_from_mapping(json.loads(recipe)).steps
+    tried = [name for _, parameters in steps for name in getattr(parameters, "candidates", None) or ()]
+    return tuple(dict.fromkeys([*(name for name, _ in steps), *tried]))
 
 
 @functools.cache

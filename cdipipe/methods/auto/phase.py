@@ -8,16 +8,14 @@ from cdipipe.errors import InputError
 from cdipipe.measurement import Reconstruction
 from cdipipe.methods.area_scan import name_of, recipe_with_area, scan
 from cdipipe.methods.auto.look import Look, look_at
-from cdipipe.methods.auto.routes import AREAS, SURE, Recipes, Route, route_for
+from cdipipe.methods.auto.routes import AREAS, GUIDED, SURE, Recipes, Route, route_for
 from cdipipe.phasing.closing import Closed, close, finish, told
 from cdipipe.phasing.race import Candidate, Job, Lap, Race, as_shots, candidates_of, like, spread
 from cdipipe.phasing.recipe import with_default
 from cdipipe.phasing.registry import Choice, get_method
 
-FINALISTS = 3
+FINALISTS = 5
 """So many of the best laps are closed before one of them wins."""
-MORE_STARTS = 4
-"""So many times the starts for a winner whose starts disagree."""
 
 
 def phase_by_choice(job: Job, parameters) -> tuple[Reconstruction, dict[str, Any]]:
@@ -76,20 +74,20 @@ def _run(race: Race, route: Route, parameters) -> tuple[Closed | None, str]:
                 return closed, f"{candidate.name} leaves hardly more than noise, and its starts agree"
             if route.ends_agreed and (same := _same(race, lap, parameters)):
                 winner = min(closed, close(race, same), key=lambda one: one.score)
-                names = f"{same.candidate.name} and {candidate.name}"
-                return (
-                    winner,
-                    f"{names} find the same object from all starts; {winner.lap.candidate.name} explains more",
-                )
+                pair = f"{same.candidate.name} and {candidate.name}"
+                return winner, f"{pair} find the same object; {winner.lap.candidate.name} explains more"
     if route.shares:
         _scan_areas(race, route.shares, parameters)
     if not race.laps:
         return None, ""
     winner = min((close(race, lap) for lap in race.best(FINALISTS)), key=lambda one: one.score)
     why = f"{winner.lap.candidate.name} explains withheld pixels best of {len(race.laps)}"
-    if _agrees(winner.lap, parameters):
+    if _agrees(winner.lap, parameters) or not route.guided:
         return winner, why
-    return _with_more_starts(race, winner), f"{why}; its starts disagree, so {MORE_STARTS} times as many were made"
+    guided = _guided(race, winner)
+    if guided is None or guided.score >= winner.score:
+        return winner, f"{why}, though its starts disagree"
+    return guided, f"{why}; its starts disagree, and a guided search in such a support explains still more"
 
 
 def _same(race: Race, lap: Lap, parameters) -> Lap | None:
@@ -114,12 +112,10 @@ def _scan_areas(race: Race, shares: tuple[float, ...], parameters) -> None:
         race.run(candidate)
 
 
-def _with_more_starts(race: Race, winner: Closed) -> Closed:
-    """The winner from more starts, if it explains withheld pixels better then."""
-    before = winner.lap.candidate
-    restarts = before.recipe.restarts
-    if not get_method(before.recipe.steps[-1][0]).honours("restarts"):
-        return winner
-    recipe = before.recipe.model_copy(update={"restarts": MORE_STARTS * restarts})
-    again = close(race, race.run(Candidate(f"{before.name}, {recipe.restarts} starts", recipe)))
-    return min(winner, again, key=lambda one: one.score)
+def _guided(race: Race, winner: Closed) -> Closed | None:
+    """A guided search whose support follows the winner's rule; None where it does not take the options."""
+    wrap = winner.lap.candidate.recipe.shrink_wrap
+    recipe = {**GUIDED, "shrink_wrap": wrap.model_dump(mode="json", exclude_defaults=True)}
+    name = "guided" if wrap.area is None else name_of("guided", wrap.area[1])
+    found = candidates_of(race.job, {name: recipe})
+    return close(race, race.run(found[0])) if found else None

@@ -23,10 +23,18 @@ PLACE: Recipes = {
 }
 IN_SITU: Recipes = {"in_situ": {"method": "in_situ"}}
 PROBE: Recipes = {"mf_pie": {"method": "mf_pie"}, "cdip": {"method": "cdip", "restarts": 1}, "raar": RAAR}
+NETWORK = {"steps": [{"cdi_nn": {}}, {"raar": {"iterations": 60}}, {"er": {"iterations": 20}}], "restarts": 1}
+NETWORK_ER = {"steps": [{"cdi_nn": {}}, {"er": {"iterations": 60}}], "restarts": 1}
 PLANES: Recipes = {"raar": RAAR, "hio_er": HIO_ER, "gps": GPS, "oss": {"method": "oss"}}
+LEARNED: Recipes = {"cdi_nn, then raar": NETWORK, "cdi_nn, then error reduction": NETWORK_ER}
+GUESS: Recipes = {"cdi_nn_3d": {"method": "cdi_nn_3d"}, "hio_er": HIO_ER}
+GUIDED = {"method": "guided", "restarts": 1}
+"""What the winner is given to, in its support, where its starts disagree."""
 VOLUMES: Recipes = {"hio_er": HIO_ER, "gps": GPS}
 AREAS: Recipes = {"raar": RAAR, "hio_er": HIO_ER, "gps": GPS}
 """Phased inside supports of given areas: all areas by the first, the best one by the others."""
+WIDE_GAP = 27
+"""Voxels around the zero frequency: of a volume that lacks more, no support brings back what is missing."""
 MANY_FRAMES = 16
 """Frames from which a static structure can be told from what moves beside it."""
 
@@ -40,6 +48,7 @@ class Route:
     because : why, in words
     sure : taken in this order without a race: the first that fits
     rounds : races one after another, until one has a candidate that explains the data
+    guided : whether a guided search follows where the winner's starts disagree; in volumes it takes too long
     ends_agreed : whether two candidates that find the same object end the race; behind a beam stop both may be wrong
     shares : of the array, for supports of given areas; tried where no candidate of the rounds explains the data
     """
@@ -47,6 +56,7 @@ class Route:
     because: str
     sure: Recipes = field(default_factory=dict)
     rounds: tuple[Recipes, ...] = ()
+    guided: bool = True
     ends_agreed: bool = False
     shares: tuple[float, ...] = ()
 
@@ -65,9 +75,17 @@ def route_for(look: Look) -> Route:
         return Route("a static structure of unknown content", {**IN_SITU, **PLACE} if many else PLACE)
     if look.probe:
         return Route("a known probe fixes the place", PROBE)
+    if look.is_volume and look.centre_missing > WIDE_GAP:
+        return Route("no data tell what a volume without its centre looks like; a trained network guesses", GUESS)
     if look.is_volume:
-        whole = not look.centre_missing
-        return Route("an object by itself in a volume", rounds=(VOLUMES,), ends_agreed=whole, shares=VOLUME_SHARES)
+        missing = look.centre_missing > 0
+        return Route(
+            "an object by itself in a volume",
+            rounds=(VOLUMES,),
+            shares=VOLUME_SHARES if missing else (),
+            guided=False,
+            ends_agreed=not missing,
+        )
     if look.centre_missing:
         return Route("without the centre a support is held best by its area", rounds=(SURE,), shares=PLANE_SHARES)
-    return Route("an object by itself", rounds=(PLANES,), ends_agreed=True, shares=PLANE_SHARES)
+    return Route("an object by itself", rounds=(PLANES, LEARNED), shares=PLANE_SHARES, ends_agreed=True)
