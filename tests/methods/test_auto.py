@@ -54,7 +54,7 @@ def test_a_missing_centre_is_seen(masked):
     look = look_at(masked[0])
     assert look.centre_missing >= 16 and "of the centre missing" in look.words()
     route = route_for(look)
-    assert max(route.shares) < 0.5 and route.guided is True and not route.ends_agreed and not route.sure
+    assert max(route.shares) < 0.5 and route.guided is True and not route.sure
     assert look_at(small_runs.measurement("plain")).centre_missing == 0
 
 
@@ -95,6 +95,15 @@ def test_frames_of_a_movie_come_back_as_a_movie_and_runs_are_kept():
     kept = cdi.reconstruct(shots, quick, seed=1, keep_runs=True)
     assert kept.runs.shape == (len(kept.runs), *shots.intensity.shape) and len(kept.runs) >= 2
     assert np.array_equal(kept.runs[0], kept.object)
+
+
+def test_a_winner_whose_starts_disagree_is_given_to_a_guided_search(monkeypatch):
+    from cdipipe.methods.auto import choose
+
+    monkeypatch.setattr(choose, "GUIDED", {"method": "guided", **small_runs.SMALL["guided"]})
+    strict = {"method": "auto", "candidates": ["er"], "starts": 2, "agree": 1.0}
+    told = cdi.reconstruct(small_runs.measurement("plain"), strict, seed=1).choice
+    assert {lap["name"] for lap in told["race"]} == {"er", "guided"} and "disagree" in told["because"]
 
 
 def test_options_that_no_candidate_takes_leave_the_sure_method():

@@ -27,7 +27,7 @@ class AutoParameters(Parameters):
 
 def phase(job, parameters):
     """The whole measurement with what is chosen; imports torch."""
-    from cdipipe.methods.auto.phase import phase_by_choice
+    from cdipipe.methods.auto.choose import phase_by_choice
 
     return phase_by_choice(job, parameters)
 

@@ -26,6 +26,8 @@ PROBE: Recipes = {"mf_pie": {"method": "mf_pie"}, "cdip": {"method": "cdip", "re
 NETWORK = {"steps": [{"cdi_nn": {}}, {"raar": {"iterations": 60}}, {"er": {"iterations": 20}}], "restarts": 1}
 NETWORK_ER = {"steps": [{"cdi_nn": {}}, {"er": {"iterations": 60}}], "restarts": 1}
 PLANES: Recipes = {"raar": RAAR, "hio_er": HIO_ER, "gps": GPS, "oss": {"method": "oss"}}
+STOPPED: Recipes = {"raar": RAAR, "hio_er": HIO_ER}
+"""Behind a beam stop these fail in different ways: where they agree, the centre was not needed."""
 LEARNED: Recipes = {"cdi_nn, then raar": NETWORK, "cdi_nn, then error reduction": NETWORK_ER}
 GUESS: Recipes = {"cdi_nn_3d": {"method": "cdi_nn_3d"}, "hio_er": HIO_ER}
 GUIDED = {"method": "guided", "restarts": 1}
@@ -49,7 +51,7 @@ class Route:
     sure : taken in this order without a race: the first that fits
     rounds : races one after another, until one has a candidate that explains the data
     guided : whether a guided search follows where the winner's starts disagree; in volumes it takes too long
-    ends_agreed : whether two candidates that find the same object end the race; behind a beam stop both may be wrong
+    ends_agreed : whether two candidates that find the same object end the race
     shares : of the array, for supports of given areas; tried where no candidate of the rounds explains the data
     """
 
@@ -87,5 +89,6 @@ def route_for(look: Look) -> Route:
             ends_agreed=not missing,
         )
     if look.centre_missing:
-        return Route("without the centre a support is held best by its area", rounds=(SURE,), shares=PLANE_SHARES)
+        because = "without the centre a support is held best by its area"
+        return Route(because, rounds=(STOPPED,), shares=PLANE_SHARES, ends_agreed=True)
     return Route("an object by itself", rounds=(PLANES, LEARNED), shares=PLANE_SHARES, ends_agreed=True)

@@ -16,6 +16,8 @@ from cdipipe.phasing.registry import Choice, get_method
 
 FINALISTS = 5
 """So many of the best laps are closed before one of them wins."""
+GUIDED_PATTERNS = 16
+"""A guided search takes seconds for each pattern: larger stacks do without."""
 
 
 def phase_by_choice(job: Job, parameters) -> tuple[Reconstruction, dict[str, Any]]:
@@ -82,7 +84,8 @@ def _run(race: Race, route: Route, parameters) -> tuple[Closed | None, str]:
         return None, ""
     winner = min((close(race, lap) for lap in race.best(FINALISTS)), key=lambda one: one.score)
     why = f"{winner.lap.candidate.name} explains withheld pixels best of {len(race.laps)}"
-    if _agrees(winner.lap, parameters) or not route.guided:
+    few = race.job.measurement.pattern_count <= GUIDED_PATTERNS
+    if _agrees(winner.lap, parameters) or not (route.guided and few):
         return winner, why
     guided = _guided(race, winner)
     if guided is None or guided.score >= winner.score:
