@@ -98,10 +98,12 @@ def test_frames_of_a_movie_come_back_as_a_movie_and_runs_are_kept():
 
 
 def test_a_winner_whose_starts_disagree_is_given_to_a_guided_search(monkeypatch):
-    from cdipipe.methods.auto import choose
+    from cdipipe.methods.auto import choose, routes
 
+    short = {"er": {"method": "er", "iterations": 12}}
     monkeypatch.setattr(choose, "GUIDED", {"method": "guided", **small_runs.SMALL["guided"]})
-    strict = {"method": "auto", "candidates": ["er"], "starts": 2, "agree": 1.0}
+    monkeypatch.setattr(choose, "route_for", lambda look: routes.Route("as asked", rounds=(short,)))
+    strict = {"method": "auto", "starts": 2, "agree": 1.0}
     told = cdi.reconstruct(small_runs.measurement("plain"), strict, seed=1).choice
     assert {lap["name"] for lap in told["race"]} == {"er", "guided"} and "disagree" in told["because"]
 

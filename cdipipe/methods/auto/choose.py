@@ -50,7 +50,7 @@ def _asked(names: tuple[str, ...]) -> Route:
     for name in names:
         if isinstance(get_method(name, "auto.candidates"), Choice):
             raise InputError(f"auto.candidates: {name} lets others race and cannot race itself")
-    return Route("methods that were asked for", rounds=({name: {"method": name} for name in names},))
+    return Route("methods that were asked for", rounds=({name: {"method": name} for name in names},), guided=False)
 
 
 def _candidates(job: Job, recipes: Recipes, parameters, starts: int = 1) -> list[Candidate]:
