@@ -204,5 +204,9 @@ def _summary(output, result, seconds) -> str:
     count = len(result.object) if result.stack in ("shots", "movie") else 1
     best = f"median R-factor {np.nanmedian(r_factor):.4f}" if count > 1 else f"R-factor {r_factor[0]:.4f}"
     rate = f", {count / seconds:.2f} patterns/s from file to file" if count > 1 else ""
-    rate += f", {blank} without photons left blank" if blank else ""
+    kept = result.recipe.get("kept_shots")
+    if kept is not None:
+        rate += f", {kept} of {count} shots kept ({result.recipe['keep_shots']})"
+    elif blank:
+        rate += f", {blank} without photons left blank"
     return f"{output}: {result.method}, {best}, {result.seconds:.1f} s{rate}, {result.backend}"

@@ -215,7 +215,17 @@ class WholeCase:
     def counted(self) -> np.ndarray:
         """(patterns,) bool: those whose numbers make the headline."""
         hits = self.hits
-        return np.ones(self.measurement.pattern_count, bool) if hits is None else hits.kind == hits.best_kind()
+        if hits is None:
+            return np.ones(self.measurement.pattern_count, bool)
+        counted, phased = hits.kind == hits.best_kind(), self.phased
+        return counted & phased if (counted & phased).any() else phased if phased.any() else counted
+
+    @property
+    def phased(self) -> np.ndarray:
+        """(patterns,) bool: those that the recipe did not leave out (keep_shots)."""
+        if "kept_shots" not in self.reconstruction.recipe:
+            return np.ones(self.measurement.pattern_count, bool)
+        return self.reconstruction.object.any((1, 2))
 
     @property
     def headline(self) -> str | None:
@@ -227,10 +237,11 @@ class WholeCase:
             return f"mean over {count} frames"
         if self.hits is None:
             return f"median over {count} shots"
-        best = self.hits.best_kind()
-        others = [f"{number} {kind}" for kind, number in self.hits.count.items() if number and kind != best]
+        kinds = list(dict.fromkeys(self.hits.kind[self.counted]))
+        others = [f"{number} {kind}" for kind, number in self.hits.count.items() if number and kind not in kinds]
         beside = f" of {count} ({', '.join(others)})" if others else ""
-        return f"median over {self.counted.sum()} {best} shots{beside}"
+        rule = f", {self.phased.sum()} phased" if "kept_shots" in self.reconstruction.recipe else ""
+        return f"median over {self.counted.sum()} {' or '.join(kinds)} shots{beside}{rule}"
 
     def patterns(self) -> Iterator[PatternCase]:
         """A case for each pattern, in their order; of a stack many objects are laid over their truths at once."""

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from cdipipe.errors import InputError
+from cdipipe.metrics.keep_shots import ALL, read_rule
 from cdipipe.phasing.options import check_options, check_order
 from cdipipe.phasing.registry import Method, Parameters, get_method
 from cdipipe.phasing.sequence import expand_sequence
@@ -141,6 +142,11 @@ class Recipe(Parameters):
         description="early stop of a start's step: relative change of its R-factor over 20 iterations; 0: never",
     )
     batch: int = Field(0, ge=0, description="restarts computed at once; 0: as many as suit the device's memory")
+    keep_shots: str = Field(
+        ALL,
+        description="shots of a stack to phase, judged by their patterns, the others are left blank: all, single, hits "
+        "(no blanks), or comparisons of score, photons, photons_per_pixel, beyond: 'single and score > 0.3'",
+    )
     preview_every: int = Field(50, ge=1, description="iterations between live preview pictures, where one is asked for")
 
     @field_validator("phase_range_rad")
@@ -148,6 +154,12 @@ class Recipe(Parameters):
     def _ordered(cls, value):
         if not 0 < value[1] - value[0] <= 2 * math.pi + 1e-9:
             raise ValueError("phase_range_rad takes [lowest, highest], at most 2 pi apart")
+        return value
+
+    @field_validator("keep_shots")
+    @classmethod
+    def _is_a_rule(cls, value):
+        read_rule(value)
         return value
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.pieces import Pieces
 from cdipipe.measurement import Measurement, Reconstruction
+from cdipipe.metrics.keep_shots import ALL, choose
 from cdipipe.ops import backend
 from cdipipe.phasing.joint import phase_movie
 from cdipipe.phasing.needs import check_needs
@@ -78,20 +80,22 @@ def reconstruct(
     """
     start = start or Start()
     _check(measurement, recipe, start, free_fraction, preview)
+    measurement, found = _keep_shots(measurement, recipe)
     recipe = _settle_static_region(recipe, measurement.stack)
     free_pixels = choose_free_pixels(measurement, free_fraction, seed, free_block_px)
     task = Task(measurement, seed, torch.device(device), free_pixels, preview)
     withheld = {"free_fraction": free_fraction, "free_block_px": free_block_px}
     if isinstance(chooser := get_method(recipe.steps[0][0]), Choice):
         job = Job(measurement, {}, reconstruct, seed, device, start, withheld, free_pixels, keep_runs)
-        return _choose(chooser, recipe, job)
-    parts, found = split_recipe(recipe, measurement.stack), {}
+        return _choose(chooser, recipe, job, found)
+    parts = split_recipe(recipe, measurement.stack)
     keep_runs = keep_runs and measurement.stack != "movie"
     began = time.perf_counter()
-    if parts[0].kind == "prepare":
+    prepared = parts[0].kind == "prepare"
+    if prepared:
         task, start, found[recipe.steps[0][0]] = prepare(task, parts.pop(0).recipe, start)
     keep = recipe.restarts if keep_runs else recipe.average_best
-    if pieces is not None and parts and not found and is_independent(parts, measurement.stack):
+    if pieces is not None and parts and not prepared and is_independent(parts, measurement.stack):
         size = patterns_per_piece(task, parts)
         phase = partial(_phase, parts, keep)
         made = complete(measurement, recipe, phase_in_pieces(phase, task, start, recipe, pieces, size, keep_runs))
@@ -118,12 +122,21 @@ def _phase(parts: list[Part], keep: int, task: Task, start: Start) -> list[Runs]
     return patterns
 
 
-def _choose(chooser: Choice, recipe: Recipe, job: Job) -> Reconstruction:
+def _keep_shots(measurement: Measurement, recipe: Recipe) -> tuple[Measurement, dict[str, Any]]:
+    """The measurement with no light in the shots that the recipe leaves out, and how many are kept."""
+    if recipe.keep_shots == ALL:
+        return measurement, {}
+    kept = choose(measurement, recipe.keep_shots)
+    light = np.where(kept[:, None, None], measurement.intensity, np.float32(0))
+    return replace(measurement, intensity=light), {"kept_shots": int(kept.sum())}
+
+
+def _choose(chooser: Choice, recipe: Recipe, job: Job, found: dict[str, Any]) -> Reconstruction:
     """What a method finds that lets others try; its record tells which, and why."""
     (name, parameters), began = recipe.steps[0], time.perf_counter()
-    shared = recipe.model_dump(mode="json", exclude={"steps"}, exclude_defaults=True)
+    shared = recipe.model_dump(mode="json", exclude={"steps", "keep_shots"}, exclude_defaults=True)
     result, told = chooser.phase(replace(job, shared=shared), parameters)
-    own = {"seed": job.seed, "free_fraction": job.withheld["free_fraction"], name: told}
+    own = {"seed": job.seed, "free_fraction": job.withheld["free_fraction"], name: told, **found}
     return replace(
         result, method=recipe.name, recipe={**recipe.to_mapping(), **own}, seconds=time.perf_counter() - began
     )

@@ -23,6 +23,8 @@ Headed = WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array", "items"
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, Field(gt=0)]
+FEWEST_SHOTS = 8
+"""Shots of a stack from which on they are listed one by one."""
 
 
 def _number_if_it_is_one(heading: Any) -> Any:
@@ -150,6 +152,13 @@ class MeasurementEntry(GridEntry):
         if self.import_ is not None:
             return self.import_.stack in ("single", "volume")
         return not self.is_movie and _count_of(self.scene, json.dumps(self.set)) == 1
+
+    @property
+    def has_shots(self) -> bool:
+        """Whether the measurement is a stack of shots that is worth a table, as far as the configuration tells."""
+        if self.import_ is not None:
+            return self.import_.stack == "shots"
+        return not self.is_movie and _count_of(self.scene, json.dumps(self.set)) >= FEWEST_SHOTS
 
     def gives(self) -> frozenset[str]:
         """What a simulated measurement has, in the words of a method's ``needs``."""

@@ -228,6 +228,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         "uncertainty": _uncertainty(place) if study.measurements[measurement].has_error_bars else None,
         "resolution": _resolution(place) if study.measurements[measurement].resolution else None,
         "tuning": _tuning(place) if method in study.tunings else None,
+        "shots": _bytes(place / "shots.html").decode() if study.measurements[measurement].has_shots else None,
         "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
     }
 

@@ -194,6 +194,10 @@ class Config(Section):
         """(measurement, method) of every reconstruction whose resolution is asked for without its truth."""
         return [pair for pair in self.pairs() if self.measurements[pair[0]].resolution]
 
+    def with_shots(self) -> list[str]:
+        """Names of the measurements whose shots are listed."""
+        return [name for name in self.used() if self.measurements[name].has_shots]
+
     def used(self) -> list[str]:
         """Names of the measurements that a reconstruction uses, in the order of the file."""
         wanted = {measurement for measurement, _ in self.pairs()}

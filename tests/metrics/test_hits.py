@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
+from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.metrics.hits import find_hits
+from cdipipe.metrics.keep_shots import choose, read_rule
 from cdipipe.settings import validate
 from cdipipe.simulation.exposure import simulate
 from cdipipe.simulation.registry import get_scene
@@ -80,3 +82,23 @@ def test_headlines_are_medians_over_the_hits_and_the_others_are_counted():
     assert found.metrics["headline"].startswith(f"median over {len(of_hits)} single shots of 100 (")
     assert f"{blank.sum()} blank" in found.metrics["headline"]
     assert sum(int(part.split()[0]) for part in found.metrics["verdict"].split(", ")) == len(of_hits)
+
+
+def test_rules_keep_what_they_say():
+    measurement, _, _ = stack(count=100, shots=SHOTS)
+    hits = find_hits(measurement)
+    np.testing.assert_array_equal(choose(measurement, "single"), hits.kind == "single")
+    np.testing.assert_array_equal(choose(measurement, "hits"), hits.kind != "blank")
+    brighter = (hits.kind == "single") & (hits.photons >= 4e4) & (hits.score > 0.2)
+    np.testing.assert_array_equal(choose(measurement, "single and photons >= 4e4 and score > .2"), brighter)
+    assert choose(measurement, "all").all()
+    with pytest.raises(InputError, match="none of 100 shots fits"):
+        choose(measurement, "score > 9")
+    with pytest.raises(InputError, match="this measurement is a single"):
+        choose(measurement.pattern(0), "single")
+
+
+@pytest.mark.parametrize("text", ["", "good", "photon > 3", "score > 1; import os", "__import__('os')", "score >> 1"])
+def test_a_rule_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match="is no rule; expected all, single, hits"):
+        read_rule(text)

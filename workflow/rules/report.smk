@@ -17,6 +17,7 @@ rule write_report:
         strains=files_of(
             STUDY.strained(), "strain.json", "facets.tsv", "strain.png", "strain_details.png", "strain_surface.png"
         ),
+        shots=[page for name in STUDY.with_shots() for page in results_on(name, "shots.html")],
         error_bars=files_of(STUDY.with_error_bars(), "uncertainty.json", "uncertainty.png"),
         resolutions=files_of(STUDY.with_resolution(), "resolution.json", "resolution.png"),
         tunings=files_of([pair for pair in STUDY.pairs() if pair[1] in STUDY.tunings], "tuned.json", "tuned.png"),
