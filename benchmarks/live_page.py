@@ -34,7 +34,7 @@ try:
 except ConnectionClosed:
     print(messages, bytes_)
 """
-FRAMES = 6000
+FRAMES = 4000
 
 
 def measure(turns: int) -> dict:
@@ -51,14 +51,18 @@ def measure(turns: int) -> dict:
                 if turn:  # the first is to warm up
                     found[name].append(took)
                     print(turn, name, took, flush=True)
-    rates = {name: [took["rate"] for took in all_] for name, all_ in found.items()}
     return {
         "frames": FRAMES,
         "turns": turns,
         **{name: {key: _median(all_, key) for key in all_[0]} for name, all_ in found.items()},
-        "rate_page_over_none": _ratio(rates["page"], rates["none"]),
-        "rate_watched_over_none": _ratio(rates["watched"], rates["none"]),
-        "rates": rates,
+        "processor_over_none": {
+            name: round(_median(found[name], "processor") / _median(found["none"], "processor"), 3)
+            for name in ("page", "watched")
+        },
+        "spread": {
+            key: {name: [min(values), max(values)] for name, values in _columns(found, key).items()}
+            for key in ("rate", "processor")
+        },
     }
 
 
@@ -104,9 +108,9 @@ def _median(all_: list[dict], key: str) -> float:
     return round(statistics.median(took[key] for took in all_), 4)
 
 
-def _ratio(over: list[float], under: list[float]) -> float:
-    return round(statistics.median(a / b for a, b in zip(over, under, strict=True)), 3)
+def _columns(found: dict[str, list[dict]], key: str) -> dict[str, list[float]]:
+    return {name: [took[key] for took in all_] for name, all_ in found.items()}
 
 
 if __name__ == "__main__":
-    run_one(__doc__, {"live_page": Part(measure, "live_page", 4)})
+    run_one(__doc__, {"live_page": Part(measure, "live_page", 5)})

@@ -7,15 +7,15 @@ import { count, short, time } from "./numbers.js";
 import { paintAmplitude, paintHit, paintPattern, paintPhase, paintScales } from "./pictures.js";
 
 const byId = (id) => document.getElementById(id);
-const ms = (seconds) => (seconds === null ? "–" : `${short(seconds * 1000)} ms`);
+const lasting = (seconds) => (seconds === null ? "–" : seconds < 10 ? `${short(seconds * 1000)} ms` : `${short(seconds)} s`);
 const NUMBERS = [
   ["received", (m) => count(m.received)],
   ["phased", (m) => count(m.phased)],
   ["hit rate", (m) => (m.hit_rate === null ? "–" : `${short(m.hit_rate * 100)} %`)],
   ["in", (m) => `${short(m.rate_in_hz)} /s`],
   ["out", (m) => `${short(m.rate_out_hz)} /s`],
-  ["latency p50", (m) => ms(m.latency_p50_s)],
-  ["latency p99", (m) => ms(m.latency_p99_s)],
+  ["latency p50", (m) => lasting(m.latency_p50_s)],
+  ["latency p99", (m) => lasting(m.latency_p99_s)],
   ["queue", (m) => `${count(m.queued)} of ${count(m.queue_size)}`],
   ["dropped", (m) => count(m.dropped), (m) => m.dropped > 0],
   ["skipped", (m) => count(m.skipped)],
@@ -144,7 +144,7 @@ function showHits({ hits, arrays }) {
     paintHit(canvas, i, arrays.amplitudes, arrays.phases);
     const frame = document.createElement("b");
     frame.textContent = count(hit.number);
-    const facts = [`R ${short(hit.r_factor)}`, ...(hit.score === null ? [] : [`${hit.score.toFixed(1)} σ`])];
+    const facts = [`R ${short(hit.r_factor)}`, ...(hit.score === null ? [] : [`${(Math.round(hit.score * 10) / 10 || 0).toFixed(1)} σ`])];
     text.replaceChildren(frame, ...facts.flatMap((fact) => [document.createElement("br"), fact]));
     canvas.setAttribute("aria-label", `object of frame ${hit.number}, ${facts.join(", ")}`);
   });
