@@ -47,6 +47,7 @@ BENCHMARKS = {
         "processor seconds of commands and of the quickstart's jobs; waits on a busy machine",
         "commands",
     ),
+    "live": Benchmark(["live.py"], "frames per second, latency and memory of cdipipe live, by replay", "live"),
     "live_page": Benchmark(["live_page.py", "live_page"], "what the browser page costs a live run", "live_page"),
     "multipeak": Benchmark(
         ["multipeak.py"], "the strain tensor of several reflections together, against separate phasing", "multipeak"

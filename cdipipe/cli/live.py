@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -77,8 +79,7 @@ def command(
     inputs = [path for path in (like, checkpoint) if path is not None]
     monitor = Monitor(source, method, hits, queue)
     engine = Engine(kind.open(address), plan, output, monitor, {**collect(inputs), "live": {"source": source}})
-    ended_by = _end_on_signals(engine)
-    with _page(monitor, page, page_open):
+    with _page(monitor, page, page_open), _ended_by_signals(engine) as ended_by:
         totals = engine.run()
     print(_json(totals) if as_json else summary(totals))
     if ended_by:
@@ -102,7 +103,6 @@ def _measurement(path: Path | None):
 
 def _page(monitor, address: str | None, is_open: bool):
     """The page of the run, where one is asked for; its address is told on stderr."""
-    import contextlib
     import sys
 
     if address is None:
@@ -119,18 +119,24 @@ def _page(monitor, address: str | None, is_open: bool):
     return made
 
 
-def _end_on_signals(engine) -> list[int]:
-    """From now on Ctrl-C and SIGTERM end the run in order; the list gets the first signal that came."""
+@contextlib.contextmanager
+def _ended_by_signals(engine) -> Iterator[list[int]]:
+    """Meanwhile Ctrl-C and SIGTERM end the run in order; gives a list that gets the signals that came."""
     came: list[int] = []
 
     def handle(number, frame) -> None:
         came.append(number)
         engine.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handle)
-    return came
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, handle)
+    try:
+        yield came
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 def _json(totals: dict) -> str:

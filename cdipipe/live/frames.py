@@ -14,6 +14,15 @@ import numpy as np
 WhenFull = Literal["drop-oldest", "block"]
 
 
+def batch_size(count: int) -> int:
+    """The largest of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... that is no larger.
+
+    Libraries of convolutions make code for every size of a batch and keep that of a limited number of them.
+    """
+    power = 1 << (count.bit_length() - 1)
+    return power + power // 2 if power > 1 and count >= power + power // 2 else power
+
+
 @dataclass(slots=True)
 class Frame:
     """One frame of a detector.
@@ -83,7 +92,7 @@ class FrameQueue:
 
         Returns
         -------
-        list of Frame, empty if none came within ``patience_s``; None at the end
+        list of Frame, as many as :func:`batch_size` allows, empty if none came within ``patience_s``; None at the end
         """
         with self._changed:
             self._wait(1, patience_s)
@@ -92,7 +101,8 @@ class FrameQueue:
             left = self._frames[0].arrived_s + wait_s - time.perf_counter()
             if left > 0:
                 self._wait(count, left)
-            taken = [self._frames.popleft() for _ in range(min(count, len(self._frames)))]
+            here = min(count, len(self._frames))  # another worker may have been faster
+            taken = [self._frames.popleft() for _ in range(batch_size(here) if here else 0)]
             self._changed.notify_all()
             return taken
 

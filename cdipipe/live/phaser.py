@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from cdipipe.errors import InputError
+from cdipipe.live.frames import batch_size
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier, moduli
 from cdipipe.optics.forward import ForwardModel
@@ -55,11 +56,14 @@ class Phaser:
         objects (B, H, W) complex64 with their photons, supports bool, R-factors (B,) float32, and (B,) bool: which
         of them had iterations
         """
-        intensity = torch.from_numpy(np.ascontiguousarray(counts)).to(self.device)
-        mask = torch.from_numpy(np.ascontiguousarray(measured)).to(self.device)
+        count = len(counts)
+        counts, measured = fill_up(counts), fill_up(measured)
+        intensity = torch.from_numpy(counts).to(self.device)
+        mask = torch.from_numpy(measured).to(self.device)
         objects, supports, predicted = predict_on_device(self._predictor, intensity, mask)
         r_factors = _r_factors(predicted, intensity, mask).float()
-        chosen = self._choose(len(counts))
+        objects, supports, r_factors = objects[:count], supports[:count], r_factors[:count]
+        chosen = self._choose(count)
         if chosen.any():
             where = torch.from_numpy(np.flatnonzero(chosen)).to(self.device)
             objects[where], r_factors[where] = self._iterate(
@@ -139,6 +143,14 @@ class Batch:
     def subtract_projection_(self, wave, support):
         """u - P_S u, in place."""
         return ops.subtract_projection_(wave, support, self.constraint, self.phase_range_rad)
+
+
+def fill_up(frames: np.ndarray) -> np.ndarray:
+    """Frames with the last one repeated up to a size of :func:`~cdipipe.live.frames.batch_size`."""
+    wanted = len(frames)
+    while batch_size(wanted) != wanted:
+        wanted += 1
+    return np.concatenate([frames, np.repeat(frames[-1:], wanted - len(frames), axis=0)])
 
 
 def check_method(name: str, settings: dict):

@@ -91,6 +91,11 @@ def test_a_damaged_first_frame_decides_nothing(live, raw):
     assert (totals["damaged"], totals["phased"]) == (1, 1)
 
 
+def test_empty_first_frames_decide_nothing(live, raw):
+    totals, found = live([frame(n, raw[0] * (n > 2)) for n in range(6)], options=ImportOptions(crop=(32,)))
+    assert (totals["skipped"], totals["phased"]) == (3, 3) and len(found.object) == 3
+
+
 def test_only_hits_are_phased_where_a_threshold_is_given(live, raw):
     rng = np.random.default_rng(0)
     empty = rng.poisson(0.3, (60, 32, 32)).astype(np.uint32)

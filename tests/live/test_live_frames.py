@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from cdipipe.live.frames import Frame, FrameQueue, GapWatch
+from cdipipe.live.frames import Frame, FrameQueue, GapWatch, batch_size
 
 
 def frame(number, values=0):
@@ -76,6 +76,15 @@ def test_frames_are_unpacked_when_they_are_wanted():
         Frame(0, 0.0, None, fault="cut off").read()
 
 
+def test_batches_have_few_sizes():
+    assert sorted({batch_size(count) for count in range(1, 65)}) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
+    assert all(0.6 * count < batch_size(count) <= count for count in range(1, 500))
+    queue = FrameQueue(20, "block")
+    for number in range(13):
+        queue.put(frame(number))
+    assert [len(queue.take(64, 0)) for _ in range(2)] == [12, 1]
+
+
 def test_gaps_are_counted_and_late_frames_found_again():
     watch = GapWatch()
     assert [watch.see(0, number) for number in (5, 6, 10, 11)] == [False, False, True, False]
@@ -90,3 +99,22 @@ def test_a_new_series_begins_anew():
     for series, number in ((1, 0), (1, 1), (2, 0), (2, 3)):
         watch.see(series, number)
     assert watch.missing == 2 and list(watch.gaps) == [(1, 2)]
+
+
+def test_two_workers_share_a_queue():
+    queue, taken = FrameQueue(50, "block"), [[], []]
+
+    def work(mine):
+        while (frames := queue.take(8, 0.001, 0.01)) is not None:
+            mine.extend(numbers(frames))
+
+    workers = [threading.Thread(target=work, args=(mine,)) for mine in taken]
+    for worker in workers:
+        worker.start()
+    for number in range(3000):
+        queue.put(frame(number))
+    queue.end()
+    for worker in workers:
+        worker.join(10)
+    assert sorted(taken[0] + taken[1]) == list(range(3000))
+    assert all(mine == sorted(mine) for mine in taken)

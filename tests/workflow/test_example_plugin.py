@@ -20,6 +20,7 @@ from cdipipe.io.cxi import read_measurement, read_reconstruction
 from cdipipe.io.export import EXPORTS
 from cdipipe.io.importing.readers import READERS
 from cdipipe.io.metrics_file import read_metrics
+from cdipipe.live.registry import SOURCES
 from cdipipe.metrics.registry import METRICS
 from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.registry import NETWORKS
@@ -28,7 +29,7 @@ from cdipipe.simulation.registry import SCENES
 from cdipipe.study.config import check_config
 
 SOURCE = Path(__file__).parents[2] / "examples/plugin"
-REGISTRIES = (METHODS, SCENES, NETWORKS, METRICS, EXPORTS, READERS)
+REGISTRIES = (METHODS, SCENES, NETWORKS, METRICS, EXPORTS, READERS, SOURCES)
 TRAINING = {"epochs": 3, "learning_rate": 0.01}
 STUDY = {
     "output": "out",
@@ -138,6 +139,13 @@ def test_its_format_is_read_as_it_is(plugin, cli, tmp_path):
     (tmp_path / "bad.counts").write_text("1 2\n3 x")
     bad = cli("import", tmp_path / "bad.counts", "--stack", "shots", "-o", tmp_path / "M.cxi").complaint
     assert "bad.counts: damaged or unreadable" in bad
+
+
+def test_its_source_is_taken_by_live(plugin, cli, tmp_path):
+    told = cli("live", "slit:3", "-m", "cdi_nn", "-o", tmp_path / "out.cxi", "--import", "centre=middle")
+    assert told.code == 0 and "3 received, 3 phased" in told.out
+    assert read_reconstruction(tmp_path / "out.cxi").provenance["live"]["source"] == "slit:3"
+    assert "such as slit:30" in cli("live", "slit:few", "-o", tmp_path / "few.cxi").complaint
 
 
 def test_a_study_uses_each_of_them(plugin, tmp_path):
