@@ -16,12 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import cdipipe
+from cdipipe.inputs import check_regular
 
 PACKAGE_FOLDER = Path(cdipipe.__file__).parent
 
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal text; reads in pieces."""
+    """SHA-256 of a file's bytes, as hexadecimal text; reads in pieces.
+
+    Parameters
+    ----------
+    path : a regular file
+
+    Raises
+    ------
+    InputError   a device, a pipe or a folder
+    """
+    check_regular(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

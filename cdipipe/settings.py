@@ -16,16 +16,18 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cdipipe.bounds import Bounded
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_regular
 
 Model = TypeVar("Model", bound=BaseModel)
 LARGEST_TEXT_BYTES = 64 * 2**20
 
 
-class Parameters(BaseModel):
+class Parameters(Bounded):
     """Base of what a step of a recipe takes: frozen, unknown keys forbidden."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @property
     def planned(self) -> int:
@@ -99,8 +101,8 @@ def read_text(path: str | Path) -> str:
     InputError   a device, a pipe or a folder, too large, or not text
     """
     path = Path(path)
-    if not path.is_file() and path.exists():
-        raise InputError(f"{path}: not a regular file")
+    if path.exists():
+        check_regular(path)
     if path.exists() and path.stat().st_size > LARGEST_TEXT_BYTES:
         raise InputError(f"{path}: {path.stat().st_size / 2**20:.0f} MiB; files of settings have at most 64")
     try:
@@ -175,6 +177,8 @@ def validate(model: type[Model], mapping: Any, where: str) -> Model:
         return model.model_validate(dict(mapping))
     except ValidationError as error:
         raise InputError(_first_line(error, model, where)) from error
+    except (ArithmeticError, TypeError, RecursionError, MemoryError) as error:  # a number beyond a check's arithmetic
+        raise InputError(f"{where}: a value is out of range ({' '.join(str(error).split())[:100]})") from error
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:

@@ -22,6 +22,9 @@ from cdipipe.errors import InputError
 INPUT_ERRNOS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR}
 INPUT_ERRNOS |= {errno.ENOTDIR, errno.ENAMETOOLONG, errno.EFBIG, errno.EEXIST, errno.ELOOP}
 
+LONGEST_LINE = 2000
+"""Characters of a complaint: it may quote what was given."""
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -51,7 +54,9 @@ def _register_command(name: str, module_name: str) -> None:
 
 
 def _complain(message: str) -> int:
-    print("cdipipe: " + " ".join(str(message).split()), file=sys.stderr)
+    line = " ".join(str(message).split()).encode("utf-8", "replace").decode()
+    line = line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
+    print(f"cdipipe: {line}", file=sys.stderr)
     return 2
 
 

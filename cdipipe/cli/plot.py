@@ -216,10 +216,14 @@ def read_training(path: Path) -> dict:
     """Columns of a training's curve.tsv by name; InputError if it is something else."""
     import numpy as np
 
+    from cdipipe.settings import read_text
+
     try:
-        names, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+        names, *rows = (line.split("\t") for line in read_text(path).splitlines())
         columns = dict(zip(names, zip(*rows, strict=True), strict=True))
         numbers = {n: np.array([float(v or "nan") for v in c]) for n, c in columns.items() if n != "stage"}
         return {"stage": list(columns["stage"]), **numbers, "train_loss": numbers["train_loss"]}
+    except InputError:
+        raise
     except (ValueError, KeyError) as error:
         raise InputError(f"{path}: not a training's curve; expected the curve.tsv of `cdipipe train`") from error

@@ -39,6 +39,7 @@ def command(
     chosen = get_network(network)
     wanted = _settings(chosen, settings or [])
 
+    from cdipipe.networks.sizes import check_module
     from cdipipe.ops.device import choose_device
     from cdipipe.provenance import collect
     from cdipipe.training.fit import fit
@@ -47,6 +48,7 @@ def command(
 
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is no folder; a training leaves several files")
+    check_module(chosen, wanted.network, f"{network}.network")
     samples = _open_samples(corpus, pairs, mask)
     if chosen.check_corpus is not None:
         chosen.check_corpus(samples.plan, wanted)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_regular
 from cdipipe.io.atomic import atomic_path
 from cdipipe.io.hdf5 import READ_FAULTS, faults_are_input_errors
 
@@ -72,9 +73,8 @@ def _digest(content: bytes) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: not a regular file")
     try:
+        check_regular(path)
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing; run the workflow that makes it first") from error

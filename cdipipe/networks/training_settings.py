@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from cdipipe.bounds import Bounded
 
 Schedule = Literal["constant", "cosine", "step", "warm_restarts"]
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(Bounded):
     """Base of what a module is built from; frozen, unknown keys forbidden."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Bounded):
     """What every training takes; a network has a subclass with its own defaults and its group ``network``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -19,11 +19,14 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from cdipipe.errors import InputError
 from cdipipe.metrics.keep_shots import ALL, read_rule
 from cdipipe.phasing.options import check_options, check_order
+from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.registry import Method, Parameters, get_method
 from cdipipe.phasing.sequence import expand_sequence
 from cdipipe.settings import validate
 from cdipipe.tunable import Tune
 
+MOST_ITERATIONS = 10_000_000
+"""Of all steps together."""
 HALF_TURN_RAD = (-math.pi / 2, math.pi / 2)
 Constraint = Literal["support", "real_nonneg", "re_nonneg", "quadrant", "phase_range"]
 
@@ -250,6 +253,8 @@ def recipe_from_mapping(mapping: Any, where: str = "recipe") -> Recipe:
     recipe = checked.model_copy(update={"steps": tuple(steps)})
     check_order(recipe, where)
     check_options(recipe, where)
+    if (planned := count_iterations(recipe)) > MOST_ITERATIONS:
+        raise InputError(f"{where}: plans {planned:g} iterations; at most {MOST_ITERATIONS:g} are taken")
     return recipe
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from cdipipe.errors import InputError
+from cdipipe.io.memory import check_bytes
 from cdipipe.io.pieces import Pieces
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.metrics.keep_shots import ALL, choose
@@ -26,7 +27,7 @@ from cdipipe.phasing.preparation import prepare, take_start
 from cdipipe.phasing.race import Job
 from cdipipe.phasing.recipe import Recipe
 from cdipipe.phasing.registry import Choice, get_method
-from cdipipe.phasing.restarts import phase_patterns
+from cdipipe.phasing.restarts import bytes_of_runs, phase_patterns
 from cdipipe.phasing.result import assemble, complete
 from cdipipe.phasing.runs import Runs
 from cdipipe.phasing.starts import Start
@@ -97,9 +98,11 @@ def reconstruct(
     keep = recipe.restarts if keep_runs else recipe.average_best
     if pieces is not None and parts and not prepared and is_independent(parts, measurement.stack):
         size = patterns_per_piece(task, parts)
+        _check_memory(parts, task, min(size, measurement.pattern_count), keep)
         phase = partial(_phase, parts, keep)
         made = complete(measurement, recipe, phase_in_pieces(phase, task, start, recipe, pieces, size, keep_runs))
     else:
+        _check_memory(parts, task, measurement.pattern_count, keep)
         patterns = _phase(parts, keep, task, start) if parts else take_start(task, recipe, start)
         made = assemble(task.measurement, recipe, patterns, keep_runs)
     return replace(
@@ -110,6 +113,15 @@ def reconstruct(
         device=torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         backend=backend.name(torch.device(device)),
     )
+
+
+def _check_memory(parts: list[Part], task: Task, count: int, keep: int) -> None:
+    """Raise InputError where so many patterns at once would not fit into memory; nothing was computed yet."""
+    shape = task.measurement.pattern_shape
+    for part in parts:
+        if part.kind == "each":
+            need = bytes_of_runs(part.recipe, shape, count, keep, task.device)
+            check_bytes(need, f"{part.recipe.name} on {count} x {shape}", "take fewer restarts, iterations or patterns")
 
 
 def _phase(parts: list[Part], keep: int, task: Task, start: Start) -> list[Runs]:

@@ -26,6 +26,10 @@ CPU_BATCH_BYTES = 2**19
 """Bytes of iterates per batch on a CPU: small arrays go together to save calls, large ones alone to stay in cache."""
 
 
+ITERATES = 8
+"""Arrays that a batch holds at once, in units of its iterates."""
+
+
 def batch_size(recipe, shape, device) -> int:
     """Starts to compute at once: as the recipe says, or what suits the caches (CPU) or half the memory (GPU)."""
     item = 8 * int(np.prod(shape))
@@ -35,6 +39,20 @@ def batch_size(recipe, shape, device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return int(max(1, min(recipe.restarts, free // (2 * 8 * item))))
     return int(max(1, min(recipe.restarts, CPU_BATCH_BYTES // item, 8)))
+
+
+def bytes_of_runs(recipe, shape, count: int, keep: int, device) -> int:
+    """Memory that patterns of a shape need together, about: results, error traces, and iterates of one batch.
+
+    Parameters
+    ----------
+    count : patterns whose results are held together
+    keep : runs of each that are kept
+    """
+    pixels, together = math.prod(shape), batch_size(recipe, shape, device)
+    kept = count * pixels * (9 * keep + 1)
+    traces = 4 * recipe.restarts * count_iterations(recipe) * count
+    return kept + traces + (together * ITERATES + recipe.restarts) * 8 * pixels
 
 
 @dataclass(frozen=True)

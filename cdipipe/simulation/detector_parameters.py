@@ -8,12 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from cdipipe.bounds import Bounded
 
 _GROUP = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class MaskParameters(BaseModel):
+class MaskParameters(Bounded):
     """Pixels that are not measured; drawn anew for each pattern where something is random."""
 
     model_config = _GROUP
@@ -68,7 +70,7 @@ class MaskParameters(BaseModel):
         return sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
 
 
-class FresnelParameters(BaseModel):
+class FresnelParameters(Bounded):
     """Near field: the exit wave times exp(i pi |x|^2 / (lambda z)), Fourier transformed."""
 
     model_config = _GROUP
@@ -78,7 +80,7 @@ class FresnelParameters(BaseModel):
     object_pixel_m: float = Field(gt=0, description="pixel of the object; the detector's is lambda z / (N dx)")
 
 
-class DetectorParameters(BaseModel):
+class DetectorParameters(Bounded):
     """From the ideal intensity to what is counted: coherence, background, Poisson, read noise, saturation, mask."""
 
     model_config = _GROUP

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 import cdipipe.simulation.scenes
+from cdipipe.bounds import Bounded
 from cdipipe.measurement import PLANCK_TIMES_C_EV_M, Geometry, Stack
 from cdipipe.plugins import Registry, in_modules
 from cdipipe.simulation.detector_parameters import DetectorParameters
 
 
-class SceneParameters(BaseModel):
+class SceneParameters(Bounded):
     """Parameters that every scene has; frozen, unknown keys forbidden."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

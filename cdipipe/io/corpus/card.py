@@ -14,9 +14,11 @@ import numpy as np
 from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
+from cdipipe.io.corpus.content import DoneContent
 from cdipipe.io.corpus.plan import Plan, digest_of, read_json, shard_name, write_json
 from cdipipe.io.corpus.read import Corpus
 from cdipipe.io.corpus.shard import STORE
+from cdipipe.io.hdf5.faults import faults_are_input_errors
 from cdipipe.provenance import collect
 
 BINS = 20
@@ -24,7 +26,7 @@ BINS = 20
 
 def unfinished_shards(folder: Path, plan: Plan) -> list[int]:
     """Shards that are not there yet, or belong to another plan."""
-    done = {shard: read_json(folder / f"{shard_name(shard)}.json") for shard in range(plan.shards)}
+    done = {shard: read_json(folder / f"{shard_name(shard)}.json", DoneContent) for shard in range(plan.shards)}
     return [shard for shard, content in done.items() if content is None or content.get("plan") != plan.digest]
 
 
@@ -40,7 +42,7 @@ def finish(folder: Path, plan: Plan) -> Corpus:
         raise InputError(
             f"{folder}: {len(missing)} of {plan.shards} shards are missing, first {shard_name(missing[0])}"
         )
-    shards = [read_json(folder / f"{shard_name(shard)}.json") for shard in range(plan.shards)]
+    shards = [read_json(folder / f"{shard_name(shard)}.json", DoneContent) for shard in range(plan.shards)]
     codes = {shard["code"] for shard in shards}
     if len(codes) > 1:
         other = next(i for i, shard in enumerate(shards) if shard["code"] != shards[0]["code"])
@@ -82,11 +84,13 @@ def _columns(records: Iterable[dict[str, Any]], names: tuple[str, ...]) -> np.nd
 
 
 def _arrays(store: Path) -> dict[str, dict[str, Any]]:
-    group = extras.load("zarr", "a corpus").open_group(store, mode="r", zarr_format=3)
-    return {
-        name: {"sample_shape": list(array.shape[1:]), "dtype": str(array.dtype)}
-        for name, array in sorted(group.arrays())
-    }
+    zarr = extras.load("zarr", "a corpus")
+    with faults_are_input_errors(store, "damaged; `cdipipe corpus` on the same folder repairs it", Exception):
+        group = zarr.open_group(store, mode="r", zarr_format=3)
+        return {
+            name: {"sample_shape": list(array.shape[1:]), "dtype": str(array.dtype)}
+            for name, array in sorted(group.arrays())
+        }
 
 
 def _histogram(values: np.ndarray) -> dict[str, Any]:

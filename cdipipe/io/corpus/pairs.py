@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_readable
 from cdipipe.io.corpus import pair_checks
 from cdipipe.io.corpus.plan import Plan, check_arrays, digest_of, samples_per_chunk
 from cdipipe.io.hdf5 import faults_are_input_errors, open_source
@@ -139,6 +140,7 @@ def _open(name: str, stack: contextlib.ExitStack, role: str) -> tuple[Any, np.nd
     path = Path(file).expanduser()
     kind = reader_of(path).name
     if kind == "npy":
+        check_readable(path)
         with faults_are_input_errors(path, "not an npy file, or damaged"):
             return np.load(path, mmap_mode="r", allow_pickle=False), None
     if kind not in ("hdf5", "cxi"):
@@ -155,11 +157,17 @@ def _dataset(source, name: str, key: str):
         found = source.dataset(key)
         if found is None:
             raise InputError(f"{name}: no dataset '{key}' inside; there is {', '.join(_listed(source)) or 'none'}")
-        return found
+        return _resolved(source, found)
     candidates = _listed(source)
     if len(candidates) != 1:
         raise InputError(f"{name}: which dataset? write FILE::KEY; there is {', '.join(candidates) or 'none'}")
-    return source.dataset(candidates[0])
+    return _resolved(source, source.dataset(candidates[0]))
+
+
+def _resolved(source, dataset):
+    """The dataset, once all that it is made of was found: HDF5 itself crashes on virtual ones that lead in a circle."""
+    _ = source.open(dataset, source.where(dataset.name)).complete
+    return dataset
 
 
 def _listed(source) -> list[str]:

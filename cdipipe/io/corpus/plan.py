@@ -20,10 +20,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
+from cdipipe.io.corpus.content import FORMAT, PlanContent
+from cdipipe.settings import read_text
 
-FORMAT = 1
 CHUNK_BYTES = 32 * 2**20
 """Uncompressed size that a chunk should not exceed; what a builder and a reader hold at once is a few of these."""
 LARGEST_CHUNK = 256
@@ -53,10 +56,18 @@ class Plan:
         """Global indices of the samples of a shard."""
         return range(shard * self.count // self.shards, (shard + 1) * self.count // self.shards)
 
+    def chunk_range(self, shard: int, chunk: int) -> range:
+        """Global indices of the samples of a chunk of a shard."""
+        start = chunk * self.chunk_samples
+        return self.shard_range(shard)[start : start + self.chunk_samples]
+
+    def chunk_count(self, shard: int) -> int:
+        """Chunks of a shard."""
+        return -(-len(self.shard_range(shard)) // self.chunk_samples)
+
     def chunk_ranges(self, shard: int) -> list[range]:
         """Global indices of the samples of each chunk of a shard."""
-        whole = self.shard_range(shard)
-        return [whole[start : start + self.chunk_samples] for start in range(0, len(whole), self.chunk_samples)]
+        return [self.chunk_range(shard, chunk) for chunk in range(self.chunk_count(shard))]
 
     @property
     def digest(self) -> str:
@@ -93,11 +104,21 @@ def write_json(path: Path, content: Any) -> None:
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Content of a JSON file; None where it is missing or damaged."""
+def read_json(path: Path, model: type[BaseModel] | None = None) -> dict[str, Any] | None:
+    """Content of a JSON file; None where it is missing or damaged.
+
+    Parameters
+    ----------
+    model : what it must hold
+    """
+    if not path.is_file():
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        content = json.loads(read_text(path))
+        canonical(content)  # NaN and infinity, which JSON does not know, are damage
+        if model is not None:
+            model.model_validate(content)
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -112,13 +133,10 @@ def read_plan(folder: Path) -> Plan | None:
     path = folder / "plan.json"
     if not path.exists():
         return None
-    content = read_json(path)
-    try:
-        if content.pop("format") != FORMAT:
-            raise ValueError
-        return Plan(**content)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise InputError(f"{path}: not the plan of a corpus of format {FORMAT}, or damaged") from None
+    content = read_json(path, PlanContent)
+    if content is None:
+        raise InputError(f"{path}: not the plan of a corpus of format {FORMAT}, or damaged")
+    return Plan(**{name: value for name, value in content.items() if name != "format"})
 
 
 def settle_plan(folder: Path, plan: Plan, rebuild: bool = False) -> None:
@@ -168,7 +186,7 @@ def _create_exclusively(path: Path, plan: Plan) -> None:
 
 def _difference(found: Plan, asked: Plan) -> str:
     old, new = _flat(found.to_dict()), _flat(asked.to_dict())
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)] or ["parameters"]
     more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
     return f"{keys[0]} is {old.get(keys[0])}, now asked for {new.get(keys[0])}{more}"
 

@@ -13,8 +13,12 @@ import numpy as np
 
 from cdipipe import extras
 from cdipipe.errors import InputError
+from cdipipe.io.corpus.content import CardContent, RecordContent
 from cdipipe.io.corpus.plan import Plan, check_arrays, read_json, read_plan, shard_name
 from cdipipe.io.corpus.shard import STORE, records_path
+from cdipipe.io.hdf5.faults import one_line
+from cdipipe.io.memory import check_size
+from cdipipe.settings import read_text
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,11 @@ class Corpus:
     @cached_property
     def chunks(self) -> list[tuple[int, int]]:
         """(shard, chunk) of every chunk, in the order of the samples."""
-        return [(s, c) for s in range(self.plan.shards) for c in range(len(self.plan.chunk_ranges(s)))]
+        return [(s, c) for s in range(self.plan.shards) for c in range(self.plan.chunk_count(s))]
 
     def chunk_indices(self, shard: int, chunk: int) -> range:
         """Global indices of the samples of a chunk."""
-        return self.plan.chunk_ranges(shard)[chunk]
+        return self.plan.chunk_range(shard, chunk)
 
     @cached_property
     def _groups(self) -> dict[int, Any]:
@@ -67,18 +71,41 @@ class Corpus:
         start = chunk * self.plan.chunk_samples
         window = slice(start, start + len(self.chunk_indices(shard, chunk)))
         try:
-            return {name: self._group(shard)[name][window] for name in names}
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
+            return {name: self._array(shard, name)[window] for name in names}
+        except Exception as error:  # what zarr raises on damaged metadata is anything
             raise InputError(
-                f"{self.folder}: {shard_name(shard)} chunk {chunk} is damaged or missing "
-                f"({str(error).splitlines()[0][:80]}); `cdipipe corpus {self.plan.kind} -o {self.folder}` repairs it"
+                f"{self.folder}: {shard_name(shard)} chunk {chunk} is damaged or missing ({one_line(error)[:80]}); "
+                f"`cdipipe corpus {self.plan.kind} -o {self.folder}` repairs it"
             ) from None
 
+    def _array(self, shard: int, name: str) -> Any:
+        """An array of a shard, whose metadata say what the card says: nothing larger is read."""
+        found, told = self._group(shard)[name], self.card["arrays"][name]
+        shape = (len(self.plan.shard_range(shard)), *told["sample_shape"])
+        chunks = (self.plan.chunk_samples, *told["sample_shape"])
+        if (found.shape, found.chunks, str(found.dtype)) != (shape, chunks, told["dtype"]):
+            raise ValueError(f"{name} is {found.dtype} {found.shape}; the card says {told['dtype']} {shape}")
+        return found
+
     def records(self) -> Iterator[dict[str, Any]]:
-        """The record of every sample, in order."""
+        """The record of every sample, in order.
+
+        Raises
+        ------
+        InputError   a file of records is damaged
+        """
         for shard, chunk in self.chunks:
-            with open(records_path(self.folder / shard_name(shard), chunk), encoding="utf-8") as lines:
-                yield from map(json.loads, lines)
+            path = records_path(self.folder / shard_name(shard), chunk)
+            try:
+                found = [json.loads(line) for line in read_text(path).splitlines()]
+                indices = [RecordContent.model_validate(record).index for record in found]
+                if indices != list(self.chunk_indices(shard, chunk)):
+                    raise ValueError("the records of other samples")
+            except (ValueError, RecursionError):
+                raise InputError(
+                    f"{path}: damaged; `cdipipe corpus {self.plan.kind} -o {self.folder}` makes the chunk again"
+                ) from None
+            yield from found
 
 
 def open_corpus(folder: str | Path) -> Corpus:
@@ -92,7 +119,16 @@ def open_corpus(folder: str | Path) -> Corpus:
     plan = read_plan(folder)
     if plan is None:
         raise InputError(f"{folder}: holds no corpus (no plan.json); make one with `cdipipe corpus`")
-    card = read_json(folder / "corpus.json")
-    if card is None or card.get("plan_digest") != plan.digest:
+    card = read_json(folder / "corpus.json", CardContent)
+    if card is None or card["plan_digest"] != plan.digest:
         raise InputError(f"{folder}: the corpus is not finished; go on with `cdipipe corpus {plan.kind} -o {folder}`")
+    for name, facts in card["arrays"].items():
+        check_size((plan.chunk_samples, *facts["sample_shape"]), _item_bytes(facts["dtype"]), f"{folder}: {name}")
     return Corpus(folder, plan, card)
+
+
+def _item_bytes(dtype: str) -> int:
+    try:
+        return np.dtype(dtype).itemsize
+    except TypeError:
+        raise InputError(f"'{dtype[:40]}' is no type of numbers; the card of the corpus is damaged") from None

@@ -16,6 +16,7 @@ import numpy as np
 
 from cdipipe import extras
 from cdipipe.errors import InputError
+from cdipipe.io.corpus.content import DoneContent, MarkerContent
 from cdipipe.io.corpus.plan import Plan, canonical, digest_of, read_json, shard_name, write_json
 from cdipipe.provenance import file_sha256, versions
 
@@ -57,18 +58,20 @@ def chunk_fault(folder: Path, plan: Plan, code: str | None, shard: int, chunk: i
     ----------
     code : digest of the code that should have made it; None: any
     """
-    marker = read_json(marker_path(folder, chunk))
+    marker = read_json(marker_path(folder, chunk), MarkerContent)
     if marker is None:
         return "damaged marker" if marker_path(folder, chunk).exists() else "missing"
     if marker.pop("digest", None) != digest_of(marker):
         return "damaged marker"
-    wanted = plan.chunk_ranges(shard)[chunk]
+    wanted = plan.chunk_range(shard, chunk)
     if marker["plan"] != plan.digest or (marker["first"], marker["count"]) != (wanted.start, len(wanted)):
         return "made with other settings"
     if code is not None and marker["code"] != code:
         return "made by other code"
     for name, checksum in marker["files"].items():
         path = folder / name
+        if path.exists() and not path.is_file():
+            return f"damaged {name}"
         if path.exists() != (checksum is not None) or (checksum is not None and file_sha256(path) != checksum):
             return f"damaged {name}"
     return None
@@ -77,7 +80,7 @@ def chunk_fault(folder: Path, plan: Plan, code: str | None, shard: int, chunk: i
 def shard_faults(corpus: Path, plan: Plan, shard: int, code: str | None = None) -> dict[int, str]:
     """Chunks of a shard that are missing or damaged, and what is wrong with each."""
     folder = corpus / shard_name(shard)
-    chunks = range(len(plan.chunk_ranges(shard)))
+    chunks = range(plan.chunk_count(shard))
     faults = {chunk: chunk_fault(folder, plan, code, shard, chunk) for chunk in chunks}
     return {chunk: fault for chunk, fault in faults.items() if fault}
 
@@ -167,7 +170,7 @@ def _write_done(done: Path, folder: Path, plan: Plan, code: str, drawn: int, sec
     """Mark the shard as whole, unless it already is."""
     files = [read_json(path)["files"] for path in sorted(folder.glob("chunk-*.json"))]  # same data, same digest
     whole = {"plan": plan.digest, "code": code, "chunks": len(files), "digest": digest_of(files)}
-    found = read_json(done) or {}
+    found = read_json(done, DoneContent) or {}
     if drawn or any(found.get(key) != value for key, value in whole.items()):
         write_json(done, {**whole, "samples_drawn": drawn, "seconds": round(seconds, 3), "versions": versions()})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import h5py
 
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_readable
 
 IS_LOCKED = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
 LOCK_FAULT = re.compile(r"unable to lock file, errno = (\d+)")
@@ -42,9 +42,7 @@ def open_file(path: str | Path, content: Any = None) -> h5py.File:
     """
     if content is not None:
         return h5py.File(content, "r")
-    if not os.path.isfile(path):
-        with open(path, "rb"):  # a missing or forbidden file is named by the system
-            raise InputError(f"{path}: not a regular file")
+    check_readable(path)
     if not h5py.is_hdf5(path):
         raise InputError(f"{path}: not an HDF5 file, or cut off at its start")
     try:

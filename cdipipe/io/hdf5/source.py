@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_readable
 from cdipipe.io.hdf5.datasets import open_array
 from cdipipe.io.hdf5.faults import faults_are_input_errors
 from cdipipe.io.hdf5.heap import check_heap, is_text
@@ -210,6 +211,5 @@ def open_source(path: str | Path, content: Any = None) -> Iterator[Source]:
     """
     with faults_are_input_errors(path, "damaged HDF5 file"), contextlib.ExitStack() as stack:
         if content is None:
-            with open(path, "rb"):  # a missing or forbidden file is named by the system
-                pass
+            check_readable(path)
         yield Source(path, stack, content)

@@ -20,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_readable
 from cdipipe.io.hdf5 import faults_are_input_errors
 from cdipipe.io.memory import memory_limit_bytes
 
@@ -96,8 +97,7 @@ def plain_name(path: str | Path) -> str:
 @contextlib.contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
     """The file itself, or a temporary copy with the compression of gzip, bzip2 or xz taken off."""
-    with open(path, "rb"):  # a missing or forbidden file is named by the system
-        pass
+    check_readable(path)
     if not (suffix := packing(path)):
         yield path
         return
@@ -137,6 +137,7 @@ class _ErrorCollector(logging.Handler):
 @contextlib.contextmanager
 def reading(path: str | Path) -> Iterator[None]:
     """Whatever libraries raise or log about this file in the block is one InputError that names it."""
+    check_readable(path)
     with strict_libraries(path), faults_are_input_errors(path, "damaged or unreadable", Exception):
         yield
 

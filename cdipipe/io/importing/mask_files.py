@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_readable
 from cdipipe.io.hdf5 import faults_are_input_errors
 from cdipipe.io.importing.formats import read_array
 
@@ -39,12 +40,14 @@ class MaskFile:
 def _read_png(path: Path) -> np.ndarray:
     from PIL import Image
 
+    check_readable(path)
     with faults_are_input_errors(path, "damaged picture", Exception), Image.open(path) as image:
         return np.asarray(image.convert("L"))
 
 
 def _read_packed(path: Path) -> MaskFile | None:
     """Masks of an npz file with ``packed`` and ``shape``; None for one without."""
+    check_readable(path)
     with faults_are_input_errors(path, "damaged npz file", Exception), np.load(path, allow_pickle=False) as archive:
         names = set(archive.files)
     if not {"packed", "shape"} <= names:

@@ -24,7 +24,7 @@ def _integers(value: Any) -> Any:
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
     try:
         numbers = tuple(int(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("expected whole numbers with commas, such as 128,128") from None
     if any(isinstance(part, float) and part != number for part, number in zip(parts, numbers, strict=True)):
         raise ValueError("expected whole numbers with commas, such as 128,128")

@@ -74,7 +74,7 @@ def _read_hdf5(path: Path, key: str | None, transpose: bool) -> np.ndarray:
         chosen = choose_key(str(path), shapes, key)
         dataset = source.dataset(chosen)
         check_size(dataset.shape, dataset.dtype.itemsize, source.where(chosen))
-        values, parts = dataset[()], _complex_parts(dataset.dtype)
+        values, parts = source.open(dataset, source.where(chosen)).all(), _complex_parts(dataset.dtype)
     values = values[parts[0]] + 1j * values[parts[1]] if parts else values
     return values.T if transpose else values
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from cdipipe.beamlines.record import Beamline
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_readable
 from cdipipe.io.hdf5 import Source, open_source
 from cdipipe.io.importing.files import HDF5_SUFFIXES
 from cdipipe.io.importing.scan_text import few, read_scan_text
@@ -83,7 +84,8 @@ def read_scan(name: str, number: int | None, beamline: Beamline) -> ScanRecord:
     """
     path = Path(name)
     suffix = path.suffix.lower().lstrip(".")
-    with open(path, "rb") as file:  # a missing or forbidden file is named by the system
+    check_readable(path)
+    with open(path, "rb") as file:
         start = file.read(4096)
     if suffix in (*HDF5_SUFFIXES, "cxi") or start.startswith(b"\x89HDF"):
         return _read_hdf5(path, number, beamline)
@@ -191,7 +193,12 @@ def _hdf5_value(source: Source, name: str) -> Reading | None:
 
 def _texts(source: Source, name: str) -> Iterator[str]:
     node = source.get(name)
-    if isinstance(node, h5py.Dataset) and h5py.check_string_dtype(node.dtype) and node.size == 1:
+    if (
+        isinstance(node, h5py.Dataset)
+        and h5py.check_string_dtype(node.dtype)
+        and node.size == 1
+        and not node.is_virtual
+    ):
         yield text_of(node[()]) or ""
 
 

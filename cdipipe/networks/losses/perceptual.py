@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cdipipe.errors import InputError
+from cdipipe.networks.checkpoint_content import check_tensors
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 VGG19_CONVS = ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34))
@@ -97,10 +98,11 @@ def load_features(file: str, device: str = "cpu") -> nn.Module:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader's exceptions are many, and none says more than this
         raise InputError(f"perceptual weights {file}: cannot be read ({str(error).splitlines()[0][:80]})") from None
+    check_tensors(weights, f"perceptual weights {file}")
     try:
         known = Vgg19 if "features.0.weight" in weights else NormalisedVgg19
         return known(weights).to(device).requires_grad_(False).eval()
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(
             f"perceptual weights {file}: {error} is missing; expected torchvision's VGG-19 or vgg_normalised_conv3_1"
         ) from None

@@ -177,6 +177,8 @@ def _add_73(container: Container, source: Source, name: str, node: h5py.Dataset)
 
 def _add_references(container: Container, source: Source, name: str, node: h5py.Dataset) -> None:
     """A cell: of like arrays one stack, else each by its number."""
+    if node.is_virtual or node.external:
+        raise InputError(f"{container.label}: {name} keeps its cells elsewhere: no file of MATLAB does")
     if node.size > MOST_CELLS:
         raise InputError(f"{container.label}: {name} is a cell of {node.size} parts; at most {MOST_CELLS} are read")
     targets = [node.file[reference] for reference in node[()].ravel() if reference]
