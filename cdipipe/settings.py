@@ -22,6 +22,8 @@ from cdipipe.inputs import check_regular
 
 Model = TypeVar("Model", bound=BaseModel)
 LARGEST_TEXT_BYTES = 64 * 2**20
+LONGEST_NAME = 200
+"""Of something that could be a name written wrongly."""
 
 
 class Parameters(Bounded):
@@ -185,11 +187,19 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") ->
     """The complaint about a method, scene or other entry that does not exist; to be raised by the caller."""
     known = list(known)
     place = f"{where}: " if where else ""
-    return InputError(f"{place}unknown {kind} '{name}'{_guess(name, known)}; known: {', '.join(known)}")
+    return InputError(f"{place}unknown {kind} '{name}'{guess(name, known)}; known: {', '.join(known)}")
 
 
-def _guess(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(str(name), known, n=1)
+def guess(name: str, known: list[str]) -> str:
+    """The known name that a wrong one is nearest to, as a question in brackets; nothing where none is near.
+
+    Parameters
+    ----------
+    name : what was given
+    known : what there is
+    """
+    name = str(name)
+    close = difflib.get_close_matches(name, known, n=1) if len(name) <= LONGEST_NAME else []
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
@@ -215,7 +225,7 @@ def _reason(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     if detail["type"] == "extra_forbidden":
         known = _keys_at(model, loc[:-1])
         takes = f"; it takes {', '.join(known)}" if known else "; it takes no parameters" if known == [] else ""
-        return f"unknown key '{loc[-1]}'{_guess(loc[-1], known or [])}{takes}"
+        return f"unknown key '{loc[-1]}'{guess(loc[-1], known or [])}{takes}"
     if detail["type"] == "missing":
         return "this key is required"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")

@@ -9,7 +9,6 @@ A recipe comes as a mapping in one of three forms, and everything beside the ste
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -22,7 +21,7 @@ from cdipipe.phasing.options import check_options, check_order
 from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.registry import Method, Parameters, get_method
 from cdipipe.phasing.sequence import expand_sequence
-from cdipipe.settings import validate
+from cdipipe.settings import guess, validate
 from cdipipe.tunable import Tune
 
 MOST_ITERATIONS = 10_000_000
@@ -292,8 +291,7 @@ def _refuse_unknown(settings: dict, methods: list[Method], where: str, taken: tu
     for key in settings:
         if key not in known:
             shared = [name for name in Recipe.model_fields if name != "steps"]
-            close = difflib.get_close_matches(key, known + shared, n=1)
-            hint = f" (did you mean '{close[0]}'?)" if close else ""
+            hint = guess(key, known + shared)
             raise InputError(
                 f"{where}.{key}: unknown key '{key}'{hint}; it takes {', '.join(known)}, "
                 f"and like every method {', '.join(shared)}"
