@@ -30,7 +30,9 @@ class AreaScanParameters(Parameters):
     first: float = Field(3.0, ge=1, description="factor on the share at the start, as far as half the array")
     refine: int = Field(2, ge=0, le=20, description="further shares, each beside the best one so far")
     starts: int = Field(4, ge=1, le=1000, description="random starts of each share")
-    withheld: float = Field(0.03, gt=0, lt=0.5, description="share of the measured pixels that judge")
+    withheld: float = Field(
+        0.035, gt=0, lt=0.25, description="share of the measured pixels that judge, once single ones and once in blocks"
+    )
     raced: int = Field(4, ge=1, description="patterns of a stack that are tried; the others take what wins")
 
     @field_validator("shares")

@@ -1,8 +1,9 @@
 """Several recipes on the same patterns: what each makes of pixels that it did not see decides which goes on.
 
 A share of the measured pixels is withheld from all of them. The Poisson likelihood of the withheld counts cannot be
-lowered by fitting noise, nor by a support that is too large; the likelihood of the pixels that were seen can. What wins
-is fitted once more to all pixels.
+raised by fitting noise; that of the pixels that were seen can. Single pixels are withheld, and blocks of about a
+speckle: those tell of the bright middle, these of a support that is too large, which fills gaps of one pixel by itself.
+What wins is fitted once more to all pixels.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cdipipe.phasing.recipe import Recipe, recipe_from_mapping
 from cdipipe.phasing.runs import lay_over
 from cdipipe.phasing.starts import Start, derive_seed
 from cdipipe.phasing.task import has_photons
+from cdipipe.phasing.withheld import choose_free_pixels
 
 LEAST_MISFIT = 1e-9
 """Keeps the logarithm of a misfit finite where simulated counts have no noise."""
@@ -128,7 +130,7 @@ class Race:
     ----------
     job : Job
     indices : patterns of a stack that take part; of one pattern or volume ``[0]``
-    withheld : share of the measured pixels
+    withheld : share of the measured pixels, once single ones and once in blocks
     """
 
     job: Job
@@ -138,13 +140,18 @@ class Race:
 
     def __post_init__(self) -> None:
         job, shape = self.job, self.job.measurement.pattern_shape
-        patterns = [job.measurement.pattern(index) for index in self.indices]
-        random = np.random.default_rng([job.seed, 0xACE])
         caller = np.zeros(shape, bool) if job.free_pixels is None else job.free_pixels
-        self.hidden = [pattern.measured & ~caller & (random.random(shape) < self.withheld) for pattern in patterns]
-        self.patterns = patterns
-        seen = np.stack([p.measured & ~caller & ~h for p, h in zip(patterns, self.hidden, strict=True)])
+        patterns = [job.measurement.pattern(index) for index in self.indices]
+        self.patterns = [replace(pattern, measured=pattern.measured & ~caller) for pattern in patterns]
+        self.hidden = [self._withhold(number) for number in range(len(patterns))]
+        seen = np.stack([p.measured & ~h for p, h in zip(self.patterns, self.hidden, strict=True)])
         self.measurement = replace(pick(job.measurement, self.indices), measured=seen if self.is_stack else seen[0])
+
+    def _withhold(self, number: int) -> np.ndarray:
+        """Measured pixels of one pattern that no candidate may see."""
+        pattern, seeds = self.patterns[number], (derive_seed(self.job.seed, 2 * number + i) for i in (1, 2))
+        single, blocks = (choose_free_pixels(pattern, self.withheld, *o) for o in zip(seeds, (1, 0), strict=True))
+        return pattern.measured & (single | blocks)
 
     @property
     def is_stack(self) -> bool:
