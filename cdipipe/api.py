@@ -74,9 +74,12 @@ def _kind(path: Path) -> str | None:
 def _import(path: str | Path, options: Mapping[str, Any]) -> Measurement:
     from cdipipe.io.importing.assemble import import_files
     from cdipipe.io.importing.options import ImportOptions
+    from cdipipe.metrics.keep_shots import keep_of_import
     from cdipipe.settings import validate
 
-    measurement, account = import_files([str(path)], validate(ImportOptions, options, "load"))
+    chosen = validate(ImportOptions, options, "load")
+    measurement, account = import_files([str(path)], chosen)
+    measurement = keep_of_import(measurement, chosen.keep_shots, account)
     return replace(measurement, provenance={"import": account.record()})
 
 

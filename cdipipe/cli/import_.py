@@ -77,7 +77,7 @@ def command(
 
     In this order: stack the files, mask what is no photon count, square amplitudes, mask saturated pixels, subtract the
     dark, divide by the white field, mask hot pixels, subtract the background, scale to the monitor, cut low counts,
-    centre the corner, bin, crop, fill.
+    centre the corner, bin, crop, fill, keep shots.
     """
     options = options_from_command({name: value for name, value in given.items() if value is not False})
 
@@ -93,6 +93,10 @@ def command(
     inputs = [*names, *options.named_files()]
     _check(output, inputs)
     measurement, account = import_files(files, options)
+    if options.keep_shots is not None:
+        from cdipipe.metrics.keep_shots import keep_of_import
+
+        measurement = keep_of_import(measurement, options.keep_shots, account)
     _write(output, measurement, account, inputs, options)
 
 

@@ -16,12 +16,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from cdipipe.errors import InputError
-from cdipipe.metrics.keep_shots import ALL, read_rule
 from cdipipe.phasing.options import check_options, check_order
 from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.registry import Method, Parameters, get_method
 from cdipipe.phasing.sequence import expand_sequence
 from cdipipe.settings import guess, validate
+from cdipipe.shot_rules import ALL, checked_rule
 from cdipipe.tunable import Tune
 
 MOST_ITERATIONS = 10_000_000
@@ -161,8 +161,7 @@ class Recipe(Parameters):
     @field_validator("keep_shots")
     @classmethod
     def _is_a_rule(cls, value):
-        read_rule(value)
-        return value
+        return checked_rule(value)
 
     @model_validator(mode="after")
     def _consistent(self):

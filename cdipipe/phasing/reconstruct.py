@@ -15,7 +15,7 @@ from cdipipe.errors import InputError
 from cdipipe.io.memory import check_bytes
 from cdipipe.io.pieces import Pieces
 from cdipipe.measurement import Measurement, Reconstruction
-from cdipipe.metrics.keep_shots import ALL, choose
+from cdipipe.metrics.keep_shots import choose
 from cdipipe.ops import backend
 from cdipipe.phasing.joint import phase_movie
 from cdipipe.phasing.needs import check_needs
@@ -34,6 +34,7 @@ from cdipipe.phasing.starts import Start
 from cdipipe.phasing.support import check_support
 from cdipipe.phasing.task import Task, has_photons
 from cdipipe.phasing.withheld import choose_free_pixels
+from cdipipe.shot_rules import ALL
 
 PHASE = {"each": phase_patterns, "joint": phase_movie, "predict": predict_patterns}
 """How the parts of a recipe run: ``(task, recipe, start, keep) -> list[Runs]``, one for each pattern."""

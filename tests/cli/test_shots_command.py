@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cdipipe.cli.main import run
-from cdipipe.io.cxi import read_truth, write_reconstruction
+from cdipipe.io.cxi import read_measurement, read_truth, write_reconstruction
 from cdipipe.measurement import Reconstruction
 
 SETTINGS = [
@@ -80,3 +80,21 @@ def test_what_is_no_stack_of_shots_is_refused(tmp_path, capsys):
     assert "stack of shots; this measurement is a single" in capsys.readouterr().err
     assert run(["shots", "--measurement", f"{tmp_path}/m.cxi", "-o", f"{tmp_path}/shots.csv"]) == 2
     assert "ends in .tsv" in capsys.readouterr().err
+
+
+def test_import_keeps_the_shots_that_a_rule_asks_for(folder, tmp_path, capsys):
+    stack, kinds = read_measurement(folder / "m.cxi"), read_truth(folder / "t.cxi").extra["shot"]
+    np.save(tmp_path / "shots.npy", stack.intensity)
+    words = ["import", f"{tmp_path}/shots.npy", "-o", f"{tmp_path}/kept.cxi", "--stack", "shots"]
+    assert run([*words, "--keep-shots", "single"]) == 0
+    assert f"kept: {kinds.count('single')} of 40 shots (single)" in capsys.readouterr().out
+    kept = read_measurement(tmp_path / "kept.cxi")
+    numbers = kept.provenance["import"]["kept_shots"]
+    assert numbers == [n for n, kind in enumerate(kinds) if kind == "single"]
+    np.testing.assert_array_equal(kept.intensity, stack.intensity[numbers])
+    assert run([*words, "--keep-shots", "nice"]) == 2
+    assert "'nice' is no rule; expected all, single, hits" in capsys.readouterr().err
+    assert run([*words[:-1], "movie", "--keep-shots", "single"]) == 2
+    assert "keep_shots: shots are judged in a stack of single objects; this measurement is a movie" in (
+        capsys.readouterr().err
+    )

@@ -10,8 +10,9 @@ from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.metrics.evaluate import evaluate
 from cdipipe.metrics.hits import find_hits
-from cdipipe.metrics.keep_shots import choose, read_rule
+from cdipipe.metrics.keep_shots import choose
 from cdipipe.settings import validate
+from cdipipe.shot_rules import read_rule
 from cdipipe.simulation.exposure import simulate
 from cdipipe.simulation.registry import get_scene
 

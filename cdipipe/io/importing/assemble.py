@@ -97,7 +97,7 @@ def explain_files(files: Sequence[str | Path], options: ImportOptions) -> list[t
         return [line.row() for line in intake.account.lines] + _later_steps(intake)
 
 
-LATER = ("hot_pixels", "background", "monitor", "threshold", "friedel", "probe")
+LATER = ("hot_pixels", "background", "monitor", "threshold", "friedel", "probe", "keep_shots")
 """Options whose steps come after the look over all frames."""
 
 

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from cdipipe.errors import InputError
 from cdipipe.io.importing.plausible import doubt
+from cdipipe.shot_rules import checked_rule
 
 
 def _integers(value: Any) -> Any:
@@ -285,6 +286,10 @@ class WindowOptions(Options):
         None
     )
     frame_interval_s: Annotated[Positive | None, Field(description="time from frame to frame of a movie, in s")] = None
+    keep_shots: Annotated[
+        Annotated[str, AfterValidator(checked_rule)] | None,
+        Field(description="shots to keep, judged by their patterns: single, hits (no blanks), or 'score > 0.3'"),
+    ] = None
 
     @property
     def wanted_centre(self) -> str | tuple[int, ...]:
