@@ -98,7 +98,7 @@ class Engine:
         self._writing_failed = self._working_failed = False
         self._corrections: Corrections | AsTheyAre | None = None
         self._phaser: Phaser | None = None
-        self._refused = ""
+        self._first_method = monitor.controls.method
         self._writer: Writer | None = None
         self._hits = HitFinder()
         self._first_s = self._last_s = math.nan
@@ -357,20 +357,18 @@ class Engine:
         return corrections.masked_like(like)
 
     def _load(self, name: str, shape: tuple[int, int]) -> Phaser:
-        settings = self.plan.settings if name == self.monitor.snapshot().method else {}
+        settings = self.plan.settings if name == self._first_method else {}
         return Phaser(name, settings, shape, self.plan.device, self.plan.iterations, self.plan.every)
 
     def _phaser_of(self, wanted: str) -> Phaser:
         """The method that was asked for last; the one before where it cannot be had."""
         with self._begin_lock:
-            if wanted not in (self._phaser.name, self._refused):
-                self._refused = ""
+            if wanted != self._phaser.name:
                 try:
                     self._phaser = self._load(wanted, self._corrections.shape)
                     self.monitor.note_state("running", method=wanted, complaint="")
                 except InputError as error:
-                    self._refused = wanted
-                    self.monitor.note_state("running", complaint=str(error))
+                    self.monitor.note_refused(wanted, str(error))
             return self._phaser
 
     def _set_state(self, state: str) -> None:

@@ -288,6 +288,14 @@ class Monitor:
             more |= {"complaint": complaint} if complaint is not None else {}
             self._change(state=state, **more)
 
+    def note_refused(self, method: str, why: str) -> None:
+        """This method was asked for and cannot be had: the one at work is asked for again, unless others are by now."""
+        with self._lock:
+            controls = self._seen.controls
+            if controls.method == method:
+                controls = replace(controls, method=self._seen.method)
+            self._change(controls=controls, complaint=why)
+
     def note_queue_size(self, size: int) -> None:
         """So many frames may wait, as the memory allows."""
         with self._lock:

@@ -45,12 +45,12 @@ class Listed(FrameSource):
 def live(tmp_path: Path):
     """Run frames (or a source) through an engine: totals, monitor, and what is in the file."""
 
-    def run(source, threshold=None, method="cdi_nn", options=None, **plan):
+    def run(source, threshold=None, method="cdi_nn", options=None, settings=None, **plan):
         source = source if isinstance(source, FrameSource) else Listed(source)
         output = tmp_path / "out.cxi"
         monitor = Monitor("listed", method, threshold)
         plan = {"batch": 4, "wait_s": 0.01, "workers": 1} | plan
-        engine = Engine(source, Plan({}, options or ImportOptions(), **plan), output, monitor, {})
+        engine = Engine(source, Plan(settings or {}, options or ImportOptions(), **plan), output, monitor, {})
         run.engine, run.monitor, run.output = engine, monitor, output
         totals = engine.run()
         return totals, read_reconstruction(output) if output.exists() else None

@@ -12,6 +12,7 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.io.importing.options import ImportOptions
+from cdipipe.live import engine
 from cdipipe.live.frames import Frame
 from cdipipe.live.sources.replay import Replay
 from cdipipe.phasing.recipe import recipe_from_mapping
@@ -198,3 +199,45 @@ def test_results_of_another_run_are_not_replaced(live, raw):
 def test_no_frames_no_file(live):
     totals, found = live([None])
     assert totals["received"] == 0 and found is None and totals["output"] is None
+
+
+def test_a_method_is_taken_up_again_with_its_settings(live, raw, monkeypatch):
+    made = []
+
+    class Noted(engine.Phaser):
+        def __init__(self, name, settings, *others):
+            made.append((name, settings))
+            super().__init__("cdi_nn", settings, *others)
+            self.name = name
+
+    def ask(method):
+        return lambda: live.monitor.ask(method=method)
+
+    monkeypatch.setattr(engine, "Phaser", Noted)
+    settings = {"support_threshold": 0.2}
+    frames = [frame(0, raw[0]), *_done(live, 1), ask("other"), frame(1, raw[1]), *_done(live, 2), ask("cdi_nn")]
+    live([*frames, frame(2, raw[2])], options=MIDDLE, settings=settings)
+    assert made == [("cdi_nn", settings), ("other", {}), ("cdi_nn", settings)]
+
+
+def test_a_method_that_is_refused_leaves_what_was_asked_for_as_it_was(live, raw):
+    def ask():
+        live.monitor.ask(method="dpr")
+
+    frames = [frame(0, raw[0]), *_done(live, 1), ask, frame(1, raw[1]), *_done(live, 2)]
+    frames += [lambda: live.monitor.ask(hit_threshold=None), frame(2, raw[2]), *_done(live, 3), ask, frame(3, raw[3])]
+    live(frames, options=MIDDLE)
+    seen = live.monitor.snapshot()
+    assert seen.phased == 4 and seen.method == seen.controls.method == "cdi_nn" and "dpr" in seen.complaint
+
+
+def _done(live, count):
+    """Waits until so many frames were phased."""
+
+    def wait():
+        until = time.monotonic() + 30
+        while live.monitor.snapshot().phased < count:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    return [wait]

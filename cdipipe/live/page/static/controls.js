@@ -1,5 +1,6 @@
 // What a person may ask of the run. The run decides: the page shows what it says was asked for last.
 
+const ECHO_MS = 1500; // after which the run has told what was asked for
 const byId = (id) => document.getElementById(id);
 
 export class Controls {
@@ -8,6 +9,7 @@ export class Controls {
     this.say = say;
     this.isEdited = false;
     this.methods = "";
+    this.askedMs = 0;
     byId("pause").addEventListener("click", () => this.ask({ do: "pause", is_paused: byId("pause").getAttribute("aria-pressed") !== "true" }));
     byId("method").addEventListener("change", () => this.ask({ do: "method", method: byId("method").value }));
     byId("threshold").addEventListener("input", () => {
@@ -32,6 +34,7 @@ export class Controls {
 
   ask(wish) {
     this.answer("");
+    this.askedMs = Date.now();
     if (!this.say(wish)) this.answer("not connected: nothing was changed", true);
   }
 
@@ -49,7 +52,7 @@ export class Controls {
     for (const element of byId("controls").elements) if (element.tagName !== "FIELDSET") element.disabled = !isAllowed;
   }
 
-  show({ methods, method, wanted, state, complaint }) {
+  show({ methods, method, wanted, state }) {
     const isPaused = wanted.is_paused;
     byId("pause").setAttribute("aria-pressed", String(isPaused));
     byId("pause").textContent = isPaused ? "Go on" : "Pause";
@@ -57,13 +60,12 @@ export class Controls {
       this.methods = methods.join();
       byId("method").replaceChildren(...methods.map((name) => new Option(name, name)));
     }
-    const isRefused = wanted.method !== method && complaint;
-    if (isRefused || document.activeElement !== byId("method")) byId("method").value = isRefused ? method : wanted.method;
+    if (Date.now() - this.askedMs > ECHO_MS) byId("method").value = wanted.method;
     if (!this.isEdited && document.activeElement !== byId("threshold")) {
       byId("threshold").value = wanted.hit_threshold ?? "";
       byId("every").checked = wanted.hit_threshold === null;
     }
-    const isChanging = wanted.method !== method && !complaint && state !== "ended";
+    const isChanging = wanted.method !== method && state !== "ended";
     if (isChanging) this.answer(`changing to ${wanted.method} ...`);
     else if (byId("answer").textContent.startsWith("changing")) this.answer("");
   }
