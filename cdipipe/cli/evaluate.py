@@ -19,7 +19,13 @@ def command(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="metrics to write, .json; or a folder, for NAME/metrics.json of each")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="metrics to write, .json; or a folder, for NAME/metrics.json of each, of error bars "
+            "NAME/uncertainty.json",
+        ),
     ],
     measurement: Annotated[Path | None, typer.Option(help="what they were reconstructed from, .cxi")] = None,
     truth: Annotated[Path | None, typer.Option(help="true object of a simulation, .cxi")] = None,
@@ -39,7 +45,10 @@ def command(
     elif curves is not None:
         raise InputError(f"--curves {curves}: in a folder curves are NAME/curves.npz; leave --curves away")
     else:
-        outputs = [(output / name / "metrics.json", output / name / "curves.npz") for name in labels_of(files)]
+        names = ["uncertainty" if path.stem == "uncertainty" else "metrics" for path in files]
+        folders = [output / label for label in labels_of(files)]
+        pairs = zip(folders, names, strict=True)
+        outputs = [(folder / f"{name}.json", folder / "curves.npz") for folder, name in pairs]
     for path, places in zip(files, outputs, strict=True):
         _check_names(path, measurement, truth, *places)
         for place in filter(None, places):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cdipipe.errors import InputError
 
-GENERIC_NAMES = ("R", "mean", "metrics", "curve")
+GENERIC_NAMES = ("R", "mean", "metrics", "curve", "uncertainty")
 """File names of the workflow, which say less than the folders they lie in."""
 
 

@@ -25,7 +25,7 @@ def command(
             "-o",
             "--output",
             help="figure to write: .png, .svg or .pdf; of a movie also .gif or .webp; or a folder, for all figures of "
-            "a measurement and its reconstructions",
+            "a measurement and its reconstructions, or of several error bars",
         ),
     ],
     measurement: Annotated[Path | None, typer.Option(help="pattern to show beside the object")] = None,
@@ -125,16 +125,23 @@ def _strain(files: list[Path], output: Path, diagnostics: Path | None, surface: 
 
 
 def _uncertainty(files: list[Path], output: Path) -> None:
-    """Maps of the error bars of one result."""
+    """Maps of the error bars of each result."""
     from cdipipe.figures import canvas
     from cdipipe.figures.uncertainty import uncertainty_figure
     from cdipipe.provenance import collect
     from cdipipe.uncertainty.files import read_uncertainty
 
-    if len(files) != 1:
-        raise InputError(f"plot: error bars are drawn one result at a time; got {len(files)} files")
-    canvas.check_figure_path(output)
-    canvas.save_figure(uncertainty_figure(read_uncertainty(files[0])), output, collect()["command"])
+    if not output.suffix:
+        outputs = [output / label / "uncertainty.png" for label in labels_of(files)]
+    elif len(files) == 1:
+        outputs = [output]
+    else:
+        raise InputError(f"-o {output}: error bars of one result; for those of {len(files)} give a folder")
+    command = collect()["command"]
+    for path, picture in zip(files, outputs, strict=True):
+        canvas.check_figure_path(picture)
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        canvas.save_figure(uncertainty_figure(read_uncertainty(path)), picture, command)
 
 
 def _movie(files: list[Path], output: Path) -> None:

@@ -12,12 +12,19 @@ from cdipipe.errors import InputError
 
 def command(
     measurement: Annotated[Path, typer.Argument(help="measurement, .cxi")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="reconstruction to write, .cxi")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="reconstruction to write, .cxi; of several recipes a folder, for NAME/R.cxi"
+        ),
+    ],
     method: Annotated[str | None, typer.Option("-m", "--method", help="see `cdipipe methods`")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, repeated; see `cdipipe methods NAME`")
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="YAML file with a recipe; FILE::key.key for one inside")] = None,
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="YAML file with a recipe; FILE::key.key for one inside; may be repeated")
+    ] = None,
     init: Annotated[Path | None, typer.Option(help="reconstruction to start from")] = None,
     support: Annotated[Path | None, typer.Option(help="support, True inside; any format that `import` reads")] = None,
     restarts: Annotated[int | None, typer.Option(help="random starts; the one of lowest Poisson NLL is kept")] = None,
@@ -31,10 +38,13 @@ def command(
     keep_runs: Annotated[bool, typer.Option("--keep-runs", help="store every restart")] = False,
     preview: Annotated[Path | None, typer.Option(help="PNG that is kept fresh while it runs")] = None,
 ) -> None:
-    """Reconstruct the object behind a measurement."""
-    chosen = _recipe(method, recipe, settings or [], restarts)
-    if checkpoint is not None:
-        chosen = _with_checkpoint(chosen, checkpoint)
+    """Reconstruct the object behind a measurement; with several recipes one after another, as if each were alone."""
+    jobs = []
+    for reference, place in _places(recipe or [], output):
+        chosen = _recipe(method, reference, settings or [], restarts)
+        jobs.append((chosen if checkpoint is None else _with_checkpoint(chosen, checkpoint), place))
+    if preview is not None and len(jobs) > 1:
+        raise InputError(f"--preview {preview}: shows one reconstruction; there are {len(jobs)} recipes")
 
     import sys
     import time
@@ -48,34 +58,64 @@ def command(
     from cdipipe.phasing.reconstruct import reconstruct
     from cdipipe.provenance import collect
 
-    check_output(output)
-    inputs = [path for path in (measurement, init, support, *_weights(chosen)) if path is not None]
-    if any(path.exists() and output.exists() and path.samefile(output) for path in inputs):
-        raise InputError(f"{output}: the output would replace an input; give it another name")
-    began = time.perf_counter()
-    data, where = read_measurement(measurement), choose_device(device)
-    asked = [chosen.to_mapping(), seed, where, free_fraction, free_block_px, keep_runs]
-    with kept_beside(output, lambda: _key(asked, [*inputs, *_shipped(chosen)], where)) as pieces:
-        try:
-            result = reconstruct(
-                data,
-                chosen,
-                seed=seed,
-                device=where,
-                start=_start(init, support),
-                free_fraction=free_fraction,
-                free_block_px=free_block_px,
-                keep_runs=keep_runs,
-                preview=None if preview is None else preview_writer(preview),
-                pieces=pieces if data.pattern_count > 1 else None,
-            )
-            write_reconstruction(output, replace(result, provenance=collect(inputs)))
-        except KeyboardInterrupt:
-            if not pieces.begun:
-                raise
-            print(f"cdipipe: stopped by Ctrl-C; the same command goes on with {output}", file=sys.stderr)
-            raise SystemExit(130) from None
-        print(_summary(output, result, time.perf_counter() - began) + _brief(chosen) + _choice(result))
+    for chosen, place in jobs:
+        if len(jobs) > 1:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        check_output(place)
+        if any(
+            path.exists() and place.exists() and path.samefile(place)
+            for path in _files(measurement, init, support, chosen)
+        ):
+            raise InputError(f"{place}: the output would replace an input; give it another name")
+    began, data, where = time.perf_counter(), read_measurement(measurement), choose_device(device)
+    for chosen, place in jobs:
+        inputs = _files(measurement, init, support, chosen)
+        asked = [chosen.to_mapping(), seed, where, free_fraction, free_block_px, keep_runs]
+        with kept_beside(place, lambda a=asked, f=[*inputs, *_shipped(chosen)]: _key(a, f, where)) as pieces:
+            try:
+                result = reconstruct(
+                    data,
+                    chosen,
+                    seed=seed,
+                    device=where,
+                    start=_start(init, support),
+                    free_fraction=free_fraction,
+                    free_block_px=free_block_px,
+                    keep_runs=keep_runs,
+                    preview=None if preview is None else preview_writer(preview),
+                    pieces=pieces if data.pattern_count > 1 else None,
+                )
+                write_reconstruction(place, replace(result, provenance=collect(inputs)))
+            except KeyboardInterrupt:
+                if not pieces.begun:
+                    raise
+                print(f"cdipipe: stopped by Ctrl-C; the same command goes on with {place}", file=sys.stderr)
+                raise SystemExit(130) from None
+        print(_summary(place, result, time.perf_counter() - began) + _brief(chosen) + _choice(result), flush=True)
+        began = time.perf_counter()
+
+
+def _places(recipes: list[str], output: Path) -> list[tuple[str | None, Path]]:
+    """Each recipe with the file that its result goes to; of several NAME/R.cxi in the output's folder."""
+    if len(recipes) <= 1:
+        return [(recipes[0] if recipes else None, output)]
+    if output.suffix == ".cxi":
+        raise InputError(f"-o {output}: one reconstruction; for {len(recipes)} recipes give a folder")
+    names = [_name_of(recipe) for recipe in recipes]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"--recipe: two are called {twice[0]!r}; in a folder each needs a name of its own")
+    return [(recipe, output / name / "R.cxi") for recipe, name in zip(recipes, names, strict=True)]
+
+
+def _name_of(recipe: str) -> str:
+    """Last key of FILE::key.key, or the file's name without its ending."""
+    file, _, dotted = recipe.partition("::")
+    return dotted.rpartition(".")[2] or Path(file).stem
+
+
+def _files(measurement, init, support, recipe) -> list[Path]:
+    """The files that a reconstruction is made from."""
+    return [path for path in (measurement, init, support, *_weights(recipe)) if path is not None]
 
 
 def _key(asked: list, inputs: list[Path], device: str) -> str:

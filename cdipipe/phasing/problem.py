@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ class Problem:
         The structure beside the object as the measurement tells it, used by the model or not, and its place.
     object_support : (*grid) bool in FFT order, or None
         What is known beforehand of the support of the object in this model.
+    update_object_ : ``(exit_wave, projected, support, *, a, b, c, g) -> exit_wave``
+        :func:`cdipipe.ops.projection.update_object_` with this constraint, in place in ``exit_wave``.
     time_s : float, or None where the pattern is not a frame of a movie with times
     """
 
@@ -63,6 +66,7 @@ class Problem:
         self.device = torch.device(device)
         self.constraint = constraint
         self.phase_range_rad = tuple(phase_range_rad)
+        self.update_object_ = partial(ops.update_object_, constraint=constraint, phase_range_rad=self.phase_range_rad)
         self.model = ForwardModel.of_measurement(pattern, use_static_region, coherence_px, background).to(device)
         self.static_content = self._corner(pattern.static_region)
         self.static_support = self._corner(pattern.known_static_support)
@@ -156,13 +160,6 @@ class Problem:
     def project_object(self, exit_wave, support):
         """P_S u: the nearest object inside the support that satisfies the constraint; a new tensor."""
         return ops.project_object(exit_wave, support, self.constraint, self.phase_range_rad)
-
-    def update_object_(self, exit_wave, projected, support, *, a, b, c, g):
-        """The fused object-domain update of ``cdipipe.ops.projection.update_object_``, in place in ``exit_wave``."""
-        ops.update_object_(
-            exit_wave, projected, support, self.constraint, a=a, b=b, c=c, g=g, phase_range_rad=self.phase_range_rad
-        )
-        return exit_wave
 
     def subtract_projection_(self, exit_wave, support):
         """u - P_S u in place: what keeps u from being an object inside the support that satisfies the constraint."""

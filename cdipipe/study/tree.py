@@ -161,7 +161,7 @@ class Config(Section):
         entry = self.measurements[measurement]
         if entry.scene is None:
             return []
-        return list(_lacks(entry.gives(), json.dumps(self._recipe(measurement, method))))
+        return list(_lacks(entry.gives(), json.dumps(self.recipe_on(measurement, method))))
 
     def simulated(self) -> list[str]:
         """Names of the measurements that have a truth."""
@@ -229,7 +229,7 @@ class Config(Section):
             return as_options(self.average)
         if command == "strain":
             return as_options(entry.strain)
-        restarts = self._recipe(measurement, method).get("restarts")
+        restarts = self.recipe_on(measurement, method).get("restarts")
         if command == "tune":
             chosen = self.tunings[method].model_dump(exclude_defaults=True)
             own = {"seed": self.seed, "restarts": restarts, "device": self.device}
@@ -241,7 +241,7 @@ class Config(Section):
         shared |= {"free_fraction": fraction or None, "free_block_px": block if fraction and block != 1 else None}
         return as_options(shared | {"checkpoint": self.checkpoint(method)})
 
-    def _recipe(self, measurement: str, method: str) -> dict[str, Any]:
+    def recipe_on(self, measurement: str, method: str) -> dict[str, Any]:
         """A method as it runs on a measurement: with the restarts of the study where it says nothing and takes any."""
         from cdipipe.phasing.recipe import with_default
 

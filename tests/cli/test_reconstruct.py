@@ -225,3 +225,30 @@ def test_iterations_load_no_more_than_they_use(tmp_path):
     ]
     for words in calls:
         subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, timeout=60)
+
+
+def test_several_recipes_give_the_same_bits_as_each_alone(cli, measured, tmp_path):
+    recipes, short = tmp_path / "study.yaml", ["--set=iterations=12", "--restarts=2", "--keep-runs"]
+    recipes.write_text("methods: {one: {method: hio}, two: {method: raar}}\n")
+    named = {name: f"--recipe={recipes}::methods.{name}" for name in ("one", "two")}
+    assert cli("reconstruct", measured, *named.values(), *short, "-o", tmp_path / "both").code == 0
+    for name, recipe in named.items():
+        assert cli("reconstruct", measured, recipe, *short, "-o", tmp_path / "R.cxi").code == 0
+        alone, beside = read_reconstruction(tmp_path / "R.cxi"), read_reconstruction(tmp_path / f"both/{name}/R.cxi")
+        assert alone.recipe == beside.recipe and alone.runs.tobytes() == beside.runs.tobytes()
+
+
+@pytest.mark.parametrize(
+    "out, more, said",
+    [
+        ("R.cxi", [], "for 2 recipes give a folder"),
+        ("both", ["--preview=p.png"], "shows one reconstruction; there are 2 recipes"),
+        ("both", ["--recipe=again.yaml::er"], "two are called 'er'"),
+    ],
+)
+def test_several_recipes_need_a_folder_and_names_of_their_own(cli, measured, tmp_path, monkeypatch, out, more, said):
+    monkeypatch.chdir(tmp_path)
+    for name, method in {"er": "er", "hio": "hio"}.items():
+        (tmp_path / f"{name}.yaml").write_text(f"method: {method}\n")
+    result = cli("reconstruct", measured, "--recipe=er.yaml", "--recipe=hio.yaml", *more, "-o", out)
+    assert result.code == 2 and said in result.complaint

@@ -5,6 +5,7 @@ import sys
 
 from cdipipe.study import run as study_run
 from cdipipe.study.code import code_of_job
+from cdipipe.study.shared import shared_jobs
 from cdipipe.study.tables import files_of_table
 
 OUT = STUDY.output
@@ -66,6 +67,21 @@ def results(*names):
 def results_on(measurement, *names):
     """These files of every reconstruction of one measurement."""
     return files_of([pair for pair in STUDY.pairs() if pair[0] == measurement], *names)
+
+
+def names_of(result):
+    """Measurement and method of the file of a reconstruction."""
+    return result.split("/")[-3:-1]
+
+
+def folder_of_measurement(wildcards, output):
+    """Folder of the measurement whose reconstructions a job judges or draws."""
+    return os.path.dirname(os.path.dirname(output[0]))
+
+
+def methods_of(results):
+    """Methods of the files of some reconstructions."""
+    return [names_of(result)[1] for result in results]
 
 
 def shards_of(wildcards):

@@ -1,4 +1,34 @@
-# Reconstructions: every method on the measurements that the study pairs it with.
+# Reconstructions: every method on the measurements that the study pairs it with. Small ones of a measurement share a
+# job, since starting takes longer than phasing; its command with one of the recipes and -o NAME/R.cxi makes that alone.
+for MEASURED, METHODS in shared_jobs(STUDY):
+
+    rule:
+        name:
+            f"reconstruct_several.{MEASURED}.{METHODS[0]}"
+        input:
+            measurement=f"{OUT}/{MEASURED}/M.cxi",
+        output:
+            files_of([(MEASURED, method) for method in METHODS], "R.cxi"),
+        log:
+            f"{OUT}/logs/{MEASURED}.{METHODS[0]}.reconstruct.log",
+        benchmark:
+            f"{OUT}/benchmarks/{MEASURED}.{METHODS[0]}.reconstruct.tsv"
+        threads: STUDY.threads
+        params:
+            recipes=lambda wildcards, output: [f"--recipe={STUDY_FILE}::methods.{name}" for name in methods_of(output)],
+            options=lambda wildcards, output: shlex.join(STUDY.options("reconstruct", *names_of(output[0]))),
+            folder=lambda wildcards, input: os.path.dirname(input.measurement),
+            content=lambda wildcards, output: [STUDY.methods[name] for name in methods_of(output)],
+            code=lambda wildcards, output: [
+                code_of_job(STUDY, "reconstruct", method=name) for name in methods_of(output)
+            ],
+        shell:
+            "cdipipe reconstruct {input.measurement:q} {params.recipes:q} {params.options} -o {params.folder:q} "
+            "> {log:q} 2>&1"
+
+    workflow.ruleorder(f"reconstruct_several.{MEASURED}.{METHODS[0]}", "reconstruct_object")
+
+
 rule reconstruct_object:
     input:
         measurement=f"{MEASUREMENT}/M.cxi",

@@ -1,4 +1,5 @@
-# Error bars of single objects and volumes, unless a measurement says otherwise.
+# Error bars of single objects and volumes, unless a measurement says otherwise; those of a measurement are judged and
+# drawn in one job.
 rule estimate_uncertainty:
     input:
         result=RESULT,
@@ -16,40 +17,53 @@ rule estimate_uncertainty:
         "cdipipe uncertainty {input.result:q} --measurement {input.measurement:q} -o {output:q} > {log:q} 2>&1"
 
 
-rule judge_uncertainty:
-    input:
-        uncertainty=f"{METHOD}/uncertainty.cxi",
-        truth=truth_of,
-    output:
-        f"{METHOD}/uncertainty.json",
-    log:
-        f"{LOGS}.{{method}}.uncertainty.evaluate.log",
-    benchmark:
-        f"{BENCHMARKS}.{{method}}.uncertainty.evaluate.tsv"
-    threads: 1
-    params:
-        truth=truth_option,
-        code=code_of("evaluate"),
-    shell:
-        "cdipipe evaluate {input.uncertainty:q} {params.truth} -o {output:q} > {log:q} 2>&1"
+for NAME in STUDY.used():
+    BARS = [pair for pair in STUDY.with_error_bars() if pair[0] == NAME]
+    if not BARS:
+        continue
 
+    rule:
+        name:
+            f"judge_uncertainty.{NAME}"
+        input:
+            uncertainties=files_of(BARS, "uncertainty.cxi"),
+            truth=truth_on(NAME),
+        output:
+            files_of(BARS, "uncertainty.json"),
+        log:
+            f"{OUT}/logs/{NAME}.uncertainty.evaluate.log",
+        benchmark:
+            f"{OUT}/benchmarks/{NAME}.uncertainty.evaluate.tsv"
+        threads: 1
+        params:
+            folder=folder_of_measurement,
+            truth=truth_option,
+            code=code_of("evaluate"),
+        shell:
+            "cdipipe evaluate {input.uncertainties:q} {params.truth} -o {params.folder:q} > {log:q} 2>&1"
 
-rule plot_uncertainty:
-    input:
-        f"{METHOD}/uncertainty.cxi",
-    output:
-        report(
-            f"{METHOD}/uncertainty.png",
-            caption="../report/uncertainty.rst",
-            category="{measurement}",
-            labels={"figure": "error bars", "method": "{method}"},
-        ),
-    log:
-        f"{LOGS}.{{method}}.uncertainty.plot.log",
-    benchmark:
-        f"{BENCHMARKS}.{{method}}.uncertainty.plot.tsv"
-    threads: 1
-    params:
-        code=code_of("plot"),
-    shell:
-        "cdipipe plot {input:q} -o {output:q} > {log:q} 2>&1"
+    rule:
+        name:
+            f"plot_uncertainty.{NAME}"
+        input:
+            files_of(BARS, "uncertainty.cxi"),
+        output:
+            [
+                report(
+                    f"{OUT}/{NAME}/{method}/uncertainty.png",
+                    caption="../report/uncertainty.rst",
+                    category=NAME,
+                    labels={"figure": "error bars", "method": method},
+                )
+                for _, method in BARS
+            ],
+        log:
+            f"{OUT}/logs/{NAME}.uncertainty.plot.log",
+        benchmark:
+            f"{OUT}/benchmarks/{NAME}.uncertainty.plot.tsv"
+        threads: 1
+        params:
+            folder=folder_of_measurement,
+            code=code_of("plot"),
+        shell:
+            "cdipipe plot {input:q} -o {params.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,75 @@
+"""Small reconstructions of one measurement that share a job: a process takes longer to start than each takes to run."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+from cdipipe.settings import validate
+from cdipipe.study.tree import Config
+
+SMALL_WORK = 2e8
+"""Pixels times iterations times starts that take about a second of one core."""
+JOB_WORK = 4e8
+"""At most so much in one job, so that others find work for their cores."""
+
+
+def shared_jobs(study: Config) -> list[tuple[str, list[str]]]:
+    """(measurement, methods) of every job of several reconstructions; methods in the order of the study.
+
+    Reconstructions of iterations by transforms alone, of simulated measurements, whose size is known beforehand.
+    They must agree in all options of the command, and their settings must be those of the study. On a GPU each has a
+    job of its own, which profiles send there.
+
+    Parameters
+    ----------
+    study : Config
+    """
+    if study.device == "cuda":
+        return []
+    jobs: list[tuple[str, list[str]]] = []
+    last: dict[tuple[str, ...], tuple[list[str], float]] = {}
+    for measurement, method in study.pairs():
+        work = _work(study, measurement, method)
+        if work is None or work > SMALL_WORK:
+            continue
+        alike = (measurement, *study.options("reconstruct", measurement, method))
+        methods, before = last.get(alike, ([], JOB_WORK))
+        if before + work > JOB_WORK:
+            methods, before = [], 0.0
+            jobs.append((measurement, methods))
+        methods.append(method)
+        last[alike] = methods, before + work
+    return [job for job in jobs if len(job[1]) > 1]
+
+
+def _work(study: Config, measurement: str, method: str) -> float | None:
+    """Pixels times iterations times starts; None where that is unknown or says little."""
+    entry = study.measurements[measurement]
+    if entry.scene is None or entry.is_movie or method in study.tunings:
+        return None
+    pixels = _pixels(entry.scene, json.dumps(entry.set))
+    work = _iterations(json.dumps(study.recipe_on(measurement, method)))
+    return None if pixels is None or work is None else float(pixels * work)
+
+
+@functools.cache
+def _pixels(scene: str, settings: str) -> int | None:
+    """Of all patterns of a scene with these settings, as JSON."""
+    from cdipipe.simulation.registry import get_scene
+
+    found = validate(get_scene(scene).parameters, json.loads(settings), scene)
+    size = getattr(found, "size", None)
+    return getattr(found, "count", 1) * size ** getattr(found, "dimensions", 2) if isinstance(size, int) else None
+
+
+@functools.cache
+def _iterations(recipe: str) -> int | None:
+    """Iterations of all starts of a recipe, given as JSON, that is nothing but updates of the iterate."""
+    from cdipipe.phasing.plan import count_iterations
+    from cdipipe.phasing.recipe import recipe_from_mapping
+    from cdipipe.phasing.registry import Update, get_method
+
+    found = recipe_from_mapping(json.loads(recipe))
+    updates = all(isinstance(get_method(name), Update) for name, _ in found.steps)
+    return count_iterations(found) * found.restarts if updates else None
