@@ -24,7 +24,7 @@ from cdipipe.settings import guess, validate
 from cdipipe.shot_rules import ALL, checked_rule
 from cdipipe.tunable import Tune
 
-MOST_ITERATIONS = 10_000_000
+MOST_ITERATIONS = 1_000_000_000
 """Of all steps together."""
 HALF_TURN_RAD = (-math.pi / 2, math.pi / 2)
 Constraint = Literal["support", "real_nonneg", "re_nonneg", "quadrant", "phase_range"]
