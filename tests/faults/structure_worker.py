@@ -250,7 +250,6 @@ def warm_up() -> None:
     import torch
 
     import cdipipe
-    from cdipipe.cli.main import _register_commands
 
     torch.set_num_threads(1)
     for module in pkgutil.walk_packages(cdipipe.__path__, "cdipipe."):
@@ -265,7 +264,6 @@ def warm_up() -> None:
         "PIL.PngImagePlugin",
     ):
         importlib.import_module(name)
-    _register_commands()
     _fill_caches()
 
 
