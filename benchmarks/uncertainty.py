@@ -38,7 +38,7 @@ METHODS = {
 }
 PHOTONS = {2: (1e4, 1e5, 1e6, 1e7, 1e8), 3: (1e4, 1e6, 1e8)}
 SEEDS = {2: {"fit": range(100, 112), "factors": range(112, 120), "test": range(120, 128)},
-         3: {"fit": range(100, 103), "factors": range(103, 105), "test": range(105, 107)}}  # fmt: skip
+         3: {"fit": range(100, 105), "factors": range(105, 109), "test": range(109, 112)}}  # fmt: skip
 VOLUMES = ("polygons 3d", "bragg")
 FEW = 400
 """Pixels of an object that the regression takes."""

@@ -112,8 +112,17 @@ class Replicator:
     def _relax(self, exit_wave, modulus, iterations: int):
         """RAAR (Luke 2005): u <- beta (P_S(2 P_M u - u) + u - P_M u) + (1 - beta) P_M u."""
         for _ in range(iterations):
-            there = self._impose(exit_wave, modulus)
-            exit_wave = BETA * (self._project(2 * there - exit_wave) + exit_wave - there) + (1 - BETA) * there
+            exit_wave = ops.update_object_(
+                exit_wave,
+                self._impose(exit_wave, modulus),
+                self.support,
+                self.constraint,
+                a=BETA,
+                b=1 - 2 * BETA,
+                c=BETA,
+                g=1.0,
+                phase_range_rad=self.phase_range,
+            )
         return exit_wave
 
     def aligned(self, objects: np.ndarray, twin: bool) -> np.ndarray:
