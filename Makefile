@@ -61,7 +61,7 @@ bench: $(STAMP) ## measure all that README and docs quote, into benchmarks/resul
 	python benchmarks/draw.py
 	python benchmarks/study_costs.py
 
-faults: $(STAMP) ## 25 kills, 1000 damaged files, the report in Chromium; minutes to hours
+faults: $(STAMP) ## 25 kills, 1000 damaged files, 2000 of odd structure, the report in Chromium; minutes to hours
 	mkdir -p results/faults
 	CDIPIPE_RECORD=$(CURDIR)/results/faults python -m pytest -m 'faults or browser' tests/faults tests/live
 	python benchmarks/faults.py results/faults

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cdipipe
+from cdipipe.errors import InputError
 from cdipipe.inputs import check_regular
 
 PACKAGE_FOLDER = Path(cdipipe.__file__).parent
@@ -66,7 +67,10 @@ def _command() -> str:
 def _utc_time() -> str:
     """Now, or the moment given by ``SOURCE_DATE_EPOCH`` (reproducible-builds.org), in ISO 8601."""
     moment = os.environ.get("SOURCE_DATE_EPOCH") or time.time()
-    return datetime.fromtimestamp(float(moment), UTC).isoformat(timespec="seconds")
+    try:
+        return datetime.fromtimestamp(float(moment), UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        raise InputError(f"SOURCE_DATE_EPOCH: expected seconds since 1970; got '{str(moment)[:40]}'") from None
 
 
 def _backend() -> dict[str, Any] | None:

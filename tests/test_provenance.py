@@ -2,8 +2,11 @@ import hashlib
 import sys
 from pathlib import Path
 
+import pytest
+
 import cdipipe
 from cdipipe import provenance
+from cdipipe.errors import InputError
 
 
 def test_the_record_names_command_versions_and_inputs(tmp_path, monkeypatch):
@@ -33,3 +36,10 @@ def test_the_code_digest_follows_every_source(tmp_path, monkeypatch):
 
 def test_the_package_is_what_is_digested():
     assert Path(cdipipe.__file__).parent == provenance.PACKAGE_FOLDER and len(provenance.code_digest()) == 16
+
+
+@pytest.mark.parametrize("moment", ["abc", "nan", "1e300", "-1e30", "inf"])
+def test_a_moment_that_is_none_is_one_line(moment, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", moment)
+    with pytest.raises(InputError, match="SOURCE_DATE_EPOCH: expected seconds since 1970"):
+        provenance.collect()

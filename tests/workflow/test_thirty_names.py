@@ -1,10 +1,10 @@
-"""Thirty hostile names in every place of a study where a name can stand, and in files and the environment: none runs."""
+"""Thirty hostile names in each place of a study where a name can stand, in files and the environment: none runs."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shlex
 import subprocess
 
 import h5py
@@ -105,8 +105,8 @@ def test_what_is_chosen_by_name_must_exist(place):
 
 
 def hostile_study(folder) -> tuple[dict, list[list[str]]]:
-    """A study with a hostile name in each place that takes any text, and the words that commands must be given."""
-    measurements, words = {}, []
+    """A study with a hostile name in each place that takes any text, and words that commands must be given."""
+    measurements, networks, methods, words = {}, {}, dict(STUDY["methods"]), []
     for number, name in enumerate(FILES):
         for suffix in (".npy", "mask.npy", ".h5"):
             (folder / f"{name}{suffix}").write_bytes(b"counts")  # never read: the commands are not cdipipe's
@@ -114,49 +114,82 @@ def hostile_study(folder) -> tuple[dict, list[list[str]]]:
         given = {"files": [f"{name}.h5::{key}"], "mask": f"{name}mask.npy", "dark": f"{name}.npy"}
         measurements[f"i{number}"] = {"import": given}
         words.append([f"{name}.h5::{key}", f"--mask={name}mask.npy", f"--dark={name}.npy"])
-    networks, methods = {}, dict(STUDY["methods"])
     for number, name in enumerate(HOSTILE):
-        shown = yaml.safe_dump(name, allow_unicode=True)
         networks[f"n{number}"] = {"network": "cdi_nn", "corpus": "c", "set": {"start_from": name}}
         methods[f"m{number}"] = {"method": "cdi_nn", "checkpoint": name}
-        assert shown
-    titled = dict(zip(HOSTILE, measurements, strict=False))
+        words.append([f"--set=start_from={json.dumps(name)}"])
+    strain = {"lattice": HOSTILE[5], "toward": [1, 0, 0]}
     study = STUDY | {
-        "output": f"res/{FILES[0]}/{FILES[5]} {FILES[13]}",
-        "measurements": measurements | STUDY["measurements"],
+        "output": f"res/{FILES[0]}/{FILES[5]} {FILES[12]}",
+        "measurements": measurements | STUDY["measurements"] | {"b": {"scene": "bragg", "strain": strain}},
         "methods": methods,
         "corpora": {"c": SECTIONS["corpora"]},
         "networks": networks,
-        "tables": {"t": {"metric": "r_factor", "title": HOSTILE[5], "columns": titled, "methods": ["er"]}},
-        "galleries": {"g": {"rows": titled, "title": HOSTILE[6], "methods": ["er"]}},
-        "reconstructions": [{"measurements": [*measurements, "one"], "methods": list(methods)}],
+        "tables": {"t": {"metric": "r_factor", "title": HOSTILE[5], "columns": dict.fromkeys(HOSTILE, "one")}},
+        "galleries": {"g": {"rows": dict.fromkeys(HOSTILE, "one"), "title": HOSTILE[6]}},
+        "reconstructions": [{"measurements": [*measurements, "b"], "methods": ["er"]}, {"measurements": ["one"]}],
     }
-    return study, words
+    return study, [*words, [f"--lattice={HOSTILE[5]}"]]
 
 
 STUB = """#!/bin/bash
-printf '%s\\0' "$@" >> "$SEEN"; printf '\\1\\0' >> "$SEEN"
+printf '%s\\0' "$@" >> "$SEEN"
+printf '\\1\\0' >> "$SEEN"
 """
-
-
-def commands_printed(text: str) -> list[str]:
-    """Shell commands that Snakemake prints, those of several lines whole."""
-    return [
-        part.strip()
-        for part in re.findall(r"^Shell command: (.*?)(?=^\S*\[?\w{3} \w{3} |^Job stats|\Z)", text, re.M | re.S)
-    ]
+PRINTED = re.compile(r"^Shell command: (.*?)\n(?=\n)", re.MULTILINE | re.DOTALL)
 
 
 def test_each_reaches_its_command_as_one_word_and_nothing_else_runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("CDIPIPE_DATA_DIR", "$(touch PWNED); touch PWNED")
-    monkeypatch.setenv("XDG_CACHE_HOME", f"{tmp_path}/`touch PWNED`")
+    """What Snakemake would hand to the shell is handed to it, with a cdipipe that only writes down its words."""
+    for name in ("CDIPIPE_DATA_DIR", "XDG_CACHE_HOME", "MPLCONFIGDIR", "LC_MESSAGES", "EDITOR", "PROMPT_COMMAND"):
+        monkeypatch.setenv(name, "$(touch PWNED); touch PWNED")
     study, words = hostile_study(tmp_path)
     path = tmp_path / "a 'study'; touch PWNED.yaml"
     path.write_text(yaml.safe_dump(study, allow_unicode=True))
-    code, text = snakemake(tmp_path, path, "-n", "--printshellcmds")
+    out, count = study["output"], len(HOSTILE)
+    made = [f"{out}/i{number}/M.cxi" for number in range(len(FILES))]
+    made += [f"{out}/n{number}/best.pt" for number in range(count)]
+    made += [f"{out}/one/m{number}/R.cxi" for number in range(count)]
+    made += [f"{out}/b/er/strain.cxi", f"{out}/tables/t.png", f"{out}/tables/g.png"]
+    code, text = snakemake(tmp_path, path, "-n", "--printshellcmds", *made)
     assert code == 0, text[-3000:]
-    script = tmp_path / "all.sh"
-    begins = ("cdipipe ", "set ")
-    commands = [line.strip() for line in re.split(r"^Shell command: ", text, flags=re.M)[1:]]
-    assert commands or "cdipipe" in text
-    raise SystemExit(text[:6000])
+    commands = PRINTED.findall(text)
+    assert len(commands) > 2 * count + len(FILES)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/cdipipe").write_text(STUB)
+    (tmp_path / "bin/cdipipe").chmod(0o755)
+    (tmp_path / out / "logs").mkdir(parents=True)
+    before = {place for place in tmp_path.rglob("*") if "logs" not in place.parts}
+    seen = tmp_path / "bin/seen"
+    environment = os.environ | {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "SEEN": str(seen), "HOME": "$(touch PWNED)"}
+    for command in commands:
+        subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, timeout=20)
+    after = {place for place in tmp_path.rglob("*") if "logs" not in place.parts}
+    assert after - before == {seen}
+    runs = [run.split("\0") for run in seen.read_bytes().decode().split("\1\0")]
+    assert len(runs) == len(commands) + 1
+    missing = [each for each in words if not any(set(each) <= set(run) for run in runs)]
+    assert missing == []
+    recipes = {f"{path.name}::methods.m{number}" for number in range(count)}
+    assert recipes <= {word for run in runs for word in run}
+
+
+def test_names_inside_files_run_nothing(tmp_path, monkeypatch, cli):
+    """Texts, attributes and names of groups of a CXI file are data, whatever is done with it."""
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(HOSTILE[3::9]):
+        with h5py.File("M.cxi", "w") as file:
+            file["entry_1/data_1/data"] = np.random.default_rng(number).poisson(20, (32, 32))
+            file["entry_1/instrument_1/name"] = file["entry_1/instrument_1/detector_1/local_name"] = name
+            file["entry_1/title"] = file[f"entry_1/{name.replace('/', ':')}"] = name
+            for key in ("creator", "units", "stack_", name):
+                file["entry_1"].attrs[key] = name
+            file["entry_1/process_1/command"] = name
+        steps = [
+            ("info", "M.cxi"),
+            ("import", "M.cxi", "-o", "N.cxi"),
+            ("reconstruct", "N.cxi", "-m", "er", "--set", "iterations=2", "-o", "R.cxi"),
+        ]
+        for step in steps:
+            assert cli(*step).code in (0, 2)
+    assert not list(tmp_path.rglob("*PWNED*"))
