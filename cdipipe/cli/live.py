@@ -152,5 +152,5 @@ def summary(totals: dict) -> str:
     if totals["patterns_per_s"] is not None:
         parts.append(f"{totals['patterns_per_s']:.4g} patterns/s")
     if totals["latency_p50_ms"] is not None:
-        parts.append(f"p50 {totals['latency_p50_ms']:.3g} ms, p99 {totals['latency_p99_ms']:.3g} ms")
+        parts.append(f"p50 {totals['latency_p50_ms']:.4g} ms, p99 {totals['latency_p99_ms']:.4g} ms")
     return f"{totals['output'] or 'no frame came'}: " + ", ".join(parts)
