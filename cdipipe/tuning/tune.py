@@ -19,6 +19,8 @@ LEAST_GAIN = 0.002
 """Loss by which tuned settings must be better than the default: less is not worth a change."""
 ERRORS = 1.5
 """And by so many standard errors of the gain."""
+MOST_UNEXPLAINED = 1.5
+"""What tuned settings may leave unexplained, over what the default does: a support that cuts an object repeats well."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Meeting:
     gain, error : mean difference, default less tuned, and its standard error over the sets
     result_gain, result_error : of the two results with all pixels and the seed itself, how much nearer the tuned one
         is to the tuned answers of the fresh sets, with the difference of what those leave unexplained
+    unexplained_ratio : of the light, tuned over default
     """
 
     settings: dict[str, Any]
@@ -41,11 +44,13 @@ class Meeting:
     error: float
     result_gain: float
     result_error: float
+    unexplained_ratio: float = 1.0
 
     @property
     def is_won(self) -> bool:
-        """Better by more than the noise of the score, and the result itself is better by enough."""
-        return _is_sure(self.gain, self.error) and _is_sure(self.result_gain, self.result_error)
+        """Better by more than the noise of the score, the result itself too, and the counts are explained as well."""
+        explains = self.unexplained_ratio <= MOST_UNEXPLAINED
+        return explains and _is_sure(self.gain, self.error) and _is_sure(self.result_gain, self.result_error)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Tuned:
         return (
             f"default: the best of {len(self.trials) - 1} other settings is not better by more than the noise on fresh "
             f"withheld pixels (gain {best.gain:.4f} ± {best.error:.4f}, of the result {best.result_gain:.4f} ± "
-            f"{best.result_error:.4f})"
+            f"{best.result_error:.4f}, unexplained light {best.unexplained_ratio:.2f} times that of the default)"
         )
 
     def record(self) -> dict[str, Any]:
@@ -139,7 +144,9 @@ def _meet(measurement, mapping, finalists: list[dict], choices: TuneChoices, see
         unexplained = (default.nll_free - tuned.nll_free) * tuned.share
         gains = default.spreads() - tuned.spreads() + unexplained
         nearer = _distances(default_result, tuned) - _distances(result, tuned) + unexplained
-        found.append(Meeting(settings, tuned.loss, default.loss, *_mean_and_error(gains), *_mean_and_error(nearer)))
+        both = *_mean_and_error(gains), *_mean_and_error(nearer)
+        ratio = tuned.unexplained / max(default.unexplained, 1e-12)
+        found.append(Meeting(settings, tuned.loss, default.loss, *both, ratio))
     return sorted(found, key=lambda one: (not one.is_won, one.loss))
 
 

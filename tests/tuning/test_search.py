@@ -104,6 +104,7 @@ def test_only_a_gain_beyond_the_noise_of_both_is_taken():
 
     assert met()
     assert not met(error=0.02) and not met(result_error=0.02) and not met(result_gain=-0.01) and not met(gain=0.001)
+    assert not met(unexplained_ratio=3.5)
 
 
 def test_at_few_photons_the_default_support_is_improved_and_the_truth_agrees(tmp_path):
