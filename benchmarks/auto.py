@@ -61,6 +61,17 @@ def measure(study: Config, name: str, method: str, offset: int) -> dict:
     return phase(study, measurement, truth, method)
 
 
+def bound(study: Config, name: str) -> dict[str, float]:
+    """What iterations reach from the true support, which nobody has: correlations with the truth, by method."""
+    entry = study.measurements[name]
+    measurement, truth = cdi.simulate(entry.scene, seed=entry.seed, with_truth=True, **entry.set)
+    found, still = {}, {"restarts": study.restarts, "shrink_wrap": {"every": 0}}
+    for method in ("raar", "hio", "gps"):
+        result = cdi.reconstruct(measurement, {"method": method, **still}, seed=SEED, support=truth.support)
+        found[method] = cdi.evaluate(result, measurement, truth).metrics["complex_correlation"]
+    return found
+
+
 def summary(rows: dict[str, dict], known: dict[str, dict[str, float]]) -> dict:
     """How far `auto` is behind the best of each measurement, what it costs, and its mean place among all."""
     behind = {name: row["best_correlation"] - row["auto"]["correlation"] for name, row in rows.items()}
@@ -94,6 +105,7 @@ def main() -> None:
     """All measurements: `auto` of each, then the best other method of each; what is kept from before is left out."""
     parser = parser_of(__doc__)
     parser.add_argument("--pieces", type=Path, help="folder in which every result is kept as it is done")
+    parser.add_argument("--collect", action="store_true", help="measure nothing; take what the pieces hold")
     parser.add_argument("--seed-offset", type=int, default=0, help="added to the seed of every measurement")
     parser.add_argument("--only", default="*", help="measurements of this name, with stars")
     arguments = parser.parse_args()
@@ -102,6 +114,8 @@ def main() -> None:
     names, load = fnmatch.filter(study.measurements, arguments.only), os.getloadavg()
     best = {name: max(known[name], key=lambda method: known[name][method]) for name in names}
     rows: dict[str, dict] = {}
+    if arguments.collect:
+        names = [name for name in names if (arguments.pieces / f"auto_{name}_{offset}.json").exists()]
     for name in names:
         found = kept(arguments.pieces, f"auto_{name}_{offset}", lambda n=name: measure(study, n, "auto", offset))
         rows[name] = {"auto": found}
@@ -109,9 +123,15 @@ def main() -> None:
             rows[name] |= {"best": best[name], "best_correlation": known[name][best[name]]}
     for name in [] if offset else names:
         other = best[name]
+        if arguments.collect and not (arguments.pieces / f"{other}_{name}.json").exists():
+            continue
         found = kept(arguments.pieces, f"{other}_{name}", lambda n=name, m=other: measure(study, n, m, 0))
         rows[name]["best_other"] = found
-    told = {} if offset else {"summary": summary(rows, known)}
+    told: dict = {} if offset else {"summary": summary(rows, known)}
+    told["from_the_true_support"] = {
+        name: kept(arguments.pieces, f"bound_{name}", lambda n=name: bound(study, n))
+        for name in fnmatch.filter(names, "volume_*_masked")
+    }
     print(write("auto", {"load_before": load, "seed_offset": offset, "seed": SEED, **told, "measurements": rows},
                 arguments.output))  # fmt: skip
 
