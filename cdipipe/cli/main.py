@@ -64,7 +64,10 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
         _register_commands(sys.argv[1:] if arguments is None else arguments)
-        return app(args=arguments, standalone_mode=False) or 0
+        code = app(args=arguments, standalone_mode=False) or 0
+        if code == 130:  # Typer has caught Ctrl-C
+            raise KeyboardInterrupt
+        return code
     except typer.TyperException as error:  # a wrong option, argument or value
         return _complain(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
