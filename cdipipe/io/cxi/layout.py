@@ -6,6 +6,7 @@ CXI: Maia, Nat. Methods 9, 854 (2012), doi:10.1038/nmeth.2110; file format descr
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -126,7 +127,14 @@ def write_array(
     step = -(-step // stored.chunks[0]) * stored.chunks[0]
     for start in range(0, shape[0], step):
         stored[start : start + step] = change(values[start : start + step])
+        _forget(values)
     return stored
+
+
+def _forget(values: np.ndarray) -> None:
+    """Let go of the pages of an array that is mapped from a file; they are read again where they are wanted."""
+    if isinstance(values, np.memmap) and hasattr(values._mmap, "madvise"):
+        values._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def _write_whole(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Dataset:
