@@ -162,6 +162,17 @@ def test_a_flipped_byte_is_found_and_only_its_chunk_is_built_again(finished, cor
     assert cli("corpus", "polygons", "-o", corpus, "--verify").code == 0
 
 
+@pytest.mark.parametrize("what", ["zarr.json", "intensity/zarr.json", "intensity/c.0.0.0"])
+def test_a_device_in_place_of_a_file_is_not_read(corpus, what):
+    from cdipipe.errors import InputError
+
+    file = corpus / "shard-0000/data.zarr" / what
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"shard-0000 chunk 0 is damaged or missing \(.*not a regular file"):
+        read_all(corpus, "intensity")
+
+
 def test_a_damaged_chunk_is_not_read(corpus, cli):
     from cdipipe.errors import InputError
 

@@ -16,7 +16,7 @@ from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
 from cdipipe.io.corpus.content import DoneContent
 from cdipipe.io.corpus.plan import Plan, digest_of, read_json, shard_name, write_json
-from cdipipe.io.corpus.read import Corpus
+from cdipipe.io.corpus.read import MOST_METADATA, Corpus, check_no_larger
 from cdipipe.io.corpus.shard import STORE
 from cdipipe.io.hdf5.faults import faults_are_input_errors
 from cdipipe.provenance import collect
@@ -85,6 +85,8 @@ def _columns(records: Iterable[dict[str, Any]], names: tuple[str, ...]) -> np.nd
 
 def _arrays(store: Path) -> dict[str, dict[str, Any]]:
     zarr = extras.load("zarr", "a corpus")
+    for path in (store / "zarr.json", *store.glob("*/zarr.json")):
+        check_no_larger(path, MOST_METADATA)
     with faults_are_input_errors(store, "damaged; `cdipipe corpus` on the same folder repairs it", Exception):
         group = zarr.open_group(store, mode="r", zarr_format=3)
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,24 @@ import numpy as np
 
 from cdipipe import extras
 from cdipipe.errors import InputError
+from cdipipe.inputs import check_regular
 from cdipipe.io.corpus.content import CardContent, RecordContent
 from cdipipe.io.corpus.plan import Plan, check_arrays, read_json, read_plan, shard_name
 from cdipipe.io.corpus.shard import STORE, records_path
 from cdipipe.io.hdf5.faults import one_line
 from cdipipe.io.memory import check_size
 from cdipipe.settings import read_text
+
+MOST_METADATA = 2**20
+"""Bytes of a zarr.json, and of what a packed chunk may have beyond twice its values."""
+
+
+def check_no_larger(path: Path, most: int) -> None:
+    """Raise InputError for a file that is none, or larger than it can be; one that is not there is as it should be."""
+    if path.exists():
+        check_regular(path)
+        if path.stat().st_size > most:
+            raise InputError(f"{path}: {path.stat().st_size} bytes; at most {most} are expected")
 
 
 @dataclass(frozen=True)
@@ -71,16 +84,22 @@ class Corpus:
         start = chunk * self.plan.chunk_samples
         window = slice(start, start + len(self.chunk_indices(shard, chunk)))
         try:
-            return {name: self._array(shard, name)[window] for name in names}
+            return {name: self._array(shard, name, chunk)[window] for name in names}
         except Exception as error:  # what zarr raises on damaged metadata is anything
             raise InputError(
                 f"{self.folder}: {shard_name(shard)} chunk {chunk} is damaged or missing ({one_line(error)[:80]}); "
                 f"`cdipipe corpus {self.plan.kind} -o {self.folder}` repairs it"
             ) from None
 
-    def _array(self, shard: int, name: str) -> Any:
-        """An array of a shard, whose metadata say what the card says: nothing larger is read."""
-        found, told = self._group(shard)[name], self.card["arrays"][name]
+    def _array(self, shard: int, name: str, chunk: int) -> Any:
+        """An array of a shard, whose metadata and files are what the card says: nothing larger is read."""
+        told, store = self.card["arrays"][name], self.folder / shard_name(shard) / STORE
+        values = self.plan.chunk_samples * math.prod(told["sample_shape"]) * _item_bytes(told["dtype"])
+        parts = ".".join(["c", str(chunk), *["0"] * len(told["sample_shape"])])
+        check_no_larger(store / "zarr.json", MOST_METADATA)
+        check_no_larger(store / name / "zarr.json", MOST_METADATA)
+        check_no_larger(store / name / parts, 2 * values + MOST_METADATA)
+        found = self._group(shard)[name]
         shape = (len(self.plan.shard_range(shard)), *told["sample_shape"])
         chunks = (self.plan.chunk_samples, *told["sample_shape"])
         if (found.shape, found.chunks, str(found.dtype)) != (shape, chunks, told["dtype"]):
