@@ -16,8 +16,14 @@ import numpy as np
 import pytest
 import yaml
 
+from cdipipe.io.datasets.manual import MANUAL_DATASETS
+
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted(path for path in (ROOT / "config").rglob("*.yaml") if path.parent.name != "studies")
+BY_HAND = {dataset.study for dataset in MANUAL_DATASETS.values()}
+CONFIGS = sorted(
+    path for path in (ROOT / "config").rglob("*.yaml") if path.parent.name != "studies" and path.name not in BY_HAND
+)
+"""Not those of data that are downloaded by hand."""
 TINY = {
     "output": "out",
     "seed": 5,
