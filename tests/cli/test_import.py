@@ -1,4 +1,6 @@
 import errno
+import gzip
+import io
 import os
 import signal
 import subprocess
@@ -154,24 +156,25 @@ def test_a_signal_while_writing_leaves_the_old_output(counts, tmp_path, name, co
 
 
 def test_ctrl_c_while_reading(tmp_path):
-    """The input is a pipe that never gives anything, so the command surely waits in the middle."""
-    os.mkfifo(tmp_path / "slow.npy.gz")
-    command = [
-        sys.executable,
-        "-m",
-        "cdipipe.cli.main",
-        "import",
-        str(tmp_path / "slow.npy.gz"),
-        "-o",
-        str(tmp_path / "m.cxi"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with open(tmp_path / "slow.npy.gz", "wb"):  # returns once the command has opened its end
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+    """Half a gigabyte of zeros is unpacked: once a part of it lies there, the command surely is in the middle."""
+    unpacked, packed = tmp_path / "unpacked", tmp_path / "slow.npy.gz"
+    unpacked.mkdir()
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (128, 2048, 2048)})
+    with gzip.open(packed, "wb", compresslevel=1) as file:
+        file.write(header.getvalue())
+        for _ in range(128):
+            file.write(bytes(2048 * 2048))
+    command = [sys.executable, "-m", "cdipipe.cli.main", "import", str(packed), "-o", str(tmp_path / "m.cxi")]
+    environment = os.environ | {"TMPDIR": str(unpacked)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    while not any(path.is_file() for path in unpacked.rglob("*.npy")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and err.splitlines() == ["cdipipe: stopped by Ctrl-C; nothing was written"]
-    assert os.listdir(tmp_path) == ["slow.npy.gz"]
+    assert sorted(os.listdir(tmp_path)) == ["slow.npy.gz", "unpacked"] and not os.listdir(unpacked)
 
 
 def test_the_measured_crystal(cli, data_dir, tmp_path):
