@@ -97,10 +97,9 @@ def corpus_units(entry) -> float:
 def recipe_of(study: Config, method: str) -> tuple[str, int, int]:
     """Names of the steps, restarts and iterations of a method as the study runs it."""
     from cdipipe.phasing.plan import count_iterations
-    from cdipipe.phasing.recipe import recipe_from_mapping
+    from cdipipe.phasing.recipe import recipe_from_mapping, with_default
 
-    mapping = {"restarts": study.restarts, **study.methods[method]}
-    mapping = json.loads(json.dumps(mapping))
+    mapping = json.loads(json.dumps(with_default(study.methods[method], "restarts", study.restarts)))
     _without_networks(mapping)
     recipe = recipe_from_mapping(mapping, method)
     return "+".join(dict.fromkeys(name for name, _ in recipe.steps)), recipe.restarts, count_iterations(recipe)

@@ -18,7 +18,20 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = ("cdipipe", "make", "snakemake", "source", "tools/", "pip", "python", "apt-get", "git", "squeue", "sbatch")
+PROGRAMS = (
+    "cdipipe",
+    "make",
+    "snakemake",
+    "source",
+    "tools/",
+    "pip",
+    "python",
+    "apt-get",
+    "git",
+    "squeue",
+    "sbatch",
+    "ssh",
+)
 FEW_STARTS = [
     "starts=4",
     "populations=1",

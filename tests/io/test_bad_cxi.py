@@ -159,10 +159,10 @@ def test_files_that_are_not_hdf5(tmp_path):
         one_line_about(tmp_path / "a.cxi", cxi.file_kind)
 
 
-def test_missing_files_and_folders_are_named_by_the_system(tmp_path):
+def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError):
         cxi.read_measurement(tmp_path / "none.cxi")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(InputError, match="not a regular file, but a folder"):
         cxi.read_measurement(tmp_path)
 
 
