@@ -83,7 +83,7 @@ def command(
         totals = engine.run()
     print(_json(totals) if as_json else summary(totals))
     if ended_by:
-        raise typer.Exit(128 + ended_by[0])
+        raise SystemExit(128 + ended_by[0])  # all is written; typer.Exit would have it said that nothing was
 
 
 def _settings(words: list[str], checkpoint: Path | None) -> dict:

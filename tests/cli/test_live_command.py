@@ -112,7 +112,9 @@ def test_a_folder_ends_on_sigterm_with_all_that_came(tmp_path, capsys):
         np.save(tmp_path / f"f_{number}.npy", np.full((32, 32), 5 + number, np.uint16))
     output = tmp_path / "out.cxi"
     threading.Thread(target=terminate_when, args=(output,)).start()
-    assert run(["live", f"dir:{tmp_path}", "-o", str(output), "--import", "centre=middle", "--json"]) == 143
+    with pytest.raises(SystemExit) as ended:
+        run(["live", f"dir:{tmp_path}", "-o", str(output), "--import", "centre=middle", "--json"])
+    assert ended.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
     assert json.loads(capsys.readouterr().out)["phased"] == 3
 
