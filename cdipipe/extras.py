@@ -20,6 +20,7 @@ EXTRAS = {
     "cbor2": "live",
     "starlette": "live",
     "uvicorn": "live",
+    "websockets": "live",
 }
 """Module and the extra of cdipipe that brings it."""
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import cdipipe
 from cdipipe.errors import InputError
-from cdipipe.inputs import check_regular
+from cdipipe.inputs import check_readable
 
 PACKAGE_FOLDER = Path(cdipipe.__file__).parent
 
@@ -33,7 +33,7 @@ def file_sha256(path: str | Path) -> str:
     ------
     InputError   a device, a pipe or a folder
     """
-    check_regular(path)
+    check_readable(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cdipipe.bounds import Bounded
 from cdipipe.errors import InputError
-from cdipipe.inputs import check_regular
+from cdipipe.inputs import check_readable
 
 Model = TypeVar("Model", bound=BaseModel)
 LARGEST_TEXT_BYTES = 64 * 2**20
@@ -104,7 +104,7 @@ def read_text(path: str | Path) -> str:
     """
     path = Path(path)
     if path.exists():
-        check_regular(path)
+        check_readable(path)
     if path.exists() and path.stat().st_size > LARGEST_TEXT_BYTES:
         raise InputError(f"{path}: {path.stat().st_size / 2**20:.0f} MiB; files of settings have at most 64")
     try:

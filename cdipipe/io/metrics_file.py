@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.inputs import check_regular
+from cdipipe.inputs import check_readable
 from cdipipe.io.atomic import atomic_path
 from cdipipe.io.hdf5 import READ_FAULTS, faults_are_input_errors
 
@@ -74,7 +74,7 @@ def _digest(content: bytes) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        check_regular(path)
+        check_readable(path)
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing; run the workflow that makes it first") from error

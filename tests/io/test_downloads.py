@@ -140,7 +140,7 @@ def test_a_changed_stack_is_refused_and_nothing_is_left(server, tmp_path, monkey
 def test_files_are_taken_as_they_are_published_or_not_at_all(server, tmp_path, monkeypatch, cli):
     server.files = {"ring.h5": b"one", "raw.h5.gz": b"two"}
     contents = tuple((f"a/{name}", hashlib.sha256(data).hexdigest()) for name, data in server.files.items())
-    whole = datasets.FileDataset("whole", "two files", "CC0", "nobody", "owner/repository", "0123abc", contents, "none")
+    whole = datasets.FileDataset("whole", "two files", "CC0", "nobody", "owner/repository", "0123abc", "none", contents)
     monkeypatch.setitem(datasets.DATASETS, "whole", whole)
     done = cli("fetch", "whole")
     folder = tmp_path / "cache" / "whole"

@@ -14,7 +14,7 @@ import numpy as np
 
 from cdipipe import extras
 from cdipipe.errors import InputError
-from cdipipe.inputs import check_regular
+from cdipipe.inputs import check_readable
 from cdipipe.io.corpus.content import CardContent, RecordContent
 from cdipipe.io.corpus.plan import Plan, check_arrays, read_json, read_plan, shard_name
 from cdipipe.io.corpus.shard import STORE, records_path
@@ -29,7 +29,7 @@ MOST_METADATA = 2**20
 def check_no_larger(path: Path, most: int) -> None:
     """Raise InputError for a file that is none, or larger than it can be; one that is not there is as it should be."""
     if path.exists():
-        check_regular(path)
+        check_readable(path)
         if path.stat().st_size > most:
             raise InputError(f"{path}: {path.stat().st_size} bytes; at most {most} are expected")
 

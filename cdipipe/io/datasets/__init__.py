@@ -21,13 +21,11 @@ class ArrayFile:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A named data set on GitHub.
+class Published:
+    """What is known of a data set on GitHub.
 
     Parameters
     ----------
-    frames_folder : folder of the repository whose .tif files, in the order of their names, make the stack ``counts``
-    extra_files : repository paths of further files, kept under their names
     local_folder : name under which ``CDIPIPE_DATA_DIR`` may hold a copy
     """
 
@@ -37,11 +35,23 @@ class Dataset:
     credit: str
     repository: str
     commit: str
+    local_folder: str
+
+
+@dataclass(frozen=True)
+class Dataset(Published):
+    """A data set whose frames are stacked into one array.
+
+    Parameters
+    ----------
+    frames_folder : folder of the repository whose .tif files, in the order of their names, make the stack ``counts``
+    extra_files : repository paths of further files, kept under their names
+    """
+
     frames_folder: str
     extra_files: tuple[str, ...]
     counts: ArrayFile
     others: tuple[ArrayFile, ...]
-    local_folder: str
 
     @property
     def arrays(self) -> tuple[ArrayFile, ...]:
@@ -54,23 +64,15 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class FileDataset:
-    """A named data set on GitHub that is used as it is published, file by file.
+class FileDataset(Published):
+    """A data set that is used as it is published, file by file.
 
     Parameters
     ----------
     contents : path in the repository and SHA-256 of each file; they keep their names
-    local_folder : name under which ``CDIPIPE_DATA_DIR`` may hold a copy
     """
 
-    name: str
-    title: str
-    licence: str
-    credit: str
-    repository: str
-    commit: str
     contents: tuple[tuple[str, str], ...]
-    local_folder: str
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cdipipe.errors import InputError
+from cdipipe import extras
 
 if TYPE_CHECKING:
     from cdipipe.live.monitor import Monitor
@@ -41,10 +41,8 @@ def make_page(monitor: Monitor, address: str, methods: Sequence[str] = (), is_op
     InputError
         The address cannot be used, or what the page needs is not installed.
     """
-    try:
-        from cdipipe.live.page.server import Page
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "websockets", "h11"):
-            raise
-        raise InputError(f"--page needs {error.name}: pip install 'cdipipe[live]'") from error
+    for module in ("starlette", "uvicorn", "websockets"):
+        extras.load(module, "--page")
+    from cdipipe.live.page.server import Page
+
     return Page(monitor, address, methods, is_open)

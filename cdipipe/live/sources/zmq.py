@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.geometry import Geometry
 from cdipipe.live import dectris
@@ -78,12 +79,8 @@ class Stream(FrameSource):
 
 def import_zmq():
     """The ZeroMQ library. Raises InputError where it is not installed."""
-    try:
-        import cbor2  # noqa: F401  asked for at once, not in the middle of a beam time
-        import zmq
-    except ImportError as error:
-        raise InputError(f"zmq: needs the package {error.name}: pip install 'cdipipe[live]'") from None
-    return zmq
+    extras.load("cbor2", "zmq:")  # asked for at once, not in the middle of a beam time
+    return extras.load("zmq", "zmq:")
 
 
 SOURCE = Source("zmq", "stream of a DECTRIS detector: zmq:tcp://HOST:PORT", Stream, when_full="drop-oldest")
