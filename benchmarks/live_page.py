@@ -69,9 +69,10 @@ def measure(turns: int) -> dict:
 def run(shots: Path, output: Path, has_page: bool, is_watched: bool) -> dict:
     """One live run in this process."""
     from cdipipe.io.importing.options import ImportOptions
-    from cdipipe.live.engine import Engine, Plan
+    from cdipipe.live.engine import Engine
     from cdipipe.live.monitor import Monitor
     from cdipipe.live.page import make_page
+    from cdipipe.live.plan import Plan
     from cdipipe.live.registry import find_source
 
     kind, address = find_source(f"replay:{shots}?frames={FRAMES}")

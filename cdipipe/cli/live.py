@@ -54,9 +54,10 @@ def command(
     chosen = _settings(settings or [], checkpoint)
 
     from cdipipe.live.corrections import options_from_words
-    from cdipipe.live.engine import Engine, Plan
+    from cdipipe.live.engine import Engine
     from cdipipe.live.monitor import Monitor
     from cdipipe.live.phaser import check_iterations, check_method
+    from cdipipe.live.plan import Plan
     from cdipipe.ops.device import choose_device
     from cdipipe.provenance import collect
 

@@ -7,7 +7,8 @@
 ``phaser``     batches of frames through a network, some of them through a few iterations
 ``dectris``    messages of DECTRIS detectors, read and written; ``send`` replays a measurement as such a stream
 ``writer``     results into a CXI file that others may read while it grows
-``engine``     the threads and the queue between them
+``batches``    what becomes of a batch of frames: corrections, hits, objects
+``engine``     the threads and the queue between them; ``plan`` is what they are told
 ``monitor``    what a page sees of it, and what it may ask for
 ``page``       that page, for the browser
 =============  =====================================================================================================

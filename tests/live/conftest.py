@@ -6,12 +6,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import page_client
 import pytest
 
 from cdipipe.io.cxi import read_reconstruction
 from cdipipe.io.importing.options import ImportOptions
-from cdipipe.live.engine import Engine, Plan
+from cdipipe.live.engine import Engine
 from cdipipe.live.monitor import Monitor
+from cdipipe.live.page import make_page
+from cdipipe.live.plan import Plan
 from cdipipe.live.registry import FrameSource
 from cdipipe.simulation.exposure import simulate
 from cdipipe.simulation.registry import get_scene
@@ -62,3 +65,18 @@ def live(tmp_path: Path):
 def raw(shots):
     """The patterns as a detector has them, uint32."""
     return shots.intensity.astype(np.uint32)
+
+
+@pytest.fixture
+def monitor() -> Monitor:
+    """A run of which 40 frames were phased."""
+    monitor = Monitor("replay:shots.cxi", "cdi_nn", 5.0, 256)
+    monitor.note_state("running")
+    page_client.feed(monitor, 0, 40)
+    return monitor
+
+
+@pytest.fixture
+def page(monitor):
+    with make_page(monitor, "127.0.0.1:0", ["cdi_nn", "dpr"]) as page:
+        yield page

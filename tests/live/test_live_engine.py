@@ -12,7 +12,7 @@ import pytest
 
 from cdipipe.errors import InputError
 from cdipipe.io.importing.options import ImportOptions
-from cdipipe.live import engine
+from cdipipe.live import batches
 from cdipipe.live.frames import Frame
 from cdipipe.live.sources.replay import Replay
 from cdipipe.phasing.recipe import recipe_from_mapping
@@ -204,7 +204,7 @@ def test_no_frames_no_file(live):
 def test_a_method_is_taken_up_again_with_its_settings(live, raw, monkeypatch):
     made = []
 
-    class Noted(engine.Phaser):
+    class Noted(batches.Phaser):
         def __init__(self, name, settings, *others):
             made.append((name, settings))
             super().__init__("cdi_nn", settings, *others)
@@ -213,7 +213,7 @@ def test_a_method_is_taken_up_again_with_its_settings(live, raw, monkeypatch):
     def ask(method):
         return lambda: live.monitor.ask(method=method)
 
-    monkeypatch.setattr(engine, "Phaser", Noted)
+    monkeypatch.setattr(batches, "Phaser", Noted)
     settings = {"support_threshold": 0.2}
     frames = [frame(0, raw[0]), *_done(live, 1), ask("other"), frame(1, raw[1]), *_done(live, 2), ask("cdi_nn")]
     live([*frames, frame(2, raw[2])], options=MIDDLE, settings=settings)

@@ -51,5 +51,5 @@ def test_what_cannot_be_a_page_is_refused_before_anything_runs(replay, tmp_path,
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "cdipipe.live.page.server", raising=False)
-    with pytest.raises(InputError, match=r"needs uvicorn: pip install 'cdipipe\[live\]'"):
+    with pytest.raises(InputError, match=r"--page: uvicorn is not installed; pip install 'cdipipe\[live\]'"):
         make_page(Monitor(), "127.0.0.1:0")
