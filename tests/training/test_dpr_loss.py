@@ -1,8 +1,5 @@
 """The parts of DPR's loss: what does not matter to them, and what does."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -113,11 +110,8 @@ def test_files_that_hold_no_weights_are_named(tmp_path):
 
 
 @pytest.fixture
-def real_features():
-    folder = os.environ.get("CDIPIPE_DATA_DIR")
-    if not folder:
-        pytest.skip("CDIPIPE_DATA_DIR is not set: no VGG weights")
-    return load_features(str(Path(folder) / "vgg19_relu3_1" / "vgg_normalised_conv3_1.pth"))
+def real_features(data_dir):
+    return load_features(str(data_dir / "vgg19_relu3_1" / "vgg_normalised_conv3_1.pth"))
 
 
 def test_real_features_see_blur_before_brightness(real_features):
