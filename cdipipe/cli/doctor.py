@@ -18,13 +18,22 @@ REQUIRED = ("torch", "numpy", "scipy", "h5py", "hdf5plugin", "pydantic", "yaml",
 REQUIRED += ("matplotlib", "fabio", "tifffile", "pooch", "jinja2")
 DISTRIBUTIONS = {"yaml": "pyyaml", "skimage": "scikit-image", "lightning_fabric": "lightning-fabric", "zmq": "pyzmq"}
 
+LOST = "not used as it could be"
+"""Of what says `_gpu`: GPUs, or kernels for them, that a command would bring to work."""
+TRIED = "the CUDA half has not run on a GPU yet; python benchmarks/gpu.py --all tries it"
+"""Until benchmarks/results/gpu.json is there."""
+
 
 def command(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Show versions, kernels, devices, folders and extras; exit 0 if everything needed is usable."""
+    """Show versions, kernels, devices, folders and extras; exit 0 if everything needed is usable.
+
+    A GPU that is there and not used is a problem, too, and named with its cure; all works without it.
+    """
     facts = examine()
     print(json.dumps(facts, indent=2, default=str) if as_json else "\n".join(_lines(facts)))
-    if facts["problems"]:
-        raise InputError("not usable: " + "; ".join(facts["problems"]))
+    broken = [problem for problem in facts["problems"] if problem not in facts["gpu"].get(LOST, ())]
+    if broken:
+        raise InputError("not usable: " + "; ".join(broken))
 
 
 def _version(module: str) -> str | None:
@@ -53,11 +62,26 @@ def _devices() -> dict[str, Any]:
 
     facts: dict[str, Any] = {"cpu_cores": os.cpu_count(), "torch_threads": torch.get_num_threads()}
     facts["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS")
-    if torch.cuda.is_available():
-        facts["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    else:
-        facts["gpus"] = []
     return facts
+
+
+def _gpu() -> dict[str, Any]:
+    """GPUs, what ``auto`` takes and why, and what is wrong with those that could work."""
+    from cdipipe.ops import gpu_faults, gpus
+    from cdipipe.ops.device import resolve_device
+
+    found = gpus.facts()
+    device, _ = resolve_device("auto")
+    faults = [fault for fault in (gpu_faults.why_not(found), gpu_faults.why_no_kernels(found)) if fault]
+    return {
+        "gpus": [str(gpu) for gpu in found.usable()],
+        "driver": found.driver,
+        "torch was built with CUDA": found.torch_cuda,
+        "device auto takes": device,
+        "why no GPU": str(faults[0]) if faults and gpu_faults.why_not(found) else None,
+        "tried": TRIED,
+        LOST: [str(fault) for fault in faults if fault.lost],
+    }
 
 
 def _folders() -> dict[str, Any]:
@@ -85,7 +109,7 @@ def examine() -> dict[str, Any]:
     import cdipipe
 
     problems = [problem for module in REQUIRED if (problem := _problem(module))]
-    parts = {"kernels": _kernels, "devices": _devices, "folders": _folders, "extras": _extras}
+    parts = {"kernels": _kernels, "devices": _devices, "gpu": _gpu, "folders": _folders, "extras": _extras}
     facts: dict[str, Any] = {
         "cdipipe": cdipipe.__version__,
         "python": platform.python_version(),
@@ -97,7 +121,8 @@ def examine() -> dict[str, Any]:
             facts[name] = gather()
         except Exception as error:  # a report of what is broken must not break itself
             problems.append(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:160]}")
-    return {**facts, "problems": problems}
+    facts.setdefault("gpu", {})
+    return {**facts, "problems": problems + facts["gpu"].get(LOST, [])}
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:

@@ -61,7 +61,7 @@ def command(
             raise
         found = None
         clear(output)
-    fabric = make_fabric(wanted, choose_device(device), devices, nodes)
+    fabric = make_fabric(wanted, choose_device(device, devices), devices, nodes)
     fabric.launch()
     try:
         best = fit(chosen, wanted, samples, output, fabric, found, collect())

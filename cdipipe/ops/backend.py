@@ -63,10 +63,40 @@ def use(choice: str):
 
 
 def has_native(device_type: str) -> bool:
-    """Was compiled code for ``cpu`` or ``cuda`` tensors built?"""
+    """Is there compiled code for ``cpu`` or ``cuda`` tensors that runs here?"""
     if native is None:
         return False
-    return device_type == "cpu" or (device_type == "cuda" and native.cuda_compiled())
+    return device_type == "cpu" or (device_type == "cuda" and why_no_cuda() is None)
+
+
+def kernel_architectures() -> tuple[str, ...]:
+    """What the CUDA kernels were built for, such as ``sm_90``; empty without them."""
+    if native is None:
+        return ()
+    return tuple(f"sm_{number}" for number in native.cuda_architectures().split(",") if number)
+
+
+@functools.cache
+def why_no_cuda() -> str | None:
+    """Why the CUDA kernels cannot run here: not built, no device, a driver too old for them, or no code for the GPU."""
+    if native is None:
+        return _import_error
+    if not native.cuda_compiled():
+        return "the extension was built without CUDA (no working nvcc was found)"
+    count, message = native.cuda_devices()
+    if count == 0:
+        return message
+    import torch
+
+    from cdipipe.ops.architectures import kernels_run_on
+
+    if not torch.cuda.is_available():
+        return None
+    major, minor = torch.cuda.get_device_capability()
+    built = kernel_architectures()
+    if kernels_run_on(10 * major + minor, built):
+        return None
+    return f"they were built for {', '.join(built)}; {torch.cuda.get_device_name()} is sm_{major}{minor}"
 
 
 def use_native(device_type: str) -> bool:
@@ -82,12 +112,14 @@ def use_native(device_type: str) -> bool:
     if has_native(device_type):
         return True
     if _choice == "native":
-        raise RuntimeError(f"CDIPIPE_BACKEND=native, but no compiled kernels for '{device_type}': {_why_not()}")
+        raise RuntimeError(
+            f"CDIPIPE_BACKEND=native, but no compiled kernels for '{device_type}': {_why_not(device_type)}"
+        )
     return False
 
 
-def _why_not() -> str:
-    return _import_error or "the extension was built without CUDA (no working nvcc was found)"
+def _why_not(device_type: str) -> str:
+    return _import_error or (why_no_cuda() if device_type == "cuda" else None) or "there are none"
 
 
 @functools.cache
@@ -123,7 +155,7 @@ def describe() -> dict[str, Any]:
         "simd_available": native.simd_levels(),
         "threads": torch.get_num_threads(),
         "cuda_compiled": native.cuda_compiled(),
-        "cuda_architectures": [f"sm_{number}" for number in native.cuda_architectures().split(",") if number],
+        "cuda_architectures": list(kernel_architectures()),
         "cuda_devices": devices,
         "cuda_message": why_none,
     }

@@ -35,9 +35,47 @@ def test_describe_is_plain_data_about_this_machine():
 def test_names_for_provenance():
     assert backend.name("cpu") == f"native-cpu ({backend.describe()['simd']})"
     assert backend.name(torch.device("cpu")) == backend.name("cpu")
-    assert backend.name("cuda:0") == ("native-cuda" if backend.describe()["cuda_compiled"] else "reference")
+    assert backend.name("cuda:0") == ("reference" if backend.why_no_cuda() else "native-cuda")
     with backend.use("reference"):
         assert backend.name("cpu") == "reference"
+
+
+class Kernels:
+    """CUDA kernels for sm_80 and sm_90, on a computer with so many devices."""
+
+    def __init__(self, devices: int):
+        self.cuda_devices = lambda: (devices, "" if devices else "CUDA driver version is insufficient")
+
+    def cuda_compiled(self) -> bool:
+        return True
+
+    def cuda_architectures(self) -> str:
+        return "80,90"
+
+
+@pytest.mark.parametrize(
+    ("devices", "capability", "why"),
+    [
+        (0, (9, 0), "driver version is insufficient"),
+        (1, (9, 0), None),
+        (1, (12, 0), None),
+        (1, (7, 5), "built for sm_80, sm_90; Pretended is sm_75"),
+    ],
+)
+def test_kernels_that_cannot_run_leave_the_work_to_torch(devices, capability, why, monkeypatch):
+    monkeypatch.setattr(backend, "native", Kernels(devices))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Pretended")
+    backend.why_no_cuda.cache_clear()
+    try:
+        assert backend.has_native("cuda") is backend.use_native("cuda") is (why is None)
+        assert (backend.why_no_cuda() or "").endswith(why or "")
+        if why:
+            with backend.use("native"), pytest.raises(RuntimeError, match=why):
+                backend.use_native("cuda")
+    finally:
+        backend.why_no_cuda.cache_clear()
 
 
 def test_native_code_refuses_to_be_replaced():
