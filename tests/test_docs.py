@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
 import pytest
 import typer
 
+from cdipipe.networks.registry import all_networks
+from cdipipe.phasing.registry import all_methods
 from cdipipe.settings import load_yaml
+from cdipipe.simulation.registry import all_scenes
 from cdipipe.study.config import check_config
+from cdipipe.study.tree import Config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
 )
+REFERENCE = runpy.run_path(str(ROOT / "tools/site/reference.py"))["PAGES"]
 COMMAND = re.compile(r"(?:^ {4}|`)(cdipipe [a-z][^`\n]*)", re.MULTILINE)
 ADDED = {"output": "x", "measurements": {"m": {"scene": "polygons"}}, "methods": {"hio": {"method": "hio"}}}
 
@@ -33,7 +39,7 @@ def commands() -> dict[str, set[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+        assert target.startswith("https://") or target in REFERENCE or (page.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -66,3 +72,21 @@ def test_every_command_is_in_the_changelog_or_guide(commands):
 def test_the_readme_opens_with_a_picture_of_modest_size():
     image = re.search(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text().partition("##")[0])
     assert (ROOT / image[1]).stat().st_size < 300_000
+
+
+def test_the_reference_is_written_from_the_code(commands):
+    """Every method, scene, network, command and key of a study, with defaults, units and meaning."""
+    pages = {name: write() for name, write in REFERENCE.items()}
+    heads = {name: re.findall(r"^## (.*)", page, re.MULTILINE) for name, page in pages.items()}
+    assert heads["reference/commands.md"] == sorted(commands)
+    for name, found in (("methods", all_methods()), ("scenes", all_scenes()), ("networks", all_networks())):
+        assert set(found) <= set(heads[f"reference/{name}.md"])
+    assert "| `beta` | `0.9` |  | > 0, ≤ 2 | " in pages["reference/methods.md"]
+    assert "| `distance_m` |  | m |  | sample to detector in m |" in pages["reference/configuration.md"]
+    assert [name for name in Config.model_fields if f"| `{name}` |" not in pages["reference/configuration.md"]] == []
+
+
+def test_the_menu_shows_every_page():
+    menu = (ROOT / "mkdocs.yml").read_text()
+    files = [*(page.name for page in (ROOT / "docs").glob("*.md")), *REFERENCE]
+    assert [name for name in files if name not in menu] == []
