@@ -105,8 +105,8 @@ def read_text(path: str | Path) -> str:
     path = Path(path)
     if path.exists():
         check_readable(path)
-    if path.exists() and path.stat().st_size > LARGEST_TEXT_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size / 2**20:.0f} MiB; files of settings have at most 64")
+        if (size := path.stat().st_size) > LARGEST_TEXT_BYTES:
+            raise InputError(f"{path}: {size / 2**20:.0f} MiB; files of settings have at most 64")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

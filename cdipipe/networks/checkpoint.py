@@ -12,9 +12,10 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
-from cdipipe.networks.checkpoint_content import check_archive, check_content
+from cdipipe.io.memory import check_bytes
+from cdipipe.networks.checkpoint_content import check_content
 from cdipipe.networks.registry import Network, get_network
-from cdipipe.networks.sizes import check_fits
+from cdipipe.networks.sizes import check_fits, outline
 from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.settings import validate
 
@@ -50,8 +51,8 @@ class Checkpoint:
         ------
         InputError   the weights are not those of such a module
         """
-        check_fits(self.network, self.settings.network, self.weights, f"checkpoint of {self.network.name}")
         module = self.network.build(self.settings.network)
+        check_fits(module.state_dict(), self.weights, f"checkpoint of {self.network.name}")
         module.load_state_dict(self.weights)
         return module.eval()
 
@@ -109,7 +110,7 @@ def read_checkpoint(path: str | Path, network: str | None = None) -> Checkpoint:
             "train it again"
         )
     settings = validate(known.settings, content["settings"], f"{path}: settings")
-    check_fits(known, settings.network, content["weights"], str(path))
+    check_fits(outline(known, settings.network, str(path)), content["weights"], str(path))
     weights = {
         name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in content["weights"].items()
     }
@@ -123,9 +124,9 @@ def _load(path: Path) -> Any:
     if not path.is_file() or not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not a checkpoint, or cut short; expected a file that `cdipipe train` wrote")
     try:
-        check_archive(path)
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
-            if (damaged := archive.testzip()) is not None:
+        with zipfile.ZipFile(path) as archive:
+            check_bytes(sum(member.file_size for member in archive.infolist()), f"{path}: unpacked")
+            if (damaged := archive.testzip()) is not None:  # torch does not look at the checksums
                 raise ValueError(f"the checksum of {Path(damaged).name} does not fit")
         return torch.load(path, map_location="cpu", weights_only=True)
     except InputError:

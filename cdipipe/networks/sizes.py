@@ -41,9 +41,14 @@ def check_module(network: Network, settings: NetworkSettings, where: str, copies
     check_bytes(need * copies, f"{where}: a network of {need // 4:.3g} weights", "take smaller widths")
 
 
-def check_fits(network: Network, settings: NetworkSettings, weights: Mapping[str, torch.Tensor], where: str) -> None:
-    """Raise InputError where weights are not those of such a module."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in outline(network, settings, where).items()}
+def check_fits(module: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], where: str) -> None:
+    """Raise InputError where weights are not those of a module.
+
+    Parameters
+    ----------
+    module : its tensors by name, or their outline
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if wanted != found:
         odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))

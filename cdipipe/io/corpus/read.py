@@ -64,14 +64,8 @@ class Corpus:
         return self.plan.chunk_range(shard, chunk)
 
     @cached_property
-    def _groups(self) -> dict[int, Any]:
+    def _opened(self) -> dict[tuple[int, str], Any]:
         return {}
-
-    def _group(self, shard: int) -> Any:
-        zarr = extras.load("zarr", "a corpus")
-        if shard not in self._groups:
-            self._groups[shard] = zarr.open_group(self.folder / shard_name(shard) / STORE, mode="r", zarr_format=3)
-        return self._groups[shard]
 
     def read_chunk(self, shard: int, chunk: int, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Arrays (samples of the chunk, ...) by name.
@@ -84,22 +78,30 @@ class Corpus:
         start = chunk * self.plan.chunk_samples
         window = slice(start, start + len(self.chunk_indices(shard, chunk)))
         try:
-            return {name: self._array(shard, name, chunk)[window] for name in names}
+            return {name: self._stored(shard, name, chunk)[window] for name in names}
         except Exception as error:  # what zarr raises on damaged metadata is anything
             raise InputError(
                 f"{self.folder}: {shard_name(shard)} chunk {chunk} is damaged or missing ({one_line(error)[:80]}); "
                 f"`cdipipe corpus {self.plan.kind} -o {self.folder}` repairs it"
             ) from None
 
-    def _array(self, shard: int, name: str, chunk: int) -> Any:
-        """An array of a shard, whose metadata and files are what the card says: nothing larger is read."""
+    def _stored(self, shard: int, name: str, chunk: int) -> Any:
+        """An array of a shard, of which a chunk will be read: its file is not larger than the card says."""
         told, store = self.card["arrays"][name], self.folder / shard_name(shard) / STORE
         values = self.plan.chunk_samples * math.prod(told["sample_shape"]) * _item_bytes(told["dtype"])
         parts = ".".join(["c", str(chunk), *["0"] * len(told["sample_shape"])])
+        check_no_larger(store / name / parts, 2 * values + MOST_METADATA)
+        if (shard, name) not in self._opened:
+            self._opened[shard, name] = self._open(shard, name)
+        return self._opened[shard, name]
+
+    def _open(self, shard: int, name: str) -> Any:
+        """An array of a shard, whose metadata are what the card says."""
+        zarr = extras.load("zarr", "a corpus")
+        told, store = self.card["arrays"][name], self.folder / shard_name(shard) / STORE
         check_no_larger(store / "zarr.json", MOST_METADATA)
         check_no_larger(store / name / "zarr.json", MOST_METADATA)
-        check_no_larger(store / name / parts, 2 * values + MOST_METADATA)
-        found = self._group(shard)[name]
+        found = zarr.open_group(store, mode="r", zarr_format=3)[name]
         shape = (len(self.plan.shard_range(shard)), *told["sample_shape"])
         chunks = (self.plan.chunk_samples, *told["sample_shape"])
         if (found.shape, found.chunks, str(found.dtype)) != (shape, chunks, told["dtype"]):

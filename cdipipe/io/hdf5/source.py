@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 
 from cdipipe.errors import InputError
-from cdipipe.inputs import check_readable
 from cdipipe.io.hdf5.datasets import open_array
 from cdipipe.io.hdf5.faults import faults_are_input_errors
 from cdipipe.io.hdf5.heap import check_heap, is_text
@@ -210,6 +209,4 @@ def open_source(path: str | Path, content: Any = None) -> Iterator[Source]:
     content : a binary file object to read instead of ``path``, which then only gives the name
     """
     with faults_are_input_errors(path, "damaged HDF5 file"), contextlib.ExitStack() as stack:
-        if content is None:
-            check_readable(path)
         yield Source(path, stack, content)
