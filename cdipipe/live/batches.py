@@ -77,7 +77,7 @@ class Batches:
         controls = self.monitor.controls
         if controls.is_paused:
             self._set_state("paused")
-            self.monitor.note_skipped(len(frames), len(self._queue))
+            self.monitor.note_skipped(len(frames), len(self._queue), looked=False)
             return None, buffer
         self._set_state("running")
         good, buffer = self._unpack(frames, buffer)

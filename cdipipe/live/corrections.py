@@ -15,7 +15,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.geometry import Geometry
-from cdipipe.io.importing import window
+from cdipipe.io.importing import detector, window
 from cdipipe.io.importing.assemble import AFTER_SURVEY, BEFORE_SURVEY, choose_window
 from cdipipe.io.importing.frames import Part
 from cdipipe.io.importing.gather import open_intake
@@ -50,13 +50,12 @@ class Corrections:
             file = Path(folder) / "first_frame.npy"
             np.save(file, first)
             intake = open_intake([file], options, stack)
-            intake.prepare(BEFORE_SURVEY)
+            intake.prepare([step for step in BEFORE_SURVEY if step is not detector.tally])  # nobody asks for the sum
             intake.geometry = _complete(decide(intake), geometry)
             intake.prepare(AFTER_SURVEY)
             self._window, self._part = choose_window(intake)
             self._applied = intake.applied
-            self.account = intake.account
-        self._intake, self.raw_shape, self.raw_dtype = intake, first.shape, first.dtype
+        self._marks, self.raw_shape, self.raw_dtype = intake.marks, first.shape, first.dtype
         self._bad = None if mask is None else ~self._part.cut(_fit(mask, first.shape))
         self._kept: np.ndarray | None = None
         self.geometry, self.shape = intake.geometry, self._window.shape[1:]
@@ -64,12 +63,11 @@ class Corrections:
     def __call__(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(B, H, W) numbers to (B, h, w) float32 photons and bool measured, centred, 0 where not measured."""
         part = Part(np.arange(len(raw)), self._part.rows, self._part.columns)
-        frames = self._intake.marks.to_frames(part.cut(raw), part)
+        frames = self._marks.to_frames(part.cut(raw), part)
         if self._bad is not None:
             frames.mask(self._bad, "source")
         for apply in self._applied:
             apply(frames, part)
-        self._intake.tally = 0.0
         factors = self._window.factors
         if factors != (1, 1, 1):
             frames = window.bin_frames(frames, (1, *factors[1:]))

@@ -7,6 +7,7 @@ frames, and what waits is phased and written before the file is closed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -103,10 +104,10 @@ class Engine:
         counts = ("received", "phased", "dropped", "skipped", "damaged", "missing")
         return {
             **{name: getattr(seen, name) for name in counts},
-            "seconds": round(took, 3) if took == took else 0.0,
+            "seconds": 0.0 if math.isnan(took) else round(took, 3),
             "patterns_per_s": round(seen.phased / took, 2) if took > 0 else None,
-            "latency_p50_ms": round(1e3 * p50, 3) if p50 == p50 else None,
-            "latency_p99_ms": round(1e3 * p99, 3) if p99 == p99 else None,
+            "latency_p50_ms": None if math.isnan(p50) else round(1e3 * p50, 3),
+            "latency_p99_ms": None if math.isnan(p99) else round(1e3 * p99, 3),
             "output": str(self.output) if self._writer is not None else None,
         }
 
@@ -116,8 +117,8 @@ class Engine:
 
         keep_freed_memory()
         workers = 1 if self.plan.device != "cpu" else self.plan.workers or len(os.sched_getaffinity(0))
-        if self.plan.device == "cpu":
-            torch.set_num_threads(1 if workers > 1 else max(1, torch.get_num_threads()))
+        if workers > 1:
+            torch.set_num_threads(1)
         template = self.source.template
         if template is not None:
             self._batches.begin(template.intensity.reshape(-1, *template.pattern_shape)[0])
@@ -172,7 +173,7 @@ class Engine:
             self._queue.end()
 
     def _note_number(self, frame: Frame) -> None:
-        if self._first_s != self._first_s:
+        if math.isnan(self._first_s):
             self._first_s = frame.arrived_s
         if frame.number >= 0 and self._gaps.see(frame.series, frame.number):
             self.monitor.note_gaps(self._gaps.missing, self._gaps.gaps)
@@ -215,13 +216,9 @@ class Engine:
 
     def _write(self) -> None:
         while True:
-            try:
-                results = self._to_write.get(timeout=LOOK_S)
-            except queue.Empty:
-                results = False
-            if results is None:
-                return
-            if results:
+            with contextlib.suppress(queue.Empty):
+                if (results := self._to_write.get(timeout=LOOK_S)) is None:
+                    return
                 self._writer.append(results)
             if self._writer is not None:
                 self._writer.flush_if_due()

@@ -141,17 +141,17 @@ class GapWatch:
 
     def __init__(self, kept: int = 100):
         self.missing, self.gaps = 0, deque(maxlen=kept)
-        self._next: dict[int, int] = {}
+        self._series: int | None = None
+        self._expected = 0
 
     def see(self, series: int, number: int) -> bool:
         """Note a frame; says whether anything changed."""
-        expected = self._next.get(series)
-        if expected is None:
-            self._next = {series: number + 1}
-            return False
+        if series != self._series:
+            self._series, self._expected = series, number
+        expected = self._expected
         if number < expected:
             return self._found(number)
-        self._next[series] = number + 1
+        self._expected = number + 1
         if number == expected:
             return False
         self.gaps.append((expected, number - 1))

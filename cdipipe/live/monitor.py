@@ -4,13 +4,13 @@ One :class:`Monitor` stands between the engine and whoever watches, such as a pa
 names begin with ``note_``; a page calls the rest, from any thread::
 
     seen = monitor.snapshot()          # plain numbers and arrays of its own; nothing in it changes afterwards
-    seen.received, seen.rate_in_hz, seen.object, seen.hits[0].object
+    seen.received, seen.rate_in_hz, seen.object, seen.newest_hits[0].object
     monitor.pause(True)                # frames are read and counted, but not phased, until pause(False)
     monitor.ask(hit_threshold=3.5)     # from the next batch on
     monitor.ask(method="cdi_nn")       # loaded between two batches; seen.complaint says why where that fails
     monitor.wait(seen.revision, 0.1)   # sleeps until something new is there, or for so long
 
-A snapshot costs about 0.1 ms and holds the lock only while it copies. Counts are since the start; rates and latencies
+A snapshot holds the lock only while it copies. Counts are since the start; rates and latencies
 of the snapshot are of the last seconds; :meth:`Monitor.latencies_s` is of the whole run.
 """
 
@@ -24,13 +24,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from cdipipe.live.meters import Histogram, Rate
+
 HISTORY = 512
 """Frames whose photons and R-factor are remembered."""
 RECENT_LATENCIES = 4096
 THUMBNAILS = 12
-RATE_WINDOW_S = 2.0
-BINS_PER_DECADE, SHORTEST_S, DECADES = 200, 1e-5, 9
-"""Of the histogram of latencies: its quantiles are right to 1.2 %."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,15 @@ class Snapshot:
     state : ``starting``, ``running``, ``paused`` or ``ended``
     source, method : as the user named them; ``method`` is the one at work, ``controls.method`` the one asked for
     seconds : since the start
-    received, phased, dropped, skipped, damaged, hits : frames so far
+    received, phased, dropped, skipped, damaged : frames so far
         ``dropped`` left the full queue unphased; ``skipped`` were no hits, or came during a pause; ``damaged`` could
         not be read. ``received`` is the sum of phased, dropped, skipped, damaged and what is still under way.
+    looked : those of the phased and skipped in which an object was looked for, which a pause does not do
     missing : frame numbers that never came
     queued, queue_size : frames waiting, and how many may
     rate_in_hz, rate_out_hz : frames per second of the last seconds
     latency_p50_s, latency_p99_s : arrival to result, of the last results; NaN before the first
-    hit_rate : hits among the frames that were looked at; NaN before the first
+    hit_rate : share of those looked at that were phased; NaN before the first
     numbers, photons, r_factors : (n,) of the newest results, oldest first; NaN where not known
     number, pattern, measured, object : of the newest result, (H, W) float32 photons, bool, complex64; None before it
     newest_hits : the last hits, newest first
@@ -94,7 +94,7 @@ class Snapshot:
     dropped: int = 0
     skipped: int = 0
     damaged: int = 0
-    hits: int = 0
+    looked: int = 0
     missing: int = 0
     queued: int = 0
     queue_size: int = 0
@@ -144,52 +144,6 @@ class Results:
     supports: np.ndarray
 
 
-class Rate:
-    """Events per second in a sliding window."""
-
-    def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque()
-
-    def add(self, now: float, count: int) -> None:
-        """Note ``count`` events at ``now``."""
-        if self._marks and now - self._marks[-1][0] < 0.02:  # at most 50 marks a second
-            self._marks[-1] = self._marks[-1][0], self._marks[-1][1] + count
-        else:
-            self._marks.append((now, count))
-        self._forget(now)
-
-    def hz(self, now: float, began: float) -> float:
-        """The rate at ``now`` of a run that began at ``began``."""
-        self._forget(now)
-        window = min(RATE_WINDOW_S, max(now - began, 1e-3))
-        return sum(count for _, count in self._marks) / window
-
-    def _forget(self, now: float) -> None:
-        while self._marks and now - self._marks[0][0] > RATE_WINDOW_S:
-            self._marks.popleft()
-
-
-class Histogram:
-    """Times on a logarithmic scale: quantiles of any number of them in constant memory."""
-
-    def __init__(self) -> None:
-        self.counts = np.zeros(BINS_PER_DECADE * DECADES, np.int64)
-
-    def add(self, seconds: np.ndarray) -> None:
-        """Count these times."""
-        places = np.log10(np.maximum(seconds, SHORTEST_S) / SHORTEST_S) * BINS_PER_DECADE
-        self.counts += np.bincount(
-            np.minimum(places.astype(np.int64), self.counts.size - 1), minlength=self.counts.size
-        )
-
-    def quantile(self, share: float) -> float:
-        """The time below which so large a share is; NaN without any."""
-        if not (total := int(self.counts.sum())):
-            return float("nan")
-        place = int(np.searchsorted(np.cumsum(self.counts), share * total))
-        return float(SHORTEST_S * 10 ** ((place + 0.5) / BINS_PER_DECADE))
-
-
 class Monitor:
     """The state of one live run, see the module's text.
 
@@ -216,8 +170,6 @@ class Monitor:
         self._history = np.full((3, HISTORY), np.nan)
         self._results = 0
         self._newest_hits: deque[Hit] = deque(maxlen=THUMBNAILS)
-        self._gaps: tuple[tuple[int, int], ...] = ()
-        self._newest: dict = {}
 
     # ---- what a page calls
 
@@ -225,12 +177,10 @@ class Monitor:
         """Everything there is to show."""
         now = time.perf_counter()
         with self._lock:
-            seen, newest = self._seen, dict(self._newest)
+            seen = self._seen
             rates = [rate.hz(now, self._began) for rate in (self._rate_in, self._rate_out)]
             latencies = self._latencies[: min(self._results, RECENT_LATENCIES)].copy()
             history = np.roll(self._history, -(self._results % HISTORY), 1)
-            hits, gaps = tuple(self._newest_hits), self._gaps
-        looked = seen.hits + seen.skipped
         numbers, photons, r_factors = history[:, ~np.isnan(history[0])]  # frame numbers are never NaN
         quantiles = np.quantile(latencies, [0.5, 0.99]).tolist() if latencies.size else [float("nan")] * 2
         return replace(
@@ -238,15 +188,12 @@ class Monitor:
             seconds=now - self._began,
             latency_p50_s=quantiles[0],
             latency_p99_s=quantiles[1],
-            hit_rate=seen.hits / looked if looked else float("nan"),
+            hit_rate=seen.phased / seen.looked if seen.looked else float("nan"),
             numbers=numbers.astype(np.int64),
             photons=photons.astype(np.float32),
             r_factors=r_factors.astype(np.float32),
-            newest_hits=hits,
-            gaps=gaps,
             rate_in_hz=rates[0],
             rate_out_hz=rates[1],
-            **newest,
         )
 
     def pause(self, is_paused: bool) -> None:
@@ -318,13 +265,13 @@ class Monitor:
     def note_gaps(self, missing: int, gaps: Iterable[tuple[int, int]]) -> None:
         """So many frame numbers never came, and these are the last gaps."""
         with self._lock:
-            self._gaps = tuple(gaps)
-            self._change(missing=missing)
+            self._change(missing=missing, gaps=tuple(gaps))
 
-    def note_skipped(self, count: int, queued: int) -> None:
-        """So many frames were no hits, or came during a pause."""
+    def note_skipped(self, count: int, queued: int, looked: bool = True) -> None:
+        """So many frames were no hits; or came during a pause, and were not looked at."""
         with self._lock:
-            self._change(skipped=self._seen.skipped + count, queued=queued)
+            seen = self._seen
+            self._change(skipped=seen.skipped + count, looked=seen.looked + count * looked, queued=queued)
 
     def note_results(self, results: Results, queued: int) -> None:
         """Frames were phased and their results are on their way to the file; each of them counts as a hit."""
@@ -349,9 +296,9 @@ class Monitor:
             self._all_latencies.add(latencies)
             self._rate_out.add(now, count)
             self._newest_hits.extendleft(hits)
-            self._newest = newest
             seen = self._seen
-            self._change(phased=seen.phased + count, hits=seen.hits + count, queued=queued)
+            counts = {"phased": seen.phased + count, "looked": seen.looked + count, "queued": queued}
+            self._change(**counts, **newest, newest_hits=tuple(self._newest_hits))
 
     def _change(self, **changes) -> None:
         self._seen = replace(self._seen, revision=self._seen.revision + 1, **changes)

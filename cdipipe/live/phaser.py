@@ -10,9 +10,10 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.live.frames import batch_size
 from cdipipe.ops import projection as ops
-from cdipipe.optics import fourier, moduli
+from cdipipe.optics import fourier
 from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.predict import predict_on_device
+from cdipipe.phasing.problem import Projections
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.registry import Predictor, Update, get_method
 
@@ -103,8 +104,8 @@ class Phaser:
         return fourier.to_centre(wave, 2), problem.r_factor(wave).float()
 
 
-class Batch:
-    """Frames of their own each, as methods see a problem; see ``cdipipe.phasing.problem``.
+class Batch(Projections):
+    """Frames of their own each, as methods see a problem.
 
     Parameters
     ----------
@@ -113,36 +114,13 @@ class Batch:
 
     def __init__(self, intensity: torch.Tensor, measured: torch.Tensor):
         self.ndim, self.shape, self.device = 2, tuple(intensity.shape[1:]), intensity.device
-        self.constraint, self.phase_range_rad = "support", (-np.pi / 2, np.pi / 2)
+        self.constraint, self.phase_range_rad = "support", ops.HALF_TURN_RANGE
+        self.update_object_ = ops.update_object_
         self.model = ForwardModel(2)
         self.intensity = fourier.to_corner(intensity, 2).contiguous()
         self.measured = fourier.to_corner(measured, 2).contiguous()
         self.modulus = self.intensity.clamp(min=0).sqrt_()
         self.modulus_sum = (self.modulus * self.measured).sum((1, 2), dtype=torch.float64)
-
-    def impose_modulus(self, wave):
-        """P_M u of every frame, and its R-factor."""
-        projected, misfit = moduli.impose_modulus(self.model, wave, self.modulus, self.measured)
-        return projected, misfit / self.modulus_sum
-
-    def r_factor(self, wave):
-        """R-factor (B,) on the measured pixels."""
-        return moduli.modulus_misfit(self.model, wave, self.modulus, self.measured) / self.modulus_sum
-
-    def project_object(self, wave, support):
-        """P_S u: zero outside the support."""
-        return ops.project_object(wave, support, self.constraint, self.phase_range_rad)
-
-    def update_object_(self, wave, projected, support, *, a, b, c, g):
-        """The update of ``cdipipe.ops.projection.update_object_``, in place in ``wave``."""
-        ops.update_object_(
-            wave, projected, support, self.constraint, a=a, b=b, c=c, g=g, phase_range_rad=self.phase_range_rad
-        )
-        return wave
-
-    def subtract_projection_(self, wave, support):
-        """u - P_S u, in place."""
-        return ops.subtract_projection_(wave, support, self.constraint, self.phase_range_rad)
 
 
 def fill_up(frames: np.ndarray) -> np.ndarray:
@@ -150,6 +128,8 @@ def fill_up(frames: np.ndarray) -> np.ndarray:
     wanted = len(frames)
     while batch_size(wanted) != wanted:
         wanted += 1
+    if wanted == len(frames):
+        return frames
     return np.concatenate([frames, np.repeat(frames[-1:], wanted - len(frames), axis=0)])
 
 

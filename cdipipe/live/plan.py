@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cdipipe.io.importing.options import ImportOptions
 from cdipipe.live.frames import WhenFull
 from cdipipe.measurement import Measurement
 
@@ -22,12 +23,12 @@ class Plan:
     workers : batches that are phased at a time; None: one per core, on a GPU one
     device : ``cpu`` or ``cuda``
     idle_s : the run ends when no frame came for so long; None: it goes on
-    options : :class:`~cdipipe.io.importing.options.ImportOptions` of the corrections
+    options : of an import, for the corrections
     like : a measurement with whose options, mask and geometry frames are treated
     """
 
     settings: dict[str, Any]
-    options: Any
+    options: ImportOptions
     iterations: str = ""
     every: int = 1
     batch: int = 64

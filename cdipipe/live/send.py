@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from cdipipe.errors import InputError
-from cdipipe.live import dectris
-from cdipipe.live.sources.replay import in_time, whole_counts
+from cdipipe.live.dectris_compression import Compression
+from cdipipe.live.dectris_writer import Writer
+from cdipipe.live.sources.replay import in_time
 from cdipipe.live.sources.zmq import import_zmq
 from cdipipe.measurement import Measurement
 
-LOOK_S = 0.1
+UNMEASURED = 2**32 - 1
 
 
 def send(
@@ -19,7 +22,7 @@ def send(
     rate_hz: float | None = None,
     count: int | None = None,
     version: int = 2,
-    compression: dectris.Compression = "bslz4",
+    compression: Compression = "bslz4",
     wait_s: float = 30.0,
 ) -> tuple[int, float]:
     """Send frames; gives how many and how long it took.
@@ -41,7 +44,7 @@ def send(
     patterns = whole_counts(measurement)
     g = measurement.geometry
     facts = {name: getattr(g, name) for name in ("energy_ev", "distance_m", "pixel_x_m", "pixel_y_m")}
-    writer = dectris.Writer(2 if version == 2 else 1, compression, facts=facts)
+    writer = Writer(2 if version == 2 else 1, compression, facts=facts)
     count = len(patterns) if count is None else count
     context = zmq.Context()
     socket = context.socket(zmq.PUSH)
@@ -67,9 +70,24 @@ def send(
     return count, took
 
 
-def _image(writer: dectris.Writer, number: int, patterns, packed: dict[int, bytes]) -> list[bytes]:
+def _image(writer: Writer, number: int, patterns, packed: dict[int, bytes]) -> list[bytes]:
     """The message of a frame; a pattern is packed once, since a detector has hardware for that."""
     index = number % len(patterns)
     if index not in packed:
         packed[index] = writer.pack(patterns[index])
     return writer.image(number, patterns[index], packed[index])
+
+
+def whole_counts(measurement: Measurement) -> np.ndarray:
+    """Patterns (N, H, W) as uint32, unmeasured pixels with the detector's mark 2^32 - 1.
+
+    Raises
+    ------
+    InputError   counts that are not whole numbers: a detector's stream has no others
+    """
+    counts = measurement.intensity.reshape(-1, *measurement.pattern_shape)
+    measured = np.broadcast_to(measurement.measured, counts.shape)
+    counts = np.where(measured, counts, np.float32(0))
+    if (counts % 1).any() or (counts < 0).any():
+        raise InputError("replay: detectors send whole counts; this measurement has fractions or negative ones")
+    return np.where(measured, counts.astype(np.uint32), np.uint32(UNMEASURED))

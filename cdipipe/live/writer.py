@@ -27,6 +27,7 @@ from cdipipe.geometry import Geometry
 from cdipipe.io.atomic import check_output
 from cdipipe.io.cxi import layout
 from cdipipe.io.cxi.geometry import write_geometry
+from cdipipe.io.cxi.image import write_meaning
 from cdipipe.live.monitor import Results
 
 ROWS, CHUNK_BYTES = 64, 2**19
@@ -89,25 +90,20 @@ class Writer:
         image = layout.make_group(entry, "image_1", "NXdata")
         layout.write_attributes(image, signal="data")
         rows = max(1, min(ROWS, CHUNK_BYTES // (8 * self._shape[0] * self._shape[1])))
-        grown = {"maxshape": (None, *self._shape), "chunks": (rows, *self._shape), "track_times": False}
-        grown |= {"fletcher32": True}
+        grown = {"track_times": False, "fletcher32": True}
+        pictures = {"maxshape": (None, *self._shape), "chunks": (rows, *self._shape), **grown}
         columns = {
-            "data": image.create_dataset("data", (0, *self._shape), np.complex64, **grown),
-            "support": image.create_dataset("support", (0, *self._shape), np.uint8, **grown),
+            "data": image.create_dataset("data", (0, *self._shape), np.complex64, **pictures),
+            "support": image.create_dataset("support", (0, *self._shape), np.uint8, **pictures),
         }
         layout.write_attributes(columns["data"], stack="shots", axes=layout.AXES["shots"])
-        layout.write_text(image, "data_type", "exit wave")
-        layout.write_text(image, "data_space", "real")
-        layout.write_small(image, "image_center", np.array([n // 2 for n in reversed(self._shape)], np.float64))
-        layout.write_small(image, "is_fft_shifted", np.int64(0))
+        write_meaning(image, self._shape)
         process = layout.make_group(image, "process_1", "NXprocess")
         layout.write_text(process, "method", method)
         layout.write_json(process, "recipe", recipe)
         scores = layout.make_group(entry, "run_scores", "NXcollection")
         for name in SCORES:
-            columns[name] = scores.create_dataset(
-                name, (0,), np.float64, maxshape=(None,), chunks=(1024,), track_times=False, fletcher32=True
-            )
+            columns[name] = scores.create_dataset(name, (0,), np.float64, maxshape=(None,), chunks=(1024,), **grown)
         data = layout.make_group(entry, "data_1", "NXdata")
         layout.write_attributes(data, signal="data")
         data["data"] = h5py.SoftLink("/entry_1/image_1/data")

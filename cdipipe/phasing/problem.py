@@ -17,7 +17,32 @@ from cdipipe.optics.coherence_fit import fit_width
 from cdipipe.optics.forward import ForwardModel
 
 
-class Problem:
+class Projections:
+    """The two projections of a batch of objects (B, *grid) and their misfit, as methods that iterate ask for them.
+
+    Whoever derives has ``model``, ``modulus`` and ``measured`` in FFT order, of one pattern or of each item of a batch,
+    ``modulus_sum`` of the measured pixels, ``constraint`` and ``phase_range_rad``; and ``update_object_``.
+    """
+
+    def impose_modulus(self, exit_wave):
+        """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
+        projected, misfit = moduli.impose_modulus(self.model, exit_wave, self.modulus, self.measured)
+        return projected, misfit / self.modulus_sum
+
+    def r_factor(self, exit_wave):
+        """R-factor (B,) of a batch (B, *grid) on the measured pixels; one transform."""
+        return moduli.modulus_misfit(self.model, exit_wave, self.modulus, self.measured) / self.modulus_sum
+
+    def project_object(self, exit_wave, support):
+        """P_S u: the nearest object inside the support that satisfies the constraint; a new tensor."""
+        return ops.project_object(exit_wave, support, self.constraint, self.phase_range_rad)
+
+    def subtract_projection_(self, exit_wave, support):
+        """u - P_S u in place: what keeps u from being an object inside the support that satisfies the constraint."""
+        return ops.subtract_projection_(exit_wave, support, self.constraint, self.phase_range_rad)
+
+
+class Problem(Projections):
     """What methods see of a measurement: two projections and the scores.
 
     Parameters
@@ -139,15 +164,6 @@ class Problem:
         width = fit_width(coherent, self.coherence_px, self.modulus, self.measured, self.background, self.ndim)
         self.set_light(width, self.background)
 
-    def impose_modulus(self, exit_wave):
-        """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
-        projected, misfit = moduli.impose_modulus(self.model, exit_wave, self.modulus, self.measured)
-        return projected, misfit / self.modulus_sum
-
-    def r_factor(self, exit_wave):
-        """R-factor (B,) of a batch (B, *grid) on the measured pixels; one transform."""
-        return moduli.modulus_misfit(self.model, exit_wave, self.modulus, self.measured) / self.modulus_sum
-
     def relax_modulus_(self, wavefront, dual, **steps):
         """Primal-dual step on wavefronts of the object alone, in place; R-factor (B,) of what it was made from.
 
@@ -156,14 +172,6 @@ class Problem:
         """
         misfit = moduli.relax_modulus_(self.model, wavefront, dual, self.modulus, self.measured, **steps)
         return misfit / self.modulus_sum
-
-    def project_object(self, exit_wave, support):
-        """P_S u: the nearest object inside the support that satisfies the constraint; a new tensor."""
-        return ops.project_object(exit_wave, support, self.constraint, self.phase_range_rad)
-
-    def subtract_projection_(self, exit_wave, support):
-        """u - P_S u in place: what keeps u from being an object inside the support that satisfies the constraint."""
-        return ops.subtract_projection_(exit_wave, support, self.constraint, self.phase_range_rad)
 
     def scores(self, exit_wave) -> dict[str, np.ndarray]:
         """Misfits of a batch of objects, (B,) float64 each, as ``evaluate`` defines them; NaN where there is none.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 
@@ -24,20 +23,19 @@ def results(first: int, count: int, size: int = 32, seed: int = 0, **changed) ->
     measured[:, size // 2 + 6] = False
     fields = {
         "numbers": first + np.arange(count),
+        "series": np.zeros(count, np.int64),
         "arrived_s": time.perf_counter() - random.gamma(4, 0.002, count),
         "photons": patterns.sum((1, 2)),
         "scores": random.uniform(3, 9, count).astype(np.float32),
         "r_factors": (0.12 + 0.02 * random.normal(size=count)).astype(np.float32),
+        "iterated": np.zeros(count, bool),
         "patterns": patterns,
         "measured": measured,
         "objects": objects,
         "supports": np.broadcast_to(support, objects.shape),
     }
     fields |= changed
-    names = {field.name for field in dataclasses.fields(Results)}
-    if "series" in names:
-        fields |= {"series": np.zeros(count, np.int64), "iterated": np.zeros(count, bool)}
-        fields["measured"] = np.broadcast_to(fields["measured"], (count, *fields["measured"].shape[-2:]))
+    fields["measured"] = np.broadcast_to(fields["measured"], (count, *fields["measured"].shape[-2:]))
     return Results(**fields)
 
 
@@ -56,7 +54,7 @@ class Driven(threading.Thread):
             self.monitor.note_received(self.batch, queued=number // self.batch % 7, dropped=number % 5 == 0)
             if wanted.is_paused:
                 self.monitor.note_state("paused", method=wanted.method)
-                self.monitor.note_skipped(self.batch, queued=0)
+                self.monitor.note_skipped(self.batch, queued=0, looked=False)
             else:
                 self.monitor.note_state("running", method=wanted.method)
                 hits = self.batch if wanted.hit_threshold is None else max(1, self.batch // 2)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from cdipipe.live import dectris
+from cdipipe.live.dectris_compression import compress, decompress
+from cdipipe.live.dectris_writer import Writer
 
 cbor2 = pytest.importorskip("cbor2")
 FILTERS = {"bslz4": hdf5plugin.Bitshuffle(), "lz4": hdf5plugin.LZ4()}
@@ -26,7 +28,7 @@ def image(rng=np.random.default_rng(0)):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
 def test_images_come_back(image, version, compression, dtype):
     for values in (image.astype(dtype), image[:5, :7].astype(dtype)):
-        message = dectris.parse(dectris.Writer(version, compression, 7).image(12, values))
+        message = dectris.parse(Writer(version, compression, 7).image(12, values))
         assert (message.kind, message.series, message.number) == ("image", 7, 12)
         np.testing.assert_array_equal(message.read(), values)
         assert message.read().dtype == dtype
@@ -37,8 +39,8 @@ def test_compression_is_that_of_the_hdf5_filters(image, name):
     with h5py.File(io.BytesIO(), "w") as file:
         stored = file.create_dataset("x", data=image, chunks=image.shape, **FILTERS[name])
         packed = stored.id.read_direct_chunk((0, 0))[1]
-        assert dectris.decompress(packed, name, image.dtype, image.nbytes) == image.tobytes()
-        stored.id.write_direct_chunk((0, 0), dectris.compress(image + 1, name))
+        assert decompress(packed, name, image.dtype, image.nbytes) == image.tobytes()
+        stored.id.write_direct_chunk((0, 0), compress(image + 1, name))
         file.flush()
         np.testing.assert_array_equal(stored[...], image + 1)
 
@@ -46,7 +48,7 @@ def test_compression_is_that_of_the_hdf5_filters(image, name):
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_start_tells_the_geometry(version):
     facts = {"energy_ev": 8000.0, "distance_m": 1.5, "pixel_x_m": 75e-6, "pixel_y_m": 75e-6}
-    writer = dectris.Writer(version, "none", 3, facts)
+    writer = Writer(version, "none", 3, facts)
     message = dectris.parse(writer.start((4, 6), 10))
     assert (message.kind, message.series, message.facts, message.mask) == ("start", 3, facts, None)
     assert dectris.parse(writer.end()).kind == "end"
@@ -80,7 +82,7 @@ def test_a_message_as_in_the_documentation_of_version_1(image):
 def test_damaged_messages_are_value_errors(image, version, compression):
     """Cut anywhere, and with any byte changed, a message is read or refused; nothing else happens."""
     rng = np.random.default_rng(1)
-    parts = dectris.Writer(version, compression).image(0, image)
+    parts = Writer(version, compression).image(0, image)
     for trial in range(60):
         which = rng.integers(len(parts))
         broken = bytearray(parts[which])
@@ -109,7 +111,7 @@ def test_damaged_messages_are_value_errors(image, version, compression):
 
 
 def test_a_frame_that_claims_to_be_huge_is_refused_before_memory_is_asked_for(image):
-    parts = dectris.Writer(1, "bslz4").image(0, image)
+    parts = Writer(1, "bslz4").image(0, image)
     parts[1] = json.dumps({**json.loads(parts[1]), "shape": [10**6, 10**6]}).encode()
     with pytest.raises(ValueError, match="bytes"):
         dectris.parse(parts).read()

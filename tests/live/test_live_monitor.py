@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from cdipipe.live.monitor import HISTORY, THUMBNAILS, Histogram, Monitor, Results
+from cdipipe.live.meters import Histogram
+from cdipipe.live.monitor import HISTORY, THUMBNAILS, Monitor, Results
 
 
 def results(first, count=16, age_s=0.01):
@@ -47,7 +48,7 @@ def test_history_and_hits_are_those_of_the_newest_results():
     np.testing.assert_array_equal(seen.photons, seen.numbers)
     assert [hit.number for hit in seen.newest_hits] == [last - index for index in range(THUMBNAILS)]
     assert seen.newest_hits[0].object[0, 0] == seen.object[0, 0] == seen.pattern[0, 0] == seen.number == last
-    assert seen.phased == seen.hits == last + 1 and seen.queued == 3 and seen.hit_rate == 1
+    assert seen.phased == seen.looked == last + 1 and seen.queued == 3 and seen.hit_rate == 1
 
 
 def test_a_snapshot_does_not_change_afterwards():
@@ -69,6 +70,9 @@ def test_counts_gaps_and_skipped_frames_add_up():
     assert (seen.received, seen.dropped, seen.damaged, seen.skipped, seen.phased) == (20, 3, 1, 6, 10)
     assert seen.received == seen.dropped + seen.damaged + seen.skipped + seen.phased
     assert seen.missing == 3 and seen.gaps == ((7, 9),) and seen.hit_rate == 10 / 16
+    monitor.note_skipped(100, 0, looked=False)
+    seen = monitor.snapshot()
+    assert seen.skipped == 106 and seen.hit_rate == 10 / 16  # in a pause nothing is looked at
 
 
 def test_quantiles_of_the_histogram_are_right_to_one_percent():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import socket
 import subprocess
 import sys
@@ -16,10 +17,10 @@ import tifffile
 
 from cdipipe.errors import InputError
 from cdipipe.live.registry import SOURCES, find_source
-from cdipipe.live.send import send
+from cdipipe.live.send import send, whole_counts
 from cdipipe.live.sources import dir as folders
 from cdipipe.live.sources.dir import Folder
-from cdipipe.live.sources.replay import Replay, parse, whole_counts
+from cdipipe.live.sources.replay import Replay, parse
 from cdipipe.live.sources.zmq import Stream
 
 
@@ -55,7 +56,7 @@ def images(count=5, shape=(6, 8)):
 # ---- files
 
 
-@pytest.mark.parametrize("suffix", ["tif", "cbf", "npy"])
+@pytest.mark.parametrize("suffix", ["tif", "cbf", "npy", "npy.xz"])
 def test_files_are_read_as_they_appear_in_the_order_of_their_numbers(tmp_path, collect, suffix):
     values = images().astype(np.int32 if suffix == "cbf" else np.uint16)
 
@@ -63,8 +64,9 @@ def test_files_are_read_as_they_appear_in_the_order_of_their_numbers(tmp_path, c
         path = tmp_path / f"scan_{number}.{suffix}"
         if suffix == "tif":
             tifffile.imwrite(path, values[number - 8])
-        elif suffix == "npy":
-            np.save(path, values[number - 8])
+        elif suffix.startswith("npy"):
+            with lzma.open(path, "wb") if suffix.endswith("xz") else open(path, "wb") as file:
+                np.save(file, values[number - 8])
         else:
             fabio.cbfimage.CbfImage(data=values[number - 8]).write(str(path))
 

@@ -88,7 +88,7 @@ def test_the_frame_around_objects_is_square_and_only_grows():
 def test_history_joins_neighbours_and_keeps_the_whole_run():
     history, r_factors = History(8), np.linspace(0.1, 0.3, 11).astype(np.float32)
     for step in range(1, 41):
-        seen = Snapshot(seconds=step, received=100 * step, phased=11 * step, dropped=step, hits=11 * step)
+        seen = Snapshot(seconds=step, received=100 * step, phased=11 * step, dropped=step, looked=100 * step)
         seen = replace(seen, skipped=89 * step, r_factors=r_factors, numbers=np.arange(11), latency_p50_s=0.01)
         history.add(seen)
         assert len(history.rows) < 8
@@ -197,7 +197,10 @@ def test_a_port_in_use_is_told_in_one_line():
 
 def test_names_and_origins():
     here = parse_address("127.0.0.1:8050")
-    assert all(may_ask(host, here) for host in ("127.0.0.1:8050", "localhost:9000", "[::1]:8050", "LOCALHOST"))
+    assert all(
+        may_ask(host, here)
+        for host in ("127.0.0.1:8050", "127.1.2.3:8050", "localhost:9000", "[::1]:8050", "LOCALHOST")
+    )
     assert not any(may_ask(host, here) for host in (None, "", "evil.example", "127.0.0.1.evil.example:8050", "[::2]:1"))
     assert is_same_page("http://localhost:9000", "localhost:9000")
     wrong = [

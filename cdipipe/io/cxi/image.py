@@ -29,13 +29,17 @@ def write_image(entry: h5py.Group, image: np.ndarray, support: np.ndarray, stack
     layout.write_attributes(stored, stack=stack, axes=layout.AXES[stack])
     layout.write_array(group, "mask", support, _outside_as_bits)
     layout.write_array(group, "support", support, _as(np.uint8))
+    write_meaning(group, image.shape if stack == "volume" else image.shape[-2:])
+    return group
+
+
+def write_meaning(group: h5py.Group, shape: tuple[int, ...]) -> None:
+    """What CXI says of our objects: exit waves in real space, centred at n // 2."""
     layout.write_text(group, "data_type", "exit wave")
     layout.write_text(group, "data_space", "real")
-    spatial = image.shape if stack == "volume" else image.shape[-2:]
-    centre = np.array([size // 2 for size in reversed(spatial)], dtype=np.float64)
+    centre = np.array([size // 2 for size in reversed(shape)], dtype=np.float64)
     layout.write_small(group, "image_center", centre)
     layout.write_small(group, "is_fft_shifted", np.int64(0))
-    return group
 
 
 def _as(dtype: type) -> Callable[[np.ndarray], np.ndarray]:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 
 from cdipipe.errors import InputError
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-
 
 @dataclass(frozen=True)
 class Address:
@@ -99,7 +97,7 @@ def may_ask(host: str | None, address: Address) -> bool:
     On loopback only by a name of this computer: a page of elsewhere whose name was pointed here (DNS rebinding) carries
     its own. Elsewhere the key decides.
     """
-    return host is not None and (not address.is_loopback or _without_port(host) in LOOPBACK_NAMES)
+    return host is not None and (not address.is_loopback or is_loopback(_without_port(host)))
 
 
 def is_same_page(origin: str | None, host: str | None) -> bool:
@@ -113,4 +111,4 @@ def is_same_page(origin: str | None, host: str | None) -> bool:
 def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
+    return host.partition(":")[0]

@@ -59,8 +59,7 @@ class History:
 def _row(last: Snapshot, seen: Snapshot) -> np.ndarray:
     seconds = seen.seconds - last.seconds
     fresh = min(seen.phased - last.phased, len(seen.numbers))
-    looked = seen.hits - last.hits + seen.skipped - last.skipped
-    known = looked > 0 and not seen.controls.is_paused
+    looked = seen.looked - last.looked
     return np.array(
         [
             seen.seconds,
@@ -68,7 +67,7 @@ def _row(last: Snapshot, seen: Snapshot) -> np.ndarray:
             *_quantiles(seen.photons[len(seen.photons) - fresh :]),
             *((after - before) / seconds for after, before in _counts(last, seen)),
             *((seen.latency_p50_s, seen.latency_p99_s) if fresh else (np.nan, np.nan)),
-            (seen.hits - last.hits) / looked if known else np.nan,
+            (seen.phased - last.phased) / looked if looked else np.nan,
             seen.queued,
         ]
     )

@@ -49,7 +49,7 @@ class Hub:
     @property
     def is_watched_to_the_end(self) -> bool:
         """Whether the run has ended and somebody has yet to see it."""
-        return self.watchers > 0 and self.monitor.snapshot().state == "ended"
+        return self.watchers > 0 and self.monitor.state == "ended"
 
     async def keep_fresh(self) -> None:
         """Make messages until cancelled; what goes wrong with one is told once and spoils neither run nor page."""
@@ -87,8 +87,7 @@ class Hub:
             if numbers != self._hit_numbers or "hits" not in self.latest:
                 self.latest["hits"], self._hit_numbers = self._hits(seen), numbers
         if is_history_due or "history" not in self.latest:
-            rows = np.ascontiguousarray(self._history.rows.T)
-            self.latest["history"] = pack("history", {"columns": COLUMNS}, {"rows": rows})
+            self.latest["history"] = pack("history", {"columns": COLUMNS}, {"rows": self._history.rows.T})
         self.has_ended = seen.state == "ended"
 
     def do(self, wish: Pause | Method | Threshold) -> str:
@@ -119,10 +118,8 @@ class Hub:
         }
         arrays: dict[str, np.ndarray] = {}
         if seen.pattern is not None:
-            measured = np.ones(seen.pattern.shape, bool) if seen.measured is None else seen.measured
-            arrays["pattern"], text["pattern"] = pattern_bytes(seen.pattern, measured)
+            arrays["pattern"], text["pattern"] = pattern_bytes(seen.pattern, seen.measured)
             text["pattern"]["shape"] = seen.pattern.shape
-        if seen.object is not None:
             shown = self._frame.cut(seen.object, seen.method)
             arrays["amplitude"], arrays["phase"], text["object"] = object_bytes(shown, LARGEST_PX)
             text["object"]["shape"] = shown.shape
@@ -144,7 +141,7 @@ class Hub:
 
 
 _SENT = (
-    *("state", "source", "method", "seconds", "received", "phased", "dropped", "skipped", "damaged", "hits", "missing"),
+    *("state", "source", "method", "seconds", "received", "phased", "dropped", "skipped", "damaged", "missing"),
     *("queued", "queue_size", "rate_in_hz", "rate_out_hz", "latency_p50_s", "latency_p99_s", "hit_rate", "number"),
     "complaint",
 )

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.io.importing.files import HDF5_SUFFIXES, natural_key, plain_name, split_key
 from cdipipe.live.frames import Frame
 from cdipipe.live.registry import FrameSource, Source
 
@@ -26,7 +27,7 @@ LOOK_S = 0.05
 SETTLED_S = 0.1
 """A file that has not changed for so long is whole, unless reading it says otherwise."""
 PATIENCE_S = 5.0
-GROWING = (".h5", ".hdf5", ".nxs", ".cxi")
+GROWING = tuple(f".{suffix}" for suffix in (*HDF5_SUFFIXES, "cxi"))
 READ_AT_ONCE = 64
 MASTER = "_master.h5"
 """Beside data files these only point to the same frames."""
@@ -53,8 +54,6 @@ class Folder(FrameSource):
     """
 
     def __init__(self, address: str):
-        from cdipipe.io.importing.files import split_key
-
         self.path, self._key = split_key(os.path.expanduser(address))
         if not self.path.exists():
             raise InputError(f"dir:{address}: no such file or folder; make the folder first")
@@ -75,8 +74,6 @@ class Folder(FrameSource):
 
     def _look(self) -> list[_File]:
         """Files with something to read, in the order of their numbers."""
-        from cdipipe.io.importing.files import natural_key
-
         now, found = time.perf_counter(), []
         for path in sorted(self._paths(), key=lambda path: natural_key(path.name)):
             file = self._files.setdefault(str(path), _File(path))
@@ -96,7 +93,7 @@ class Folder(FrameSource):
         if self.path.is_file():
             return [self.path]
         names = [entry.name for entry in os.scandir(self.path) if entry.is_file() and not entry.name.startswith(".")]
-        known = [name for name in names if name.lower().endswith(self._suffixes)]
+        known = [name for name in names if plain_name(name).endswith(self._suffixes)]
         data = [name for name in known if not name.endswith(MASTER)]
         return [self.path / name for name in (data or known)]
 
@@ -147,11 +144,10 @@ class Folder(FrameSource):
 
 
 def _known_suffixes() -> tuple[str, ...]:
-    """What the files end in that can be read."""
+    """What the files end in that can be read, packed or not."""
     from cdipipe.io.importing.readers import READERS
 
-    plain = [f".{suffix}" for reader in READERS.all().values() for suffix in reader.suffixes]
-    return (*plain, *(f"{suffix}.gz" for suffix in plain))
+    return tuple(f".{suffix}" for reader in READERS.all().values() for suffix in reader.suffixes)
 
 
 def _written(source) -> int:

@@ -6,8 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 
-import numpy as np
-
 from cdipipe.errors import InputError
 from cdipipe.live.frames import Frame
 from cdipipe.live.registry import FrameSource, Source
@@ -89,22 +87,6 @@ def open_replay(address: str) -> Replay:
 
     file, rate_hz, count = parse(address)
     return Replay(read_measurement(file), rate_hz, count)
-
-
-def whole_counts(measurement: Measurement) -> np.ndarray:
-    """Patterns (N, H, W) as uint32, unmeasured pixels with the detector's mark 2^32 - 1.
-
-    Raises
-    ------
-    InputError   counts that are not whole numbers: a detector's stream has no others
-    """
-    counts = measurement.intensity.reshape(-1, *measurement.pattern_shape)
-    measured = np.broadcast_to(measurement.measured, counts.shape)
-    if (np.where(measured, counts, 0) % 1).any() or (counts < 0).any():
-        raise InputError("replay: detectors send whole counts; this measurement has fractions or negative ones")
-    return np.where(measured, counts, np.float32(0)).astype(np.uint32) | np.where(measured, 0, 2**32 - 1).astype(
-        np.uint32
-    )
 
 
 SOURCE = Source("replay", "patterns of a measurement at a given rate: replay:M.cxi?rate=500", open_replay)

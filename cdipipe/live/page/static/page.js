@@ -115,7 +115,6 @@ function showPictures(message) {
   const frame = `frame ${count(message.number)}, ${short(message.photons)} photons, R ${short(message.r_factor)}`;
   byId("frame").textContent = frame;
   byId("pattern").setAttribute("aria-label", `pattern of ${frame}`);
-  if (!amplitude) return;
   paintAmplitude(byId("amplitude"), amplitude);
   paintPhase(byId("phase"), phase, amplitude);
   byId("amplitude-high").textContent = short(message.object.high);
