@@ -85,9 +85,9 @@ def _halves(measurement, recipe: dict, seed: int) -> float:
     """Where two halves of the counts, phased apart, fall below 0.143."""
     import cdipipe as cdi
     from cdipipe.metrics import fourier
+    from cdipipe.metrics.align import lay_over
     from cdipipe.optics.forward import ForwardModel
     from cdipipe.optics.noise import thin
-    from cdipipe.uncertainty.replicas import lay_over
 
     first = thin(measurement.intensity, 0.5, np.random.default_rng(seed))
     halves = [first, np.maximum(measurement.intensity, 0) - first]

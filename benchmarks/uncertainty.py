@@ -56,7 +56,9 @@ def simulated(scene: str, photons: float, seed: int):
 def one(scene: str, method: str, photons: float, seed: int) -> dict:
     """Signs and errors of the pixels of one object, and the cost of its error bars in times of the phasing."""
     import cdipipe as cdi
-    from cdipipe.uncertainty.estimate import Choices, errors_of, gather
+    from cdipipe.uncertainty.choices import Choices
+    from cdipipe.uncertainty.estimate import gather
+    from cdipipe.uncertainty.judge import errors_of
 
     measurement, truth = simulated(scene, photons, seed)
     result, phased = processor_seconds(lambda: cdi.reconstruct(measurement, METHODS[method], seed=seed))
@@ -69,7 +71,7 @@ def one(scene: str, method: str, photons: float, seed: int) -> dict:
 
 def structure(error: np.ndarray, support: np.ndarray) -> float:
     """Rank correlation of the error of each pixel and the mean one of its neighbours: what a map could know at all."""
-    from cdipipe.uncertainty.estimate import rank_correlation
+    from cdipipe.uncertainty.judge import rank_correlation
 
     full = np.zeros(support.shape)
     full[support] = error
@@ -116,7 +118,7 @@ def pooled(found: dict):
 def judged(model: dict, found: dict) -> dict:
     """Coverage and rank correlation of each object."""
     from cdipipe.uncertainty.error_model import KINDS, predict
-    from cdipipe.uncertainty.estimate import rank_correlation
+    from cdipipe.uncertainty.judge import rank_correlation
 
     rows = {}
     for key, own in found.items():
@@ -136,7 +138,7 @@ def judged(model: dict, found: dict) -> dict:
 def rank_of_all(model: dict, found: dict) -> float:
     """Rank correlation over pixels of all objects together: whether the map tells good objects from bad ones, too."""
     from cdipipe.uncertainty.error_model import predict
-    from cdipipe.uncertainty.estimate import rank_correlation
+    from cdipipe.uncertainty.judge import rank_correlation
 
     signs, errors = pooled(found)
     return round(rank_correlation(predict(model, signs, "complex"), errors["complex"]), 3)

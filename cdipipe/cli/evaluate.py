@@ -125,8 +125,8 @@ def _judge_uncertainty(path: Path, truth: Path | None, output: Path) -> None:
     """How wide error bars are, and with truth how many of the true values they hold."""
     from cdipipe.io.cxi import read_truth
     from cdipipe.io.metrics_file import write_metrics
-    from cdipipe.uncertainty.estimate import judge
     from cdipipe.uncertainty.files import read_uncertainty
+    from cdipipe.uncertainty.judge import judge
 
     found = read_uncertainty(path)
     numbers = {**({} if truth is None else judge(found, read_truth(truth))), **found.medians()}

@@ -78,7 +78,7 @@ def _slices(values: np.ndarray, support: np.ndarray, box: tuple[slice, ...], pix
     return found
 
 
-def _without_mean_phase(values: np.ndarray) -> np.ndarray:
+def without_mean_phase(values: np.ndarray) -> np.ndarray:
     """The object times the global phase that makes the phase of sum |u| u zero."""
     mean = np.sum(np.abs(values) * values)
     return values * np.exp(-1j * np.angle(mean)) if mean != 0 else values
@@ -183,7 +183,7 @@ def object_figure(
     both share their scales.
     A volume gives three rows: its planes through the centre of the support.
     """
-    values = _without_mean_phase(first_frame(reconstruction.object, reconstruction.stack))
+    values = without_mean_phase(first_frame(reconstruction.object, reconstruction.stack))
     support = first_frame(reconstruction.support, reconstruction.stack)
     pixel = object_pixel(reconstruction.geometry, values.shape)
     box = crop_box(support)
@@ -236,7 +236,7 @@ def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | No
     if truth is not None:
         head = ("truth", first_frame(truth.object, truth.stack), first_frame(truth.support, truth.stack))
         objects = [head, *objects]
-    reference = _without_mean_phase(objects[0][1])
+    reference = without_mean_phase(objects[0][1])
     box = crop_box(objects[0][2])
     pixel = object_pixel(named[0][1].geometry, reference.shape)
     figure, axes = new_figure(2, len(objects), margins=OF_IMAGES)

@@ -149,18 +149,24 @@ def twin_of(array: np.ndarray) -> np.ndarray:
     return _twin(_complex_array(array))
 
 
-def match_phase(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """The moving object with the global phase that fits the reference best.
+def lay_over(reference: np.ndarray, moving: np.ndarray, freedom: str, twin: bool = True) -> np.ndarray:
+    """The moving object where the reference lies, as far as its pattern leaves that open.
 
     Parameters
     ----------
-    reference, moving : complex arrays of one shape
+    reference, moving : (*grid) complex, of one shape
+    freedom : ``shift`` (and twin and phase), ``phase`` or ``none``, see ``ForwardModel.freedom``
+    twin : whether the twin may be taken, too
 
     Returns
     -------
-    array of the shape and dtype of ``moving``
+    (*grid), dtype of ``moving``
     """
-    return (moving * np.exp(1j * np.angle(np.vdot(moving, reference)))).astype(moving.dtype)
+    if freedom == "none":
+        return moving
+    if freedom == "phase":
+        return (moving * np.exp(1j * np.angle(np.vdot(moving, reference)))).astype(moving.dtype)
+    return align_to(reference, moving, twin=twin).object
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import fft
 
 from cdipipe.measurement import Measurement
 from cdipipe.metrics import fourier, noise
@@ -208,6 +207,8 @@ class _Lags:
 
     @classmethod
     def of(cls, measurement: Measurement, rings: _Rings, background: float, dark: float) -> _Lags:
+        from scipy import fft  # loads much: only what is judged waits for it
+
         shape, count = measurement.pattern_shape, measurement.pattern_count
         axes = [np.rint(fft.fftfreq(n) * n) for n in shape]
         lag = np.rint(np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))).astype(np.int64)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy import special
 
 MANY_PHOTONS = 60.0
 FEWEST_PHOTONS = 1e-6
@@ -20,6 +19,8 @@ TABLE_LENGTH = 400
 @functools.cache
 def _table() -> dict[str, np.ndarray]:
     """E|sqrt n - sqrt x|, E sqrt n, and E of the negative log-likelihood's excess, at photons of equal ratios."""
+    from scipy import special  # loads much: only what is judged waits for it
+
     photons = np.geomspace(FEWEST_PHOTONS, MANY_PHOTONS, TABLE_LENGTH)
     counts = np.arange(260.0)
     log_chance = counts * np.log(photons)[:, None] - photons[:, None] - special.gammaln(counts + 1)

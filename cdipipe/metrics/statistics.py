@@ -8,31 +8,26 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Reconstruction
+from cdipipe.metrics.align import lay_over
 
 LARGEST_VALUE = 1e12
 """Largest modulus of an object, in root photons."""
 
 
-def align_runs(reference: np.ndarray, runs: np.ndarray, freedom: str = "shift") -> np.ndarray:
+def align_runs(reference: np.ndarray, runs: np.ndarray, freedom: str = "shift", twin: bool = True) -> np.ndarray:
     """Every run laid over one reference, as far as their pattern leaves it open.
 
     Parameters
     ----------
     reference : (*grid) complex
     runs : (R, *grid) complex
-    freedom : ``shift`` (and twin and phase), ``phase`` or ``none``, see ``ForwardModel.freedom``
+    freedom, twin : as of :func:`cdipipe.metrics.align.lay_over`
 
     Returns
     -------
     (R, *grid), dtype of ``runs``
     """
-    from cdipipe.metrics.align import align_to, match_phase
-
-    if freedom == "none":
-        return runs
-    if freedom == "phase":
-        return np.stack([match_phase(reference, run) for run in runs])
-    return np.stack([align_to(reference, run).object for run in runs])
+    return np.stack([lay_over(reference, run, freedom, twin) for run in runs])
 
 
 def correlation_matrix(aligned: np.ndarray) -> np.ndarray:

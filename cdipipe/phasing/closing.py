@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from cdipipe.measurement import Reconstruction
+from cdipipe.metrics.align import lay_over
 from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.race import Candidate, Job, Lap, Race, candidates_of
-from cdipipe.phasing.runs import lay_over
 from cdipipe.phasing.starts import Start
 
 STILL = {"shrink_wrap": {"every": 0}}

@@ -19,11 +19,11 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.metrics import fourier, noise
+from cdipipe.metrics.align import lay_over
 from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.needs import check_needs
 from cdipipe.phasing.options import check_options
 from cdipipe.phasing.recipe import Recipe, recipe_from_mapping
-from cdipipe.phasing.runs import lay_over
 from cdipipe.phasing.starts import Start, derive_seed
 from cdipipe.phasing.task import has_photons
 from cdipipe.phasing.withheld import choose_free_pixels

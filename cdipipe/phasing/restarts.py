@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from cdipipe.metrics.align import lay_over
 from cdipipe.optics import fourier
 from cdipipe.phasing.loop import State, Watch, run_recipe
 from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import Recipe
-from cdipipe.phasing.runs import Batch, Runs, blank_runs, centre_on_support, lay_over, light_scores, rank
+from cdipipe.phasing.runs import Batch, Runs, blank_runs, centre_on_support, light_scores, rank
 from cdipipe.phasing.starts import Start, derive_seed, random_start, warm_start
 from cdipipe.phasing.support import start_support
 from cdipipe.phasing.task import Task, has_photons

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cdipipe.metrics.align import align_to, match_phase
 from cdipipe.optics import fourier
 
 
@@ -75,13 +74,6 @@ def light_scores(problem, recipe, count: int) -> dict[str, np.ndarray]:
         name: torch.as_tensor(value, dtype=torch.float64).flatten().expand(count).cpu().numpy()
         for name, value in found.items()
     }
-
-
-def lay_over(best: np.ndarray, other: np.ndarray, freedom: str) -> np.ndarray:
-    """Another run's object where the best one lies, as far as the pattern leaves that open."""
-    if freedom == "none":
-        return other
-    return match_phase(best, other) if freedom == "phase" else align_to(best, other, ndim=best.ndim).object
 
 
 def centre_on_support(object_, support):

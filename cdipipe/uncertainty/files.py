@@ -14,7 +14,7 @@ from cdipipe.io.cxi import layout
 from cdipipe.io.cxi.geometry import read_geometry, write_geometry
 from cdipipe.io.cxi.image import read_image, write_image
 from cdipipe.io.hdf5 import create_file, open_source
-from cdipipe.uncertainty.estimate import Uncertainty
+from cdipipe.uncertainty.record import Uncertainty
 
 GROUP = "/entry_1/uncertainty_1"
 NM = 1e-9

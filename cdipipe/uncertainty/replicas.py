@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from cdipipe.measurement import Measurement, Reconstruction
-from cdipipe.metrics.align import align_to, match_phase
+from cdipipe.metrics.statistics import align_runs
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier, moduli
 from cdipipe.optics.forward import ForwardModel
@@ -80,7 +80,7 @@ class Replicator:
         modulus = self.counts.sqrt().expand(count, *self.counts.shape)
         closing = max(1, round(CLOSING_SHARE * iterations))
         found = self._reduce(self._relax(start * power, modulus, iterations - closing), modulus, closing)
-        return self.aligned(fourier.to_centre(found, self.ndim).numpy(), twin=True)
+        return self._laid(found, twin=True)
 
     def _in_batches(self, count: int, make: Callable[[int], np.ndarray]) -> np.ndarray:
         """What ``make`` gives for so many replicas, as many at once as suit the memory."""
@@ -96,7 +96,7 @@ class Replicator:
         modulus = torch.from_numpy(counts).sqrt_()
         start = self.object.expand(len(counts), *self.object.shape).clone()
         found = self._reduce(start, modulus, iterations)
-        return self.aligned(fourier.to_centre(found, self.ndim).numpy(), twin=False)
+        return self._laid(found, twin=False)
 
     def _impose(self, exit_wave, modulus):
         return moduli.impose_modulus(self.model, exit_wave, modulus, self.measured)[0]
@@ -125,20 +125,6 @@ class Replicator:
             )
         return exit_wave
 
-    def aligned(self, objects: np.ndarray, twin: bool) -> np.ndarray:
+    def _laid(self, objects: torch.Tensor, twin: bool) -> np.ndarray:
         """Objects (R, *grid) laid over the result, as far as the pattern leaves their place and phase open."""
-        return np.stack([lay_over(self.centred, one, self.model.freedom, twin) for one in objects])
-
-
-def lay_over(reference: np.ndarray, moving: np.ndarray, freedom: str, twin: bool = True) -> np.ndarray:
-    """The moving object without what its pattern leaves open, see ``ForwardModel.freedom``.
-
-    Parameters
-    ----------
-    reference, moving : (*grid) complex
-    freedom : ``shift``, ``phase`` or ``none``
-    twin : whether the twin may be taken, too
-    """
-    if freedom == "none":
-        return moving
-    return match_phase(reference, moving) if freedom == "phase" else align_to(reference, moving, twin=twin).object
+        return align_runs(self.centred, fourier.to_centre(objects, self.ndim).numpy(), self.model.freedom, twin)

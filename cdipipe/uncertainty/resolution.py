@@ -19,6 +19,7 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.metrics import fourier
+from cdipipe.metrics.align import lay_over
 from cdipipe.metrics.catalogue import FRC_THRESHOLD, PRTF_THRESHOLD
 from cdipipe.metrics.trust import transfer_is_told
 from cdipipe.optics.far_field import propagate
@@ -29,7 +30,7 @@ from cdipipe.phasing.recipe import Recipe, recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 from cdipipe.phasing.starts import Start, derive_seed
 from cdipipe.uncertainty.choices import ResolutionChoices
-from cdipipe.uncertainty.replicas import lay_over
+from cdipipe.uncertainty.estimate import check
 
 OF_TWINS, OF_STARTS = 0.5, 0.7
 """Shares of the errors of twins and of other starts that count, chosen on simulated objects: each start errs by itself,
@@ -172,20 +173,13 @@ def resolve(
     InputError   a stack, shapes that differ, or a result that does not tell its recipe
     """
     choices = choices or ResolutionChoices()
-    _check(result, measurement)
+    check(result, measurement, "resolution")
+    if not result.object.any():
+        raise InputError("resolution: the object is zero everywhere")
     phasing = _Phasing(result, measurement, choices.seed, support, device)
     makers = [phasing.twin] * choices.twins + [lambda: phasing.found(measurement.intensity)] * choices.starts
     made = np.stack([make() for make in (makers if progress is None else progress(makers))])
     return judge(result, measurement, phasing.model, made[: choices.twins], made[choices.twins :])
-
-
-def _check(result: Reconstruction, measurement: Measurement) -> None:
-    if result.stack not in ("single", "volume"):
-        raise InputError(f"resolution: takes one pattern or volume; this is a stack of {result.stack}: phase one apart")
-    if result.object.shape != measurement.intensity.shape:
-        raise InputError(f"resolution: object {result.object.shape} and pattern {measurement.intensity.shape} differ")
-    if not result.object.any():
-        raise InputError("resolution: the object is zero everywhere")
 
 
 def judge(result, measurement, model, twins: np.ndarray, starts: np.ndarray) -> Resolution:

@@ -14,8 +14,9 @@ from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.optics.forward import ForwardModel
 from cdipipe.uncertainty import error_model
 from cdipipe.uncertainty.choices import Choices
-from cdipipe.uncertainty.estimate import errors_of, estimate, judge, rank_correlation
+from cdipipe.uncertainty.estimate import estimate
 from cdipipe.uncertainty.files import read_uncertainty, write_uncertainty
+from cdipipe.uncertainty.judge import errors_of, judge, rank_correlation
 from cdipipe.uncertainty.replicas import Replicator
 
 
