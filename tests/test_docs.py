@@ -90,3 +90,28 @@ def test_the_menu_shows_every_page():
     menu = (ROOT / "mkdocs.yml").read_text()
     files = [*(page.name for page in (ROOT / "docs").glob("*.md")), *REFERENCE]
     assert [name for name in files if name not in menu] == []
+
+
+def test_the_flow_chart_ends_in_commands():
+    """Every answer leads to a section with a command, which test_docs_commands.py runs."""
+    page = (ROOT / "docs/choosing.md").read_text()
+    chart = runpy.run_path(str(ROOT / "tools/site/flowchart.py"))
+    found = chart["read"](re.search(r"```mermaid\n(.*?)```", page, re.DOTALL)[1])
+    sections = {
+        re.sub(r"\W+", "-", part.partition("\n")[0].lower()): part for part in re.split(r"^##+ ", page, flags=re.M)
+    }
+    answers = [*(answer for _, answer in found.questions), found.last]
+    assert len(answers) >= 7
+    for answer in answers:
+        commands = re.findall(
+            r"^    (cdipipe reconstruct .*)", sections[found.links[answer].removeprefix("#")], re.MULTILINE
+        )
+        wanted = re.match(r"-m \w+|", answer)[0]
+        assert commands and wanted in commands[0], answer
+        assert f'href="{found.links[answer]}"' in chart["draw"](found)
+
+
+def test_a_flow_chart_without_an_answer_is_refused():
+    read = runpy.run_path(str(ROOT / "tools/site/flowchart.py"))["read"]
+    with pytest.raises(ValueError, match="yes and for no"):
+        read('a{"Is it?"} -->|yes| b["-m hio"]')

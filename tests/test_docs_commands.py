@@ -41,6 +41,8 @@ FEW_STARTS = [
 ]
 SHORTER = [
     (r"(-m (cdip|dip|lodip))\b(?!.*iterations=)", r"\1 --set iterations=10"),
+    (r"-m auto\b", "-m auto --set starts=1 --set candidates=[hio,raar]"),
+    (r"-m area_scan\b", "-m area_scan --set starts=1 --set refine=0 --set iterations=20"),
     (r"-m guided\b", " ".join(["-m guided", *(f"--set {setting}" for setting in FEW_STARTS)])),
     (r"(simulate (particles|test_chart|static_region|cell)\b)(?!.* size=)", r"\1 --set size=64"),
     (r"\bsize=128\b", "size=64"),
@@ -214,7 +216,7 @@ def test_blocks_are_found():
 
 def test_every_block_of_code_is_run_or_checked():
     """Indented blocks are commands of known programs, recipes or options; fenced ones have a language with a test."""
-    known = {"python", "yaml", "text"}  # test_docs_code.py, test_docs.py; text is output or a part of a file
+    known = {"python", "yaml", "mermaid", "text"}  # test_docs_code.py, test_docs.py; text is output or a part of a file
     for page in PAGES:
         text = page.read_text()
         assert {name for name in re.findall(r"^```(\w*)", text, re.MULTILINE) if name} <= known, page
