@@ -11,14 +11,12 @@ others are known. Results go to auto.json.
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import ROOT, parser_of, processor_seconds, read, write
+from common import ROOT, kept, parser_of, processor_seconds, read, write
 
 import cdipipe as cdi
 from cdipipe.study.config import Config, load_config
@@ -43,22 +41,17 @@ def others() -> dict[str, dict[str, float]]:
     return found
 
 
-def phase(study: Config, measurement, truth, method: str) -> dict:
+def measure(study: Config, name: str, method: str, offset: int) -> dict:
     """Correlation with the truth and processor seconds of one method of the study; of `auto` what it chose."""
-    recipe = dict(study.methods[method])
-    recipe.setdefault("restarts", study.restarts) if method not in ("auto", "area_scan") else None
+    entry, recipe = study.measurements[name], study.recipe_on(name, method)
+    measurement, truth = cdi.simulate(entry.scene, seed=entry.seed + offset, with_truth=True, **entry.set)
     found, seconds = processor_seconds(lambda: cdi.reconstruct(measurement, recipe, seed=SEED))
     metrics = cdi.evaluate(found, measurement, truth).metrics
     row = {"correlation": next(metrics[name] for name in METRICS if name in metrics), "processor_s": seconds}
     told = found.choice or {}
-    return row | {name: told[name] for name in ("chosen", "because", "closing") if name in told}
-
-
-def measure(study: Config, name: str, method: str, offset: int) -> dict:
-    """One measurement of the study and one of its methods."""
-    entry = study.measurements[name]
-    measurement, truth = cdi.simulate(entry.scene, seed=entry.seed + offset, with_truth=True, **entry.set)
-    return phase(study, measurement, truth, method)
+    row |= {name: told[name] for name in ("chosen", "because", "closing") if name in told}
+    print(method, row, flush=True)
+    return row
 
 
 def bound(study: Config, name: str) -> dict[str, float]:
@@ -114,39 +107,30 @@ def main() -> None:
     names, load = fnmatch.filter(study.measurements, arguments.only), os.getloadavg()
     best = {name: max(known[name], key=lambda method: known[name][method]) for name in names}
     rows: dict[str, dict] = {}
+
+    def piece(name: str) -> Path | None:
+        return None if arguments.pieces is None else arguments.pieces / f"{name}.json"
+
     if arguments.collect:
-        names = [name for name in names if (arguments.pieces / f"auto_{name}_{offset}.json").exists()]
+        names = [name for name in names if piece(f"auto_{name}_{offset}").exists()]
     for name in names:
-        found = kept(arguments.pieces, f"auto_{name}_{offset}", lambda n=name: measure(study, n, "auto", offset))
+        found = kept(piece(f"auto_{name}_{offset}"), lambda n=name: measure(study, n, "auto", offset))
         rows[name] = {"auto": found}
         if not offset:
             rows[name] |= {"best": best[name], "best_correlation": known[name][best[name]]}
     for name in [] if offset else names:
         other = best[name]
-        if arguments.collect and not (arguments.pieces / f"{other}_{name}.json").exists():
+        if arguments.collect and not piece(f"{other}_{name}").exists():
             continue
-        found = kept(arguments.pieces, f"{other}_{name}", lambda n=name, m=other: measure(study, n, m, 0))
+        found = kept(piece(f"{other}_{name}"), lambda n=name, m=other: measure(study, n, m, 0))
         rows[name]["best_other"] = found
     told: dict = {} if offset else {"summary": summary(rows, known)}
     told["from_the_true_support"] = {
-        name: kept(arguments.pieces, f"bound_{name}", lambda n=name: bound(study, n))
+        name: kept(piece(f"bound_{name}"), lambda n=name: bound(study, n))
         for name in fnmatch.filter(names, "volume_*_masked")
     }
     print(write("auto", {"load_before": load, "seed_offset": offset, "seed": SEED, **told, "measurements": rows},
                 arguments.output))  # fmt: skip
-
-
-def kept(folder: Path | None, name: str, make: Callable[[], dict]) -> dict:
-    """What ``make`` gives, or gave before."""
-    piece = None if folder is None else folder / f"{name}.json"
-    if piece is not None and piece.exists():
-        return json.loads(piece.read_text(encoding="utf-8"))
-    found = make()
-    print(name, found, flush=True)
-    if piece is not None:
-        piece.parent.mkdir(parents=True, exist_ok=True)
-        piece.write_text(json.dumps(found), encoding="utf-8")
-    return found
 
 
 if __name__ == "__main__":

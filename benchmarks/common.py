@@ -65,6 +65,17 @@ def read(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+def kept(file: Path | None, make: Callable[[], dict]) -> dict:
+    """What ``make`` gives, or gave before: the file, if there is one, keeps it."""
+    if file is not None and file.exists():
+        return json.loads(file.read_text(encoding="utf-8"))
+    found = make()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
 def alternate(
     variants: Mapping[str, Callable[[], Any]], seconds: float, turns: int = 1, warm: int = 0
 ) -> dict[str, list[float]]:

@@ -11,13 +11,12 @@ estimate is made was chosen on objects of other seeds.
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import parser_of, processor_seconds, write
+from common import kept, parser_of, processor_seconds, write
 
 PHASE = {"phase_range_rad": 1.5}
 SCENES = {
@@ -115,12 +114,7 @@ def collect(pieces: Path | None) -> dict[tuple, dict]:
     rows = {}
     for key in keys():
         file = pieces and pieces / ("-".join(map(str, key)).replace(" ", "") + ".json")
-        if file and file.exists():
-            rows[key] = json.loads(file.read_text())
-            continue
-        rows[key] = one(*key)
-        if file:
-            file.write_text(json.dumps(rows[key]))
+        rows[key] = kept(file, lambda k=key: one(*k))
         print(len(rows), *key, flush=True)
     return {key: resolved(row) for key, row in rows.items()}
 
@@ -147,8 +141,6 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--pieces", type=Path, help="folder where the row of each object is kept")
     arguments = parser.parse_args()
-    if arguments.pieces:
-        arguments.pieces.mkdir(parents=True, exist_ok=True)
     rows = collect(arguments.pieces)
     planes = {key: row for key, row in rows.items() if "volume" not in key[0]}
     parts = {name: by(rows, place) for place, name in enumerate(("scene", "method", "photons"))}

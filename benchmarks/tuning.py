@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import torch
-from common import ROOT, parser_of, write
+from common import ROOT, kept, parser_of, write
 
 import cdipipe as cdi
 
@@ -93,9 +93,9 @@ def measure(recipe: dict, work: Path) -> dict:
     rows: dict[str, dict] = {kind: {} for kind in KINDS}
     for number, (place, kind) in itertools.product(SEEDS, enumerate(KINDS)):
         done = work / f"{place}_{number}.json"
-        if not done.exists():
-            done.write_text(json.dumps(one(recipe, kind, number, done.with_suffix(".trials"))))
-        row = rows[kind][str(number)] = json.loads(done.read_text())
+        row = rows[kind][str(number)] = kept(
+            done, lambda k=kind, n=number, journal=done.with_suffix(".trials"): one(recipe, k, n, journal)
+        )
         print(f"{kind} {number}: {row['default']:.4f} -> {row['tuned']:.4f}, {row['processor_s']:.0f} s", flush=True)
     every = [row for found in rows.values() for row in found.values()]
     kinds = {kind: summary(list(found.values())) for kind, found in rows.items()}

@@ -160,25 +160,27 @@ class Measurement(Shown):
         """
         if self.stack not in ("shots", "movie"):
             return self
-        own = ("measured", "static_region", "static_support", "object_support")
-        arrays = {name: getattr(self, name) for name in own}
-        arrays = {name: a[index] if a is not None and a.ndim == 3 else a for name, a in arrays.items()}
         times = None if self.frame_times_s is None else self.frame_times_s[index : index + 1]
-        return replace(self, intensity=self.intensity[index], stack="single", frame_times_s=times, **arrays)
+        return replace(self, stack="single", frame_times_s=times, **self._arrays_of(index))
 
-    def part(self, first: int, stop: int) -> Measurement:
-        """Some patterns of a stack, ``first`` to ``stop - 1``, as a stack; nothing is copied.
+    def part(self, some: slice | list[int]) -> Measurement:
+        """Some patterns of a stack as a stack; others return themselves.
 
         Parameters
         ----------
-        first, stop : numbers of patterns, from 0
+        some : numbers of patterns, from 0; of a slice nothing is copied
         """
-        some = slice(first, stop)
+        if self.stack not in ("shots", "movie"):
+            return self
+        times = None if self.frame_times_s is None else self.frame_times_s[some]
+        return replace(self, frame_times_s=times, **self._arrays_of(some))
+
+    def _arrays_of(self, some: int | slice | list[int]) -> dict[str, Any]:
+        """The counts of some patterns, and all that may differ between patterns, by name."""
         own = ("measured", "static_region", "static_support", "object_support")
         arrays = {name: getattr(self, name) for name in own}
         arrays = {name: a[some] if a is not None and a.ndim == 3 else a for name, a in arrays.items()}
-        times = None if self.frame_times_s is None else self.frame_times_s[some]
-        return replace(self, intensity=self.intensity[some], frame_times_s=times, **arrays)
+        return {"intensity": self.intensity[some], **arrays}
 
 
 @dataclass(frozen=True, repr=False)

@@ -41,8 +41,7 @@ def command(
     """Reconstruct the object behind a measurement; with several recipes one after another, as if each were alone."""
     jobs = []
     for reference, place in _places(recipe or [], output):
-        chosen = _recipe(method, reference, settings or [], restarts)
-        jobs.append((chosen if checkpoint is None else _with_checkpoint(chosen, checkpoint), place))
+        jobs.append((_recipe(method, reference, settings or [], restarts, checkpoint), place))
     if preview is not None and len(jobs) > 1:
         raise InputError(f"--preview {preview}: shows one reconstruction; there are {len(jobs)} recipes")
 
@@ -132,19 +131,19 @@ def _key(asked: list, inputs: list[Path], device: str) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _recipe(method, recipe, settings, restarts):
-    """The recipe of the command's options: --recipe or -m, with --set and --restarts over it."""
+def _recipe(method, recipe, settings, restarts, checkpoint):
+    """The recipe of the command's options: --recipe or -m, with --set, --restarts and --checkpoint over it."""
     from cdipipe.phasing.recipe import recipe_from_mapping
 
-    return recipe_from_mapping(recipe_mapping(method, recipe, settings, restarts), recipe or method)
+    return recipe_from_mapping(recipe_mapping(method, recipe, settings, restarts, checkpoint), recipe or method)
 
 
-def recipe_mapping(method, recipe, settings, restarts) -> dict:
+def recipe_mapping(method, recipe, settings, restarts, checkpoint) -> dict:
     """The same as plain data.
 
     Raises
     ------
-    InputError   both or neither of --recipe and -m, or a file or a setting that cannot be read
+    InputError   both or neither of --recipe and -m, what cannot be read, or a checkpoint for nothing
     """
     from cdipipe.settings import merge, parse_settings
 
@@ -154,18 +153,20 @@ def recipe_mapping(method, recipe, settings, restarts) -> dict:
     mapping = merge(mapping, parse_settings(settings))
     if restarts is not None:
         mapping["restarts"] = restarts
-    return mapping
+    return mapping if checkpoint is None else _with_checkpoint(mapping, checkpoint, recipe or method)
 
 
-def _with_checkpoint(recipe, checkpoint: Path):
+def _with_checkpoint(mapping: dict, checkpoint: Path, where: str) -> dict:
     """The recipe with this file for every step that is a network."""
-    if not any(hasattr(parameters, "checkpoint") for _, parameters in recipe.steps):
-        raise InputError(f"--checkpoint: {recipe.name} has no weights to load")
-    steps = tuple(
-        (name, p.model_copy(update={"checkpoint": str(checkpoint)}) if hasattr(p, "checkpoint") else p)
-        for name, p in recipe.steps
-    )
-    return recipe.model_copy(update={"steps": steps})
+    from cdipipe.phasing.recipe import recipe_from_mapping
+    from cdipipe.tuning.space import with_settings
+
+    found = recipe_from_mapping(mapping, where)
+    networks = [(number, name) for number, (name, p) in enumerate(found.steps) if hasattr(p, "checkpoint")]
+    if not networks:
+        raise InputError(f"--checkpoint: {found.name} has no weights to load")
+    keys = [f"steps.{number}.{name}.checkpoint" if "steps" in mapping else "checkpoint" for number, name in networks]
+    return with_settings(mapping, dict.fromkeys(keys, str(checkpoint)))
 
 
 def _weights(recipe) -> list[Path]:

@@ -38,9 +38,9 @@ def command(
     from cdipipe.io.atomic import check_output
     from cdipipe.settings import validate
     from cdipipe.tuning.choices import TuneChoices
-    from cdipipe.tuning.space import search_space, with_settings
+    from cdipipe.tuning.space import search_space
 
-    mapping = recipe_mapping(method, recipe, settings or [], restarts)
+    mapping = recipe_mapping(method, recipe, settings or [], restarts, checkpoint)
     keys = [key.strip() for key in over.split(",") if key.strip()]
     asked = {"budget": budget, "sets": sets, "fresh_sets": fresh_sets, "finalists": finalists, "over": keys}
     asked["free_fraction"] = free_fraction
@@ -53,8 +53,6 @@ def command(
         from cdipipe.figures.canvas import check_figure_path
 
         check_figure_path(picture)
-    if checkpoint is not None:
-        mapping = with_settings(mapping, {"checkpoint": str(checkpoint)})
 
     from cdipipe.io.cxi import read_measurement
     from cdipipe.ops.device import choose_device
@@ -72,7 +70,7 @@ def command(
             device=choose_device(device),
             told=lambda count: bar.update(count - bar.count),
         )
-    write_tuned(output, found, [measurement])
+    write_tuned(output, found, [measurement, *([] if checkpoint is None else [checkpoint])])
     if picture is not None:
         _draw(picture, found)
     changed = ", ".join(f"{key} {_shown(found.defaults[key])} -> {_shown(new)}" for key, new in found.settings.items())

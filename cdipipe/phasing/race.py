@@ -56,12 +56,10 @@ class Job:
     free_pixels: np.ndarray | None
     keep_runs: bool
 
-    def phase(self, measurement: Measurement, recipe: Recipe, seed: int | None = None, **more: Any) -> Reconstruction:
+    def phase(self, measurement: Measurement, recipe: Recipe, **more: Any) -> Reconstruction:
         """One recipe on a measurement, from the given start unless ``more`` has another one."""
         more = {"start": self.start, **more}
-        return self.reconstruct(
-            measurement, recipe, seed=self.seed if seed is None else seed, device=self.device, **more
-        )
+        return self.reconstruct(measurement, recipe, seed=self.seed, device=self.device, **more)
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,23 @@ def candidates_of(job: Job, recipes: Mapping[str, Mapping[str, Any]]) -> list[Ca
     found = []
     for name, mapping in recipes.items():
         try:
-            recipe = recipe_from_mapping({**job.shared, **mapping}, name)
-            check_needs(job.measurement, recipe)
-            check_options(recipe, stack=job.measurement.stack)
+            found.append(candidate_of(job, name, mapping))
         except InputError:
             continue
-        found.append(Candidate(name, recipe))
     return found
+
+
+def candidate_of(job: Job, name: str, mapping: Mapping[str, Any]) -> Candidate:
+    """One recipe, given as plain data.
+
+    Raises
+    ------
+    InputError   the measurement or the shared options do not fit it
+    """
+    recipe = recipe_from_mapping({**job.shared, **mapping}, name)
+    check_needs(job.measurement, recipe)
+    check_options(recipe, stack=job.measurement.stack)
+    return Candidate(name, recipe)
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,9 @@ class Race:
         self.patterns = [replace(pattern, measured=pattern.measured & ~caller) for pattern in patterns]
         self.hidden = [self._withhold(number) for number in range(len(patterns))]
         seen = np.stack([p.measured & ~h for p, h in zip(self.patterns, self.hidden, strict=True)])
-        self.measurement = replace(pick(job.measurement, self.indices), measured=seen if self.is_stack else seen[0])
+        self.measurement = replace(
+            job.measurement.part(list(self.indices)), measured=seen if self.is_stack else seen[0]
+        )
 
     def _withhold(self, number: int) -> np.ndarray:
         """Measured pixels of one pattern that no candidate may see."""
@@ -158,13 +168,12 @@ class Race:
         """Whether several patterns can take part."""
         return self.job.measurement.stack in ("shots", "movie")
 
-    def run(self, candidate: Candidate, seed: int = 0) -> Lap:
-        """One candidate; ``seed`` tells turns of the same one apart."""
+    def run(self, candidate: Candidate) -> Lap:
+        """One candidate on the patterns that take part."""
         began = time.perf_counter()
         ndim = len(self.job.measurement.pattern_shape)
         start = self.job.start.of_patterns(list(self.indices), ndim) if self.is_stack else self.job.start
-        own = derive_seed(self.job.seed, seed) if seed else self.job.seed
-        found = self.job.phase(self.measurement, candidate.recipe, own, start=start, keep_runs=True)
+        found = self.job.phase(self.measurement, candidate.recipe, start=start, keep_runs=True)
         misfit, of_noise = self._misfits(found)
         agreement = np.array([agreement_of(runs_of(found, index)) for index in range(len(self.patterns))])
         lap = Lap(candidate, found, misfit, of_noise, agreement, time.perf_counter() - began)
@@ -234,17 +243,6 @@ def spread(job: Job, count: int) -> list[int]:
 
 def _mean_log(misfit: np.ndarray) -> float:
     return float(np.log(np.maximum(misfit, LEAST_MISFIT)).mean())
-
-
-def pick(measurement: Measurement, indices: Sequence[int]) -> Measurement:
-    """Some patterns of a stack as a stack; others as they are."""
-    if measurement.stack not in ("shots", "movie"):
-        return measurement
-    chosen, names = list(indices), ("measured", "static_region", "static_support", "object_support")
-    arrays = {name: getattr(measurement, name) for name in names}
-    arrays = {name: a[chosen] if a is not None and a.ndim == 3 else a for name, a in arrays.items()}
-    times = None if measurement.frame_times_s is None else measurement.frame_times_s[chosen]
-    return replace(measurement, intensity=measurement.intensity[chosen], frame_times_s=times, **arrays)
 
 
 def runs_of(found: Reconstruction, index: int) -> np.ndarray:

@@ -219,7 +219,7 @@ class Choice(Method):
 
     Parameters
     ----------
-    phase : ``(job, parameters) -> Chosen``
+    phase : ``(job, parameters) -> (Reconstruction, what its record tells of the choice)``
         See ``cdipipe.phasing.race``.
     """
 

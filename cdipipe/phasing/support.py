@@ -53,13 +53,26 @@ def start_support(problem, settings):
     above = correlation > settings.threshold * correlation.max()
     if settings.kind == "autocorrelation":
         return limit_support(above)
-    half_sides = []
-    for axis, size in enumerate(shape):
-        others = tuple(a for a in range(problem.ndim) if a != axis)
-        lags = fourier.frequencies_corner((size,), problem.device)[0].abs()
-        extent = float((lags * above.any(dim=others)).max())  # the largest lag is the object's full extent
-        half_sides.append(min(max(round(settings.margin * extent / 2), 1), max(size // 4, 1)))
+    half_sides = [
+        min(max(round(settings.margin * extent / 2), 1), max(size // 4, 1))
+        for extent, size in zip(extents_of(above), shape, strict=True)
+    ]
     return box_support_corner(half_sides, shape, problem.device)
+
+
+def extents_of(above) -> list[float]:
+    """The object's full extent on each axis in pixels: the largest lag at which its autocorrelation is above a level.
+
+    Parameters
+    ----------
+    above : (*grid) bool, FFT order
+    """
+    found = []
+    for axis, size in enumerate(above.shape):
+        others = tuple(a for a in range(above.ndim) if a != axis)
+        lags = fourier.frequencies_corner((size,), above.device)[0].abs()
+        found.append(float((lags * above.any(dim=others)).max()))
+    return found
 
 
 def box_support_corner(half_sides, shape, device):

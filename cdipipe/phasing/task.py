@@ -42,7 +42,7 @@ class Task:
         if part == range(count):
             return self
         preview = self.preview if part.start == 0 else None
-        own = self.measurement.part(part.start, part.stop)
+        own = self.measurement.part(slice(part.start, part.stop))
         return replace(self, measurement=own, preview=preview, first=part.start, whole=count)
 
     @property

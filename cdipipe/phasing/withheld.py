@@ -11,7 +11,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
-from cdipipe.phasing.support import autocorrelation_corner
+from cdipipe.phasing.support import autocorrelation_corner, extents_of
 
 LARGEST_SHARE = 8
 """A block spans at most this part of the array."""
@@ -58,14 +58,12 @@ def speckle_px(measurement: Measurement) -> tuple[float, ...]:
     """
     pattern = measurement.pattern(0)
     intensity, measured = (torch.from_numpy(np.fft.ifftshift(a)) for a in (pattern.intensity, pattern.measured))
-    correlation = autocorrelation_corner(intensity, measured, intensity.ndim).numpy()
-    above = correlation > 0.04 * correlation.max()
-    sizes = []
-    for axis, size in enumerate(above.shape):
-        others = tuple(a for a in range(above.ndim) if a != axis)
-        extent = np.abs(np.fft.fftfreq(size, 1 / size))[above.any(axis=others)].max()
-        sizes.append(float(np.clip(size / max(extent, 1), 1, max(size // LARGEST_SHARE, 1))))
-    return tuple(sizes)
+    correlation = autocorrelation_corner(intensity, measured, intensity.ndim)
+    extents = extents_of(correlation > 0.04 * correlation.max())
+    return tuple(
+        float(np.clip(size / max(extent, 1), 1, max(size // LARGEST_SHARE, 1)))
+        for extent, size in zip(extents, correlation.shape, strict=True)
+    )
 
 
 def _blocks(shape, sides, speckle, fraction: float, measured: np.ndarray, generator) -> np.ndarray:

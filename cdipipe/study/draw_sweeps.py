@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -37,8 +39,7 @@ def _show(axes: Axes, table: Table, best: list[int | None]) -> None:
         axes.set_xticks(places, [str(value) for value in table.columns])
     else:
         places = table.columns
-    moved = Table(**{**vars(table), "columns": places, "axis": table.axis or ""})
-    show_curves(axes, moved)
+    show_curves(axes, replace(table, columns=places, axis=table.axis or ""))
     known = table.mean[np.isfinite(table.mean)]
     if known.min() > 0 and known.max() > WIDE * known.min():
         axes.set_yscale("log")

@@ -21,6 +21,9 @@ from typing import Any
 import numpy as np
 
 from cdipipe.measurement import Measurement, Reconstruction
+from cdipipe.metrics.align import lay_over
+from cdipipe.metrics.statistics import correlation_matrix
+from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct
 
@@ -107,20 +110,10 @@ def pixels_per_photon(measurement: Measurement) -> float:
 
 def correlation(one: Reconstruction, other: Reconstruction) -> float:
     """Of two results of a measurement, laid over each other as far as a pattern leaves it open; mean over patterns."""
-    from cdipipe.metrics.statistics import align_runs, correlation_matrix
-
     stacked = one.stack in ("shots", "movie")
     pairs = zip(one.object, other.object, strict=True) if stacked else [(one.object, other.object)]
-    freedom, found = _freedom(one), []
+    freedom, found = ForwardModel.from_dict(one.forward).freedom, []
     for a, b in pairs:
         if np.any(a) and np.any(b):
-            found.append(correlation_matrix(np.stack([a, align_runs(a, b[None], freedom)[0]]))[0, 1])
+            found.append(correlation_matrix(np.stack([a, lay_over(a, b, freedom)]))[0, 1])
     return float(np.mean(found)) if found else 0.0
-
-
-def _freedom(result: Reconstruction) -> str:
-    """What a pattern leaves open, see ``ForwardModel.freedom``."""
-    from cdipipe.optics.forward import ForwardModel
-
-    ndim = result.object.ndim - (result.stack in ("shots", "movie"))
-    return ForwardModel.from_dict({"ndim": ndim, **result.forward}).freedom

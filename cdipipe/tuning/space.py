@@ -6,16 +6,16 @@ recipe lists steps. What the recipe itself sets stays as it is.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from cdipipe.errors import InputError
 from cdipipe.phasing.recipe import Recipe, recipe_from_mapping
 from cdipipe.phasing.registry import get_method
+from cdipipe.settings import guess
 from cdipipe.tunable import Tune, TuneAmong
 
 
@@ -131,7 +131,7 @@ def _dimension(model: BaseModel, name: str) -> Dimension | None:
         if isinstance(mark, Tune):
             value = mark.unset if value is None else value
             if value is not None and mark.low <= value <= mark.high:
-                return Dimension(value, mark, "int" in str(field.annotation))
+                return Dimension(value, mark, int in (field.annotation, *get_args(field.annotation)))
     return None
 
 
@@ -151,6 +151,4 @@ def _is_set(mapping: Any, key: str) -> bool:
 def _complaint(key: str, mapping: Mapping[str, Any], found: Mapping[str, Dimension], name: str) -> str:
     if _is_set(mapping, key):
         return f"over: {key}: the recipe sets it to a value; leave it out there, and it is searched"
-    close = difflib.get_close_matches(key, found, n=1)
-    hint = f" (did you mean '{close[0]}'?)" if close else ""
-    return f"over: {key}: no range to search{hint}; {name} has {', '.join(found) or 'none'}"
+    return f"over: {key}: no range to search{guess(key, list(found))}; {name} has {', '.join(found) or 'none'}"

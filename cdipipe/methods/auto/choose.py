@@ -53,9 +53,9 @@ def _asked(names: tuple[str, ...]) -> Route:
     return Route("methods that were asked for", rounds=({name: {"method": name} for name in names},), guided=False)
 
 
-def _candidates(job: Job, recipes: Recipes, parameters, starts: int = 1) -> list[Candidate]:
+def _candidates(job: Job, recipes: Recipes, parameters) -> list[Candidate]:
     """Recipes with their starts, as far as they take them and fit the measurement."""
-    stack, count = job.measurement.stack, starts * parameters.starts
+    stack, count = job.measurement.stack, parameters.starts
     return candidates_of(job, {name: with_default(r, "restarts", count, stack) for name, r in recipes.items()})
 
 
