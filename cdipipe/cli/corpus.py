@@ -12,6 +12,8 @@ from cdipipe.errors import InputError
 
 SHOWN = 8
 """Samples on the contact sheet."""
+PICTURE = "extra_picture"
+"""Array of pictures that a scene drew."""
 
 
 def command(
@@ -82,22 +84,42 @@ def _verify(folder: Path, plan, shards) -> None:
 
 def _finish(folder: Path, plan) -> None:
     from cdipipe.figures.canvas import save_figure
-    from cdipipe.figures.contact import contact_sheet, middle_plane
+    from cdipipe.figures.contact import contact_sheet
     from cdipipe.io.corpus.card import finish
     from cdipipe.provenance import collect
 
     corpus = finish(folder, plan)
-    samples = []
-    for chunk in corpus.chunks:
-        arrays = corpus.read_chunk(*chunk, ("intensity", "object", "support", "measured"))
-        count = min(SHOWN - len(samples), len(arrays["intensity"]))
-        samples += [{name: middle_plane(array[i]) for name, array in arrays.items()} for i in range(count)]
-        if len(samples) == SHOWN:
-            break
-    title = f"{plan.kind}: samples 0 to {len(samples) - 1} of {plan.count}, seed {plan.seed}"
+    samples = [_planes(corpus, *place) for place in _shown(corpus)]
+    title = f"{plan.kind}: {len(samples)} of {plan.count} samples, seed {plan.seed}"
     save_figure(contact_sheet(samples, title), folder / "contact.png", collect()["command"])
     card = corpus.card
     print(
         f"{folder}: {card['samples']} {plan.kind} in {plan.shards} shards, {card['bytes'] / 2**20:.1f} MiB, "
         f"{card['photons']['mean']:.6g} photons per sample"
     )
+
+
+def _shown(corpus) -> list[tuple[tuple[int, int], int]]:
+    """(chunk, place in it) of samples for the sheet: those with different pictures of their own, then the first."""
+    pictured, last = [], None
+    for chunk in corpus.chunks if PICTURE in corpus.card["arrays"] else []:
+        for index, picture in enumerate(corpus.read_chunk(*chunk, [PICTURE])[PICTURE]):
+            if picture.any() and (last is None or (picture != last).any()):
+                pictured.append((chunk, index))
+                last = picture
+        if len(pictured) >= SHOWN:
+            break
+    first = [(chunk, i) for chunk in corpus.chunks[:SHOWN] for i in range(len(corpus.chunk_indices(*chunk)))]
+    return list(dict.fromkeys(pictured + first))[:SHOWN]
+
+
+def _planes(corpus, chunk: tuple[int, int], index: int) -> dict:
+    """Number, middle planes and picture of one sample."""
+    from cdipipe.figures.contact import middle_plane
+
+    names = ("intensity", "object", "support", "measured")
+    arrays = corpus.read_chunk(*chunk, [*names, *{PICTURE}.intersection(corpus.card["arrays"])])
+    planes = {name: middle_plane(arrays[name][index]) for name in names}
+    if PICTURE in arrays:
+        planes[PICTURE] = arrays[PICTURE][index]
+    return planes | {"number": corpus.chunk_indices(*chunk)[index]}

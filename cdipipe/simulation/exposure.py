@@ -6,6 +6,7 @@ goes it like many.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -137,11 +138,23 @@ def stream(seed: int, index: int, kind: int, draw: int = 0) -> np.random.Generat
 
 def draw_exposures(scene: Scene, parameters: SceneParameters, seed: int, indices: Sequence[int]) -> list[Exposure]:
     """Samples of these numbers and their counts; each depends on nothing but parameters, seed and its number."""
-    samples = scene.build_many(parameters, [stream(seed, index, OBJECT) for index in indices])
+    samples = _draw_samples(scene, parameters, seed, indices)
     if isinstance(parameters, ShotSceneParameters) and not parameters.shots.is_plain:
         samples = vary(scene, parameters, seed, indices, samples, lambda i: stream(seed, i, OBJECT, draw=1))
     noise = [stream(seed, index, NOISE, parameters.noise_draw) for index in indices]
     return expose(samples, parameters, noise, [stream(seed, index, DETECTOR) for index in indices])
+
+
+def _draw_samples(scene: Scene, parameters: SceneParameters, seed: int, indices: Sequence[int]) -> list[Sample]:
+    """Objects of these numbers; views of one object in a row share its number."""
+    views = scene.views(parameters)
+    if views == 1:
+        return scene.build_many(parameters, [stream(seed, index, OBJECT) for index in indices])
+    samples: list[Sample] = []
+    for number, members in itertools.groupby(indices, lambda index: index // views):
+        wanted = [index % views for index in members]
+        samples += scene.build_views(parameters, stream(seed, number, OBJECT), wanted)
+    return samples
 
 
 def expose(

@@ -112,6 +112,10 @@ class Scene:
         One sample; everything random comes from the numpy Generator.
     build_batch : ``(parameters, rngs) -> list[Sample]``, optional
         The same samples, bit for bit, as ``build`` makes one by one with each of the generators, only faster.
+    views : ``(parameters) -> number``
+        How many samples in a row are views of one object, such as the reflections of a crystal.
+    build_views : ``(parameters, rng, numbers) -> list[Sample]``, with ``views``
+        Some of the views, by their numbers from 0, of the one object that the generator draws.
     gives : ``(parameters) -> names``
         What its measurements have, in the words of a method's ``needs``.
     open_extra : names of further truth that is no secret: it goes into the measurement's provenance, too
@@ -123,6 +127,8 @@ class Scene:
     parameters: type[SceneParameters]
     build: Callable[[SceneParameters, np.random.Generator], Sample]
     build_batch: Callable[[SceneParameters, list[np.random.Generator]], list[Sample]] | None = None
+    views: Callable[[Any], int] = lambda parameters: 1
+    build_views: Callable[[Any, np.random.Generator, list[int]], list[Sample]] | None = None
     gives: Callable[[Any], set[str]] = lambda parameters: {"alone", "volume" if is_volume(parameters) else "plane"}
     open_extra: tuple[str, ...] = ()
 

@@ -141,6 +141,7 @@ def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
     numbers = {
         "photons per sample": "{min:.4g} to {max:.4g}, mean {mean:.4g}".format(**card["photons"]),
         "phase range": "{min:.3g} to {max:.3g} rad".format(**card["phase_range_rad"]),
+        **_facts(card.get("facts", {})),
         "seed": str(card["seed"]),
         "arrays": ", ".join(f"{key} {a['sample_shape']} {a['dtype']}" for key, a in card["arrays"].items()),
         "size on disk": f"{card['bytes'] / 2**20:.1f} MiB",
@@ -157,6 +158,19 @@ def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "numbers": numbers,
         "sheet": _picture(folder / name / "contact.png", "Intensity, amplitude and phase of some samples."),
     }
+
+
+def _facts(facts: dict[str, Any]) -> dict[str, str]:
+    """What the scene told of the samples: of crystals loads, defects and strain."""
+    ranges = {
+        name: "{min:.3g} to {max:.3g}, mean {mean:.3g}".format(**told)
+        for name, told in facts.get("numbers", {}).items()
+    }
+    counts = {
+        f"samples by {name}": ", ".join(f"{word} {count}" for word, count in counts.items())
+        for name, counts in facts.get("words", {}).items()
+    }
+    return ranges | counts
 
 
 def _network(study: Config, folder: Path, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cdipipe.errors import InputError
 from cdipipe.optics.far_field import photons as diffract
 from cdipipe.settings import validate
 from cdipipe.simulation.crystals import inspection, relaxation
+from cdipipe.simulation.crystals.inspection import nothing_inspected
 from cdipipe.simulation.crystals.shapes import LATTICE_CONSTANT_A as A
 from cdipipe.simulation.crystals.shapes import draw_normals, draw_shape
 from cdipipe.simulation.crystals.voxels import bragg_phase, fit_affine, voxelise
@@ -248,6 +249,11 @@ def test_voxels_are_chosen_so_that_the_block_fits():
         ({"hold": "glue"}, "hold"),
         ({"hold": "clamp", "hold_value": 0.9}, "hold_value 0.9 is no share"),
         ({"hold": "iterations", "hold_value": 2.5}, "whole number"),
+        ({"loads": ["bend"], "hold": "spring"}, "loads are held by clamps"),
+        ({"loads": ["bend", "bend"]}, "each once"),
+        ({"loads": ["bend"], "loads_each": [1, 2]}, r"loads_each \[1, 2\]"),
+        ({"loads": ["push"]}, "loads"),
+        ({"reflections": [[1, 1, 0]]}, "fcc has no 1 1 0"),
         ({"photons": -1}, "photons"),
         ({"strain": 0.1}, "unknown key 'strain'"),
     ],
@@ -340,5 +346,6 @@ def test_ovito_agrees_with_the_lattice():
     assert 0.3 < found["fcc_share"] < 0.9 and found["hcp_share"] < 0.02
     assert found["volume_nm3"] == pytest.approx(len(made.strained) * A**3 / 4 / 1000, rel=0.25)
     assert found["surface_nm2"] > 4.8 * found["volume_nm3"] ** (2 / 3)  # no body has less surface than a ball
-    if "picture" in found:
-        assert found["picture"].shape == (400, 400, 3) and np.ptp(found["picture"]) > 100
+    assert found["dislocations_nm"] == 0 and np.abs(found["elastic_strain"]).max() < 0.03
+    assert found["picture"].shape == (200, 200, 3) and np.ptp(found["picture"]) > 100
+    assert nothing_inspected().keys() == found.keys()

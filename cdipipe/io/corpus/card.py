@@ -15,6 +15,7 @@ from cdipipe import extras
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
 from cdipipe.io.corpus.content import DoneContent
+from cdipipe.io.corpus.facts import gather_facts
 from cdipipe.io.corpus.plan import Plan, digest_of, read_json, shard_name, write_json
 from cdipipe.io.corpus.read import MOST_METADATA, Corpus, check_no_larger
 from cdipipe.io.corpus.shard import STORE
@@ -70,6 +71,7 @@ def _card(folder: Path, plan: Plan, shards: list[dict[str, Any]]) -> dict[str, A
         "photons": _histogram(photons),
         "phase_range_rad": _histogram(phases),
         "support_px": _histogram(supports),
+        "facts": gather_facts(corpus.records()),
         "build_seconds": round(sum(shard["seconds"] for shard in shards), 1),
         "shard_digests": [shard["digest"] for shard in shards],
         "code": shards[0]["code"],
@@ -134,6 +136,15 @@ def _in_words(card: dict[str, Any]) -> str:
                 ("support_px", "pixels of the support"),
             )
         ),
+        *(
+            f"| {name}{_how_many(told, card)} | {told['min']:.4g} | {told['mean']:.4g} | {told['max']:.4g} |"
+            for name, told in card["facts"]["numbers"].items()
+        ),
+        "",
+        *(
+            f"Samples by {name}: " + ", ".join(f"{word} ({count})" for word, count in counts.items()) + "."
+            for name, counts in card["facts"]["words"].items()
+        ),
         "",
         "Photons detected per sample:",
         "",
@@ -151,6 +162,10 @@ def _in_words(card: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _how_many(told: dict[str, Any], card: dict[str, Any]) -> str:
+    return "" if told["known"] == card["samples"] else f", {told['known']} samples"
 
 
 def _bars(histogram: dict[str, Any]) -> list[str]:

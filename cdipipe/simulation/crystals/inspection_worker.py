@@ -1,7 +1,6 @@
 """The OVITO side of :mod:`cdipipe.simulation.crystals.inspection`, a program of its own.
 
-``inspection_worker.py ATOMS.npy RESULT.json PICTURE.png``: atoms (N, 4) as x, y, z in angstrom and phase in radians.
-The result is written first, since drawing may fail, or crash, where there is no renderer.
+``inspection_worker.py ATOMS.npy RESULT.json TYPES.npy``: atoms (N, 3), x, y, z in angstrom.
 """
 
 import json
@@ -11,60 +10,77 @@ import numpy as np
 
 PROBE_A = 3.6
 """Radius of the sphere that feels for the surface: larger than the holes of the gold lattice, smaller than facets."""
-PICTURE_PX = 400
-VIEW_FROM = (2, 3, -1.5)
 
 
-def measure(atoms):
-    """OVITO's pipeline, and what it finds: structure by template matching, surface and volume by a mesh."""
-    from ovito.data import DataCollection
-    from ovito.modifiers import ColorCodingModifier, ConstructSurfaceModifier, PolyhedralTemplateMatchingModifier
-    from ovito.pipeline import Pipeline, StaticSource
+def measure(atoms, lattice_constant):
+    """What OVITO finds, and the structure type of each atom: 0 none, 1 fcc, 2 hcp, ..."""
+    from ovito.modifiers import ConstructSurfaceModifier, PolyhedralTemplateMatchingModifier
 
-    data = DataCollection()
-    low, high = atoms[:, :3].min(axis=0) - 20, atoms[:, :3].max(axis=0) + 20
-    data.create_cell(np.column_stack([np.diag(high - low), low]), pbc=(False, False, False)).vis.enabled = False
-    particles = data.create_particles(count=len(atoms))
-    particles.create_property("Position", data=atoms[:, :3])
-    particles.create_property("Radius", data=np.full(len(atoms), 1.35))
-    particles.create_property("Phase", data=atoms[:, 3])
-    pipeline = Pipeline(source=StaticSource(data=data))
-    pipeline.modifiers.append(PolyhedralTemplateMatchingModifier())
+    found = computed(atoms, PolyhedralTemplateMatchingModifier())
+    types = np.array(found.particles["Structure Type"])
+    count = {name: found.attributes[f"PolyhedralTemplateMatching.counts.{name}"] for name in ("FCC", "HCP")}
     surface = ConstructSurfaceModifier(radius=PROBE_A, smoothing_level=0, identify_regions=True)
-    surface.vis.enabled = False
-    pipeline.modifiers.append(surface)
-    pipeline.modifiers.append(ColorCodingModifier(property="Phase", gradient=ColorCodingModifier.Viridis()))
-    found = pipeline.compute().attributes
-    return pipeline, {
-        "fcc_share": found["PolyhedralTemplateMatching.counts.FCC"] / len(atoms),
-        "hcp_share": found["PolyhedralTemplateMatching.counts.HCP"] / len(atoms),
-        "surface_nm2": found["ConstructSurfaceMesh.surface_area"] / 100,
-        "volume_nm3": found["ConstructSurfaceMesh.filled_volume"] / 1000,
+    hull = computed(atoms, surface).attributes
+    return {
+        "fcc_share": count["FCC"] / len(atoms),
+        "hcp_share": count["HCP"] / len(atoms),
+        "surface_nm2": hull["ConstructSurfaceMesh.surface_area"] / 100,
+        "volume_nm3": hull["ConstructSurfaceMesh.filled_volume"] / 1000,
+        **lines(atoms),
+        **strain(atoms, lattice_constant),
+    }, types
+
+
+def lines(atoms):
+    """Lengths of dislocations by the dislocation extraction algorithm: all of them, and the partial ones."""
+    from ovito.modifiers import DislocationAnalysisModifier
+
+    found = computed(atoms, DislocationAnalysisModifier()).attributes
+    return {
+        "dislocations_nm": found["DislocationAnalysis.total_line_length"] / 10,
+        "partials_nm": found["DislocationAnalysis.length.1/6<112>"] / 10,
     }
 
 
-def draw(pipeline, path):
-    """Atoms coloured by their phase, by OVITO's software ray tracer."""
-    from ovito.vis import TachyonRenderer, Viewport
+def strain(atoms, lattice_constant):
+    """Mean and spread of the elastic strain tensor over the fcc atoms: xx, yy, zz, xy, xz, yz."""
+    from ovito.modifiers import ElasticStrainModifier
 
-    pipeline.add_to_scene()
-    view = Viewport(type=Viewport.Type.Perspective, camera_dir=VIEW_FROM)
-    view.zoom_all(size=(PICTURE_PX, PICTURE_PX))
-    view.render_image(filename=path, size=(PICTURE_PX, PICTURE_PX), renderer=TachyonRenderer())
+    modifier = ElasticStrainModifier(calculate_strain_tensors=True)
+    modifier.input_crystal_structure = ElasticStrainModifier.Lattice.FCC
+    modifier.lattice_constant = lattice_constant
+    tensors = np.array(computed(atoms, modifier).particles["Elastic Strain"])
+    known = np.any(tensors != 0, axis=1)
+    if not known.any():
+        return {"elastic_strain": [None] * 6, "elastic_strain_spread": [None] * 6}
+    tensors = tensors[known]
+    return {"elastic_strain": tensors.mean(0).tolist(), "elastic_strain_spread": tensors.std(0).tolist()}
 
 
-def main(atoms, result, picture):
-    pipeline = None
+def computed(atoms, modifier):
+    """The atoms as OVITO's data, after one modifier."""
+    from ovito.data import DataCollection
+    from ovito.pipeline import Pipeline, StaticSource
+
+    data = DataCollection()
+    low, high = atoms.min(axis=0) - 20, atoms.max(axis=0) + 20
+    data.create_cell(np.column_stack([np.diag(high - low), low]), pbc=(False, False, False))
+    data.create_particles(count=len(atoms)).create_property("Position", data=atoms)
+    pipeline = Pipeline(source=StaticSource(data=data))
+    pipeline.modifiers.append(modifier)
+    return pipeline.compute()
+
+
+def main(atoms, result, types, lattice_constant):
     try:
-        pipeline, found = measure(np.load(atoms))
+        found, kinds = measure(np.load(atoms), float(lattice_constant))
+        np.save(types, kinds)
     except ImportError as error:
         found = {"missing": str(error)}
     except Exception as error:
         found = {"failed": str(error)}
     with open(result, "w") as file:
         json.dump(found, file)
-    if pipeline is not None:
-        draw(pipeline, picture)
 
 
 if __name__ == "__main__":

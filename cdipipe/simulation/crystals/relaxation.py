@@ -147,6 +147,7 @@ def relax_crystal(
     hold: str,
     hold_value: float,
     held: np.ndarray | None = None,
+    displacement: np.ndarray | None = None,
     process: LammpsProcess | None = None,
 ) -> dict:
     """Relax a crystal, strain it with its box, relax it again.
@@ -162,6 +163,7 @@ def relax_crystal(
         energy change e; ``clamp``: the atoms ``held`` stay where the strain put them, the others are minimised;
         ``spring`` k: every atom on a spring of k eV per square angstrom, minimised.
     held : (N,) bool, for ``clamp``
+    displacement : (N, 3) float, angstrom, optional; added to what the box does
     process : LammpsProcess, default the one of this process
 
     Returns
@@ -183,6 +185,7 @@ def relax_crystal(
         "etol": etol,
         "stretch": (1 + xx, 1 + yy, 1 + zz),
         "tilt": (xy * 2 * half_box[1], xz * 2 * half_box[2], yz * 2 * half_box[2]),
+        "displacement": displacement,
         "hold": hold,
         "hold_value": hold_value,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,17 @@ EDGE_CUT = 0.05
 """Voxels below this share of the largest density are empty, so that the object is zero outside its support."""
 
 
-def bragg_phase(displacement: np.ndarray, lattice_constant: float = LATTICE_CONSTANT_A) -> np.ndarray:
-    """Phase of the (111) reflection, Q.u = 2 pi (u_x + u_y + u_z) / a, in radians.
+def bragg_phase(
+    displacement: np.ndarray, lattice_constant: float = LATTICE_CONSTANT_A, hkl: Sequence[int] = (1, 1, 1)
+) -> np.ndarray:
+    """Phase of a reflection, Q.u = 2 pi (h u_x + k u_y + l u_z) / a, in radians.
 
     Parameters
     ----------
     displacement : (..., 3) float, axes along the cubic ones, in the unit of ``lattice_constant``
+    hkl : of the reflection
     """
-    return (2 * np.pi / lattice_constant) * np.sum(displacement, axis=-1)
+    return (2 * np.pi / lattice_constant) * (displacement @ np.asarray(hkl, float))
 
 
 @dataclass(frozen=True)

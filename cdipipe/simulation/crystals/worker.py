@@ -39,6 +39,8 @@ def relax(lmp, potential, job):
     first = _minimise(lmp, job["etol"], MOST_ITERATIONS)
     relaxed = _positions(lmp)
     _deform(lmp, job["stretch"], job["tilt"])
+    if job.get("displacement") is not None:
+        _move(lmp, job["displacement"])
     second = _hold(lmp, job["hold"], job["hold_value"], job["etol"])
     return {
         "relaxed": relaxed,
@@ -57,6 +59,7 @@ def _create(lmp, job, potential):
         "clear",
         "units metal",
         "atom_style atomic",
+        "atom_modify map array",
         "boundary p p p",
         f"region all_of_it block {' '.join(edges)}",
         "create_box 2 all_of_it",
@@ -85,6 +88,12 @@ def _deform(lmp, stretch, tilt):
         "change_box all triclinic",
         f"change_box all x scale {x} y scale {y} z scale {z} xy delta {xy} xz delta {xz} yz delta {yz} remap units box",
     )
+
+
+def _move(lmp, displacement):
+    """Put every atom elsewhere; those that leave the box, which is wide, come in on its other side."""
+    places = np.array(lmp.gather_atoms("x", 1, 3), float) + displacement.ravel()
+    lmp.scatter_atoms("x", 1, 3, (ctypes.c_double * len(places))(*places))
 
 
 def _hold(lmp, hold, value, etol):

@@ -1,4 +1,4 @@
-"""Strained gold crystals, relaxed atom by atom with LAMMPS, and their (111) Bragg peak: the set of 3D-CDI-NN.
+"""Strained gold crystals, relaxed atom by atom with LAMMPS, and their Bragg peaks: the set of 3D-CDI-NN, and more.
 
 The object is the number density times e^{+i phase} with phase = Q.u = 2 pi (u_x + u_y + u_z) / a, as the paper has it.
 Under the transform of this package, which has e^{-i q.r}, a displacement u = strain . r therefore moves the peak by
@@ -8,6 +8,7 @@ they are twins.) Axes 0, 1, 2 of all arrays are x, y, z of the cubic lattice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ MOST_PLANES = 26
 HOLD_VALUES = {"iterations": 8, "etol": 1e-5, "clamp": 0.1, "spring": 0.1}
 FILLED_AT_MOST = 0.8
 """Share of the grid's edge that the uncut block takes when the voxel is chosen here; the paper's is 24.5 / 32."""
+LoadKind = Literal["bend", "twist", "clamps", "inclusion", "core_shell", "dislocation", "fault"]
+Miller = tuple[int, int, int]
 AXES_111 = np.array([(1, 1, 1), (-1, 1, 1), (1, -1, 1), (1, 1, -1)]) / np.sqrt(3)
 
 
@@ -59,6 +62,23 @@ class CrystalParameters(SceneParameters):
         description="iterations: how many (8); etol: relative energy change (1e-5); clamp: share of the atoms at each "
         "end (0.1); spring: eV per square angstrom (0.1)",
     )
+    loads: tuple[LoadKind, ...] = Field(
+        (),
+        description="what strains a crystal unevenly, beside the box, so that phases are left once the ramp is off; "
+        "each crystal gets some of these: ends that are bent or twisted, three or four clamps that pull each its own "
+        "way, a misfitting inclusion or core, a dislocation a/2<110>, a stacking fault; held by clamp",
+    )
+    loads_each: tuple[int, int] = Field((1, 2), description="least and largest number of loads of a crystal")
+    load_strain: float = Field(
+        0.03, gt=0, le=0.1, description="largest local strain of a load, about; drawn from half of it upwards"
+    )
+    reflections: tuple[Miller, ...] = Field(
+        ((1, 1, 1),),
+        min_length=1,
+        max_length=24,
+        description="hkl of the peaks; with several, so many samples in a row are peaks of one crystal, which is "
+        "relaxed once",
+    )
     twin: Literal["strained", "strain_free"] = Field(
         "strained", description="strain_free: the same density with phase 0"
     )
@@ -75,8 +95,11 @@ class CrystalParameters(SceneParameters):
         "cloud", description="cloud in cell, or each atom in the one voxel that it is in"
     )
     check: bool = Field(
-        False, description="let OVITO find the share of fcc atoms, surface and volume, and draw a picture if it can"
+        False,
+        description="let OVITO find fcc and hcp atoms, dislocations, elastic strain, surface and volume, and draw a "
+        "cut through the crystal",
     )
+    check_share: float = Field(1.0, gt=0, le=1, description="share of the crystals that check looks at")
 
     @model_validator(mode="after")
     def _possible(self):
@@ -95,6 +118,16 @@ class CrystalParameters(SceneParameters):
                 f"block_nm {self.block_nm:g} with voxels of {self.cells_per_voxel} cells needs {needed:.0f} voxels; "
                 f"the grid (object_size) has {grid}"
             )
+        if self.loads and self.hold != "clamp":
+            raise ValueError(f"loads are held by clamps; hold is '{self.hold}'")
+        if len(set(self.loads)) < len(self.loads):
+            raise ValueError("loads: each once")
+        fewest, most = self.loads_each
+        if self.loads and not 1 <= fewest <= most <= len(self.loads):
+            raise ValueError(f"loads_each [{fewest}, {most}] is not a range within 1 to {len(self.loads)}")
+        for h, k, l in self.reflections:  # noqa: E741, their names
+            if not (h % 2 == k % 2 == l % 2) or h == k == l == 0:
+                raise ValueError(f"reflections: fcc has no {h} {k} {l}; take hkl all even or all odd")
         if self.hold == "clamp" and not 0 < self.held_by <= 0.4:
             raise ValueError(f"hold_value {self.held_by:g} is no share for hold 'clamp'; allowed: above 0 to 0.4")
         if self.hold == "iterations" and self.held_by != int(self.held_by):
@@ -131,6 +164,7 @@ class Crystal:
     relaxed, strained : (N, 3) float64, after the first and after the second minimisation
     displacement : (N, 3) float64, from relaxed to strained, mean zero
     iterations, energy_ev : of both minimisations
+    loads : names of what strained it unevenly
     converged : both minimisations ended before the limit of 10,000 iterations
     lammps_version : as LAMMPS writes it, yyyymmdd
     """
@@ -142,6 +176,7 @@ class Crystal:
     displacement: np.ndarray
     iterations: tuple[int, int]
     energy_ev: tuple[float, float]
+    loads: tuple[str, ...]
     converged: bool
     lammps_version: int
 
@@ -157,6 +192,7 @@ def make_crystal(parameters: CrystalParameters, rng: np.random.Generator, proces
     ------
     InputError   nothing is left of a hundred shapes in a row; LAMMPS is missing or failed
     """
+    from cdipipe.simulation.crystals.loads import draw_loads
     from cdipipe.simulation.crystals.relaxation import relax_crystal
 
     shape = draw_shape(parameters, rng)
@@ -164,8 +200,15 @@ def make_crystal(parameters: CrystalParameters, rng: np.random.Generator, proces
     along = shape.sites @ AXES_111[rng.integers(len(AXES_111))]
     ends = np.quantile(along, [parameters.held_by, 1 - parameters.held_by]) if parameters.hold == "clamp" else None
     held = None if ends is None else (along <= ends[0]) | (along >= ends[1])
+    load, kinds = None, ()
+    if parameters.loads:
+        count = rng.integers(parameters.loads_each[0], parameters.loads_each[1] + 1)
+        kinds = tuple(parameters.loads[i] for i in sorted(rng.permutation(len(parameters.loads))[:count]))
+        load = draw_loads(shape, kinds, parameters.load_strain, rng)
+        held = load.held
+    moved = None if load is None else load.displacement
     how = {"etol": parameters.first_etol, "hold": parameters.hold, "hold_value": parameters.held_by}
-    answer = relax_crystal(shape.sites, imposed, **how, held=held, process=process)
+    answer = relax_crystal(shape.sites, imposed, **how, held=held, displacement=moved, process=process)
     displacement = answer["strained"] - answer["relaxed"]
     drift = displacement.mean(axis=0)
     return Crystal(
@@ -176,35 +219,50 @@ def make_crystal(parameters: CrystalParameters, rng: np.random.Generator, proces
         displacement - drift,
         answer["iterations"],
         answer["energy_ev"],
+        kinds,
         answer["converged"],
         answer["lammps_version"],
     )
 
 
-def expose_crystal(crystal: Crystal, parameters: CrystalParameters) -> Sample:
-    """Voxels of a crystal, as a scene's sample with the record of the crystal."""
+def expose_crystal(
+    crystal: Crystal, parameters: CrystalParameters, hkl: Miller, inspected: dict[str, Any] | None = None
+) -> Sample:
+    """Voxels of a crystal at one of its reflections, as a scene's sample with the record of the crystal.
+
+    Parameters
+    ----------
+    inspected : what OVITO found, if it was asked
+    """
+    from cdipipe.optics.phase_content import phase_content
     from cdipipe.simulation.crystals.voxels import bragg_phase, fit_affine, voxelise
 
     fit = fit_affine(crystal.relaxed, crystal.displacement)
     displacement = fit.rest if parameters.ramp == "remove" else crystal.displacement
-    phase_rad = bragg_phase(displacement)
+    phase_rad = bragg_phase(displacement, hkl=hkl)
     if parameters.twin == "strain_free":
         phase_rad = np.zeros_like(phase_rad)
     voxel_a = parameters.cells_per_voxel * LATTICE_CONSTANT_A
     density, phase = voxelise(crystal.strained, phase_rad, parameters.grid_size, voxel_a, parameters.binning)
-    exit_wave = _padded((density * np.exp(1j * phase)).astype(np.complex64), parameters.size)
-    record = describe_crystal(crystal, fit) | {"voxel_m": voxel_a * 1e-10, "phase_range_rad": float(np.ptp(phase_rad))}
-    if parameters.check:
-        from cdipipe.simulation.crystals.inspection import inspect_crystal
-
-        record |= inspect_crystal(crystal.strained, phase_rad)
-    return Sample(exit_wave, exit_wave != 0, "volume", extra=record)
+    block = (density * np.exp(1j * phase)).astype(np.complex64)
+    content = phase_content(block)
+    record = describe_crystal(crystal, fit) | {
+        "hkl": np.array(hkl),
+        "voxel_m": voxel_a * 1e-10,
+        "phase_range_rad": float(np.ptp(phase_rad)),
+        "level_phase_range_rad": content.range_rad,
+        "flat_correlation": content.flat_correlation,
+    }
+    exit_wave = _padded(block, parameters.size)
+    return Sample(exit_wave, exit_wave != 0, "volume", extra=record | (inspected or {}))
 
 
 def describe_crystal(crystal: Crystal, fit) -> dict[str, Any]:
     """The crystal's record, kept in the truth's file; lengths in nm, ``*_cells`` in lattice constants.
 
     ``planes`` has a row for each cut, outward normal and distance from the block's centre, then rows of NaN.
+    ``level_phase_range_rad`` and ``flat_correlation``, which belong to a reflection, are those of
+    :func:`cdipipe.optics.phase_content.phase_content`.
     """
     planes = np.full((MOST_PLANES, 4), np.nan)
     planes[: len(crystal.shape.planes)] = crystal.shape.planes * [1, 1, 1, 0.1]
@@ -213,6 +271,7 @@ def describe_crystal(crystal: Crystal, fit) -> dict[str, Any]:
         "size_nm": np.ptp(crystal.strained, axis=0) / 10,
         "plane_count": len(crystal.shape.planes),
         "planes": planes,
+        "loads": list(crystal.loads),
         "clip_redraws": crystal.shape.redraws,
         "imposed_strain": crystal.imposed,
         "residual_strain": fit.strain,
@@ -233,17 +292,44 @@ def _padded(block: np.ndarray, size: int) -> np.ndarray:
     return whole
 
 
+def build_several(parameters: CrystalParameters, rng: np.random.Generator, numbers: Sequence[int]) -> list[Sample]:
+    """One crystal at some of its reflections.
+
+    Parameters
+    ----------
+    numbers : of the reflections in ``parameters.reflections``
+    """
+    crystal = make_crystal(parameters, rng)
+    inspected = None
+    if parameters.check:
+        inspected = _inspect(crystal, parameters, rng)
+    return [expose_crystal(crystal, parameters, parameters.reflections[number], inspected) for number in numbers]
+
+
+def _inspect(crystal: Crystal, parameters: CrystalParameters, rng: np.random.Generator) -> dict[str, Any]:
+    """What OVITO finds; NaN in crystals that are not of the share it looks at."""
+    from cdipipe.simulation.crystals.inspection import inspect_crystal, nothing_inspected
+    from cdipipe.simulation.crystals.voxels import bragg_phase, fit_affine
+
+    if rng.random() >= parameters.check_share:
+        return nothing_inspected()
+    rest = fit_affine(crystal.relaxed, crystal.displacement).rest
+    return inspect_crystal(crystal.strained, bragg_phase(rest, hkl=parameters.reflections[0]))
+
+
 def build(parameters: CrystalParameters, rng: np.random.Generator) -> Sample:
-    """One crystal. The strain-free twin of a strained sample is also just the modulus of its object."""
-    return expose_crystal(make_crystal(parameters, rng), parameters)
+    """One crystal at its first reflection. The strain-free twin of a strained sample is the modulus of its object."""
+    return build_several(parameters, rng, [0])[0]
 
 
 SCENE = Scene(
     name="crystal",
-    summary="strained gold nanocrystals relaxed by LAMMPS, and their 3D (111) Bragg peak",
+    summary="strained gold nanocrystals relaxed by LAMMPS, and their 3D Bragg peaks",
     reference="Chan et al., Rapid 3D nanoscale coherent imaging via physics-aware deep learning, "
     "Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486",
     parameters=CrystalParameters,
     build=build,
+    views=lambda parameters: len(parameters.reflections),
+    build_views=build_several,
     gives=lambda parameters: {"volume", "alone"},
 )
