@@ -11,9 +11,17 @@ from cdipipe.errors import InputError
 
 
 def command(
-    reconstruction: Annotated[Path, typer.Argument(help="result of one pattern or volume, .cxi")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="result of one pattern or volume, .cxi; or several of one measurement", show_default=False),
+    ],
     measurement: Annotated[Path, typer.Option(help="what it was reconstructed from, .cxi")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="error bars to write, .cxi")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="error bars to write, .cxi; of several results a folder, for NAME/uncertainty.cxi"
+        ),
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="noise, iterations, restarts, restart_iterations or seed=value, repeated"),
@@ -25,20 +33,43 @@ def command(
     from cdipipe.uncertainty.choices import Choices
 
     choices = validate(Choices, parse_settings(settings or []), "uncertainty")
-    check_output(output)
-    if any(path.exists() and output.exists() and path.samefile(output) for path in (reconstruction, measurement)):
-        raise InputError(f"{output}: the output would replace an input; give it another name")
+    places = _places(results, output)
+    for result, place in zip(results, places, strict=True):
+        if len(places) > 1:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        check_output(place)
+        if any(path.exists() and place.exists() and path.samefile(place) for path in (result, measurement)):
+            raise InputError(f"{place}: the output would replace an input; give it another name")
 
+    from cdipipe.io.cxi import read_measurement
+
+    counts = read_measurement(measurement)
+    for result, place in zip(results, places, strict=True):
+        _estimate(result, measurement, counts, choices, place)
+
+
+def _places(results: list[Path], output: Path) -> list[Path]:
+    """The file that the error bars of each result go to."""
+    from cdipipe.cli.labels import labels_of
+
+    if len(results) == 1:
+        return [output]
+    if output.suffix == ".cxi":
+        raise InputError(f"-o {output}: error bars of one result; for {len(results)} give a folder")
+    return [output / label / "uncertainty.cxi" for label in labels_of(results)]
+
+
+def _estimate(path: Path, measurement: Path, counts, choices, output: Path) -> None:
     from dataclasses import replace
 
-    from cdipipe.io.cxi import read_measurement, read_reconstruction
+    from cdipipe.io.cxi import read_reconstruction
     from cdipipe.provenance import collect
     from cdipipe.uncertainty.estimate import estimate
     from cdipipe.uncertainty.files import write_uncertainty
 
-    result = read_reconstruction(reconstruction)
-    found = estimate(result, read_measurement(measurement), choices)
-    write_uncertainty(output, replace(found, provenance=collect([reconstruction, measurement])))
+    result = read_reconstruction(path)
+    found = estimate(result, counts, choices)
+    write_uncertainty(output, replace(found, provenance=collect([path, measurement])))
     print(f"{output}: " + ", ".join(f"median {name} {value:.3g}" for name, value in found.medians().items()))
     constraint = result.recipe.get("constraint", "support")
     if found.freedom == "phase":

@@ -1,4 +1,4 @@
-"""Small reconstructions of one measurement that share a job: a process takes longer to start than each takes to run."""
+"""Small reconstructions, and error bars, of one measurement that share a job: starting takes longer than each takes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 
 from cdipipe.settings import validate
 from cdipipe.study.tree import Config
+from cdipipe.uncertainty.choices import Choices
 
 SMALL_WORK = 2e8
 """Pixels times iterations times starts that take about a second of one core."""
@@ -27,13 +28,33 @@ def shared_jobs(study: Config) -> list[tuple[str, list[str]]]:
     """
     if study.device == "cuda":
         return []
+    works = {pair: _work(study, *pair) for pair in study.pairs()}
+    return _together(works, {pair: tuple(study.options("reconstruct", *pair)) for pair in works})
+
+
+def shared_error_bars(study: Config) -> list[tuple[str, list[str]]]:
+    """(measurement, methods) of every job that makes error bars of several results; methods in the order of the study.
+
+    Parameters
+    ----------
+    study : Config
+    """
+    iterations, works = Choices().total_iterations, {}
+    for measurement, method in study.with_error_bars():
+        entry = study.measurements[measurement]
+        pixels = None if entry.scene is None else _pixels(entry.scene, json.dumps(entry.set))
+        works[measurement, method] = None if pixels is None else float(pixels * iterations)
+    return _together(works, dict.fromkeys(works, ()))
+
+
+def _together(works: dict[tuple[str, str], float | None], options: dict[tuple[str, str], tuple[str, ...]]):
+    """Jobs of several pairs of one measurement whose work is small and whose options agree."""
     jobs: list[tuple[str, list[str]]] = []
     last: dict[tuple[str, ...], tuple[list[str], float]] = {}
-    for measurement, method in study.pairs():
-        work = _work(study, measurement, method)
+    for (measurement, method), work in works.items():
         if work is None or work > SMALL_WORK:
             continue
-        alike = (measurement, *study.options("reconstruct", measurement, method))
+        alike = (measurement, *options[measurement, method])
         methods, before = last.get(alike, ([], JOB_WORK))
         if before + work > JOB_WORK:
             methods, before = [], 0.0

@@ -18,6 +18,11 @@ class Choices(Parameters):
     restart_iterations: int = Field(120, ge=10, le=100_000, description="iterations of each random start")
     seed: int = Field(0, ge=0, description="of counts and starts")
 
+    @property
+    def total_iterations(self) -> int:
+        """Iterations of all replicas."""
+        return 2 * self.noise * self.iterations + self.restarts * self.restart_iterations
+
 
 class ResolutionChoices(Parameters):
     """How often a result is phased anew; each time costs as much as the phasing itself."""

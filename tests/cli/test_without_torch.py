@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cdipipe.io.cxi import read_reconstruction, write_reconstruction
+from cdipipe.uncertainty.files import read_uncertainty
 
 SIMULATE = ["simulate", "polygons", "--set", "size=32", "--set", "photons=1e6"]
 RUN = """import sys
@@ -33,6 +34,8 @@ def folder(tmp_path_factory):
         command = ["-m", method, *options, "-o", f"{method}/R.cxi"]
         plain = "import sys\nfrom cdipipe.cli.main import run\nsys.exit(run(sys.argv[1:]))"
         subprocess.run([sys.executable, "-c", plain, "reconstruct", "M.cxi", *command], cwd=place, check=True)
+    bars = ["uncertainty", "hio/R.cxi", "er/R.cxi", "--measurement", "M.cxi", "--set", "restart_iterations=20"]
+    subprocess.run([sys.executable, "-c", plain, *bars, "-o", "."], cwd=place, check=True)
     return place
 
 
@@ -48,6 +51,8 @@ COMMANDS = {
     "evaluate": ["evaluate", "hio/R.cxi", "--measurement", "M.cxi", "--truth", "T.cxi", "-o", "one.json"],
     "plot": ["plot", "hio/R.cxi", "--measurement", "M.cxi", "--truth", "T.cxi", "-o", "one.png"],
     "compare": ["plot", "hio/R.cxi", "er/R.cxi", "-o", "both.png"],
+    "judge error bars": ["evaluate", "hio/uncertainty.cxi", "--truth", "T.cxi", "-o", "bars.json"],
+    "plot error bars": ["plot", "hio/uncertainty.cxi", "-o", "bars.png"],
     "export": ["export", "hio/R.cxi", "-o", "one.npz"],
 }
 
@@ -70,9 +75,19 @@ def test_a_folder_takes_metrics_curves_and_pictures_of_each(folder):
     assert pictures == sorted(["comparison.png", "pattern.png", "resolution.png", *of_each])
 
 
+def test_error_bars_of_a_folder_are_those_of_each_alone(cli, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    alone = ["uncertainty", "er/R.cxi", "--measurement", "M.cxi", "--set", "restart_iterations=20", "-o", "alone.cxi"]
+    assert cli(*alone).code == 0
+    one, other = read_uncertainty("alone.cxi"), read_uncertainty("er/uncertainty.cxi")
+    assert one.maps.keys() == other.maps.keys()
+    assert all(np.array_equal(one.maps[name], other.maps[name], equal_nan=True) for name in one.maps)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["uncertainty", "hio/R.cxi", "er/R.cxi", "--measurement", "M.cxi", "-o", "u.cxi"], "give a folder"),
         (["evaluate", "hio/R.cxi", "er/R.cxi", "--measurement", "M.cxi", "-o", "v.json"], "give a folder"),
         (["evaluate", "hio/R.cxi", "--measurement", "M.cxi", "-o", "out", "--curves", "c.npz"], "leave --curves away"),
         (["evaluate", "hio/R.cxi", "hio/R.cxi", "--measurement", "M.cxi", "-o", "out"], "called 'hio'"),

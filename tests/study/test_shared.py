@@ -1,7 +1,7 @@
-"""Which reconstructions of a study share a job."""
+"""Which reconstructions and error bars of a study share a job."""
 
 from cdipipe.study.config import Config
-from cdipipe.study.shared import JOB_WORK, shared_jobs
+from cdipipe.study.shared import JOB_WORK, shared_error_bars, shared_jobs
 
 METHODS = {
     "hio": {"method": "hio", "iterations": 300},
@@ -39,3 +39,9 @@ def test_a_job_has_no_more_than_a_few_seconds_of_work():
     jobs = shared_jobs(study(methods=many))
     assert [name for _, names in jobs for name in names] == list(many) and len(jobs) > 1
     assert max(len(names) for _, names in jobs) <= JOB_WORK / (1000 * 64**2)
+
+
+def test_error_bars_of_small_simulated_objects_share_a_job():
+    assert shared_error_bars(study()) == [("a", list(METHODS))]
+    assert shared_error_bars(study(size=1024)) == []
+    assert shared_error_bars(study(methods={"hio": METHODS["hio"]})) == []

@@ -5,7 +5,7 @@ import sys
 
 from cdipipe.study import run as study_run
 from cdipipe.study.code import code_of_job
-from cdipipe.study.shared import shared_jobs
+from cdipipe.study.shared import shared_error_bars, shared_jobs
 from cdipipe.study.tables import files_of_table
 
 OUT = STUDY.output

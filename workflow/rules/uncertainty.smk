@@ -1,5 +1,31 @@
 # Error bars of single objects and volumes, unless a measurement says otherwise; those of a measurement are judged and
-# drawn in one job.
+# drawn in one job, and small ones made in one: its command with one of the results and -o NAME/uncertainty.cxi makes
+# that alone.
+for MEASURED, METHODS in shared_error_bars(STUDY):
+
+    rule:
+        name:
+            f"estimate_uncertainties.{MEASURED}.{METHODS[0]}"
+        input:
+            results=files_of([(MEASURED, method) for method in METHODS], RESULT_NAME),
+            measurement=f"{OUT}/{MEASURED}/M.cxi",
+        output:
+            files_of([(MEASURED, method) for method in METHODS], "uncertainty.cxi"),
+        log:
+            f"{OUT}/logs/{MEASURED}.{METHODS[0]}.uncertainty.log",
+        benchmark:
+            f"{OUT}/benchmarks/{MEASURED}.{METHODS[0]}.uncertainty.tsv"
+        threads: 1
+        params:
+            folder=folder_of_measurement,
+            code=code_of("uncertainty"),
+        shell:
+            "cdipipe uncertainty {input.results:q} --measurement {input.measurement:q} -o {params.folder:q} "
+            "> {log:q} 2>&1"
+
+    workflow.ruleorder(f"estimate_uncertainties.{MEASURED}.{METHODS[0]}", "estimate_uncertainty")
+
+
 rule estimate_uncertainty:
     input:
         result=RESULT,
