@@ -15,7 +15,7 @@ PUBLIC = $(foreach module,$(subst .,/,$(shell sed -n 's/^::: *//p' docs/api.md))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: run studies test install lint bench faults docs clean help
+.PHONY: run studies test pretended install lint bench faults docs clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,6 +45,9 @@ studies: $(STAMP) ## run every study of config/papers at scale tiny, each to its
 
 test: $(STAMP) ## run the tests, each file in one of WORKERS processes
 	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile
+
+pretended: $(STAMP) ## run methods, networks and trainings on a CUDA device that is not there
+	OMP_NUM_THREADS=1 python -m pytest -m pretended tests/pretended_cuda
 
 lint: $(STAMP) ## check style: Python, docstrings, Snakemake, C++
 	ruff check .

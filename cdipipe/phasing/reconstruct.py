@@ -17,6 +17,7 @@ from cdipipe.io.pieces import Pieces
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.metrics.keep_shots import choose
 from cdipipe.ops import backend
+from cdipipe.ops.repeatable import repeatable
 from cdipipe.phasing.joint import phase_movie
 from cdipipe.phasing.needs import check_needs
 from cdipipe.phasing.options import check_extras, check_options, check_order
@@ -93,19 +94,20 @@ def reconstruct(
     parts = split_recipe(recipe, measurement.stack)
     keep_runs = keep_runs and measurement.stack != "movie"
     began = time.perf_counter()
-    prepared = parts[0].kind == "prepare"
-    if prepared:
-        task, start, found[recipe.steps[0][0]] = prepare(task, parts.pop(0).recipe, start)
-    keep = recipe.restarts if keep_runs else recipe.average_best
-    if pieces is not None and parts and not prepared and is_independent(parts, measurement.stack):
-        size = patterns_per_piece(task, parts)
-        _check_memory(parts, task, min(size, measurement.pattern_count), keep)
-        phase = partial(_phase, parts, keep)
-        made = complete(measurement, recipe, phase_in_pieces(phase, task, start, recipe, pieces, size, keep_runs))
-    else:
-        _check_memory(parts, task, measurement.pattern_count, keep)
-        patterns = _phase(parts, keep, task, start) if parts else take_start(task, recipe, start)
-        made = assemble(task.measurement, recipe, patterns, keep_runs)
+    with repeatable(device):
+        prepared = parts[0].kind == "prepare"
+        if prepared:
+            task, start, found[recipe.steps[0][0]] = prepare(task, parts.pop(0).recipe, start)
+        keep = recipe.restarts if keep_runs else recipe.average_best
+        if pieces is not None and parts and not prepared and is_independent(parts, measurement.stack):
+            size = patterns_per_piece(task, parts)
+            _check_memory(parts, task, min(size, measurement.pattern_count), keep)
+            phase = partial(_phase, parts, keep)
+            made = complete(measurement, recipe, phase_in_pieces(phase, task, start, recipe, pieces, size, keep_runs))
+        else:
+            _check_memory(parts, task, measurement.pattern_count, keep)
+            patterns = _phase(parts, keep, task, start) if parts else take_start(task, recipe, start)
+            made = assemble(task.measurement, recipe, patterns, keep_runs)
     return replace(
         made,
         recipe={**recipe.to_mapping(), "seed": seed, "free_fraction": free_fraction, **found},

@@ -23,6 +23,7 @@ from cdipipe.networks.losses.noise import draw_noise
 from cdipipe.networks.predictor import best_layout, usual_peaks
 from cdipipe.networks.registry import Network, Stage
 from cdipipe.networks.training_settings import TrainingSettings
+from cdipipe.ops.repeatable import repeatable
 from cdipipe.progress import progress
 from cdipipe.training import optimisers
 from cdipipe.training.averaging import MovingAverage
@@ -77,7 +78,7 @@ def fit(
     ------
     InputError   the loss or its gradient is no longer a number; the last checkpoint stays
     """
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), repeatable(fabric.device):
         torch.manual_seed(derived_seed(settings.seed, 0))
         training = _Training(network, settings, corpus, folder, fabric, resume, provenance or {})
         try:

@@ -302,3 +302,13 @@ def test_bad_features_are_named(arguments, message):
 def test_in_place_refuses_a_leaf():
     with pytest.raises(ValueError, match="use renormalise"):
         renormalise_(IMAGE.clone().requires_grad_(True), RATIO)
+
+
+@pytest.mark.parametrize("backend_name", ["native", "reference"])
+def test_a_mask_of_255_counts_as_one_of_1(backend_name, generator):
+    measured = torch.rand(9, 11, generator=generator) > 0.4
+    weights = torch.rand(9, 11, generator=generator) + 0.1
+    with backend.use(backend_name):
+        wanted = window_ratio(measured, weights, 3, 1, 1)
+        found = window_ratio(measured.to(torch.uint8) * 255, weights, 3, 1, 1)
+    assert torch.equal(found[0], wanted[0]) and torch.equal(found[1], wanted[1])

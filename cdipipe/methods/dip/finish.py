@@ -116,7 +116,8 @@ def take_what_exceeds_noise(change, noises, support):
     radius = sum((q * (side / size)) ** 2 for q, side, size in zip(axes, box, change.shape, strict=True)).sqrt()
     ring = (radius / RING_PX).long()
     count = int(ring.max()) + 1
-    totals = [torch.bincount(ring.flatten(), p.flatten().double(), count) for p in (power, noise)]
+    empty = torch.zeros(count, dtype=torch.float64, device=ring.device)
+    totals = [empty.scatter_add(0, ring.flatten(), p.flatten().double()) for p in (power, noise)]
     if totals[0].sum() > CLEAR * totals[1].sum():
         return change
     # independent numbers in a ring, and how far chance alone may lift its power

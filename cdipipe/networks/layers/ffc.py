@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cdipipe.networks.layers.ordered import ReflectedConv2d
 from cdipipe.optics import fourier
 
 
@@ -77,11 +78,10 @@ class FastFourierConv(nn.Module):
         super().__init__()
         half_out = channels_out // 2
         local_in = channels_in if first else channels_in // 2
-        options = {"stride": stride, "padding": kernel // 2, "bias": False, "padding_mode": "reflect"}
-        self.local_to_local = nn.Conv2d(local_in, half_out, kernel, **options)
-        self.local_to_global = nn.Conv2d(local_in, half_out, kernel, **options)
+        self.local_to_local = ReflectedConv2d(local_in, half_out, kernel, stride)
+        self.local_to_global = ReflectedConv2d(local_in, half_out, kernel, stride)
         if not first:
-            self.global_to_local = nn.Conv2d(channels_in // 2, half_out, kernel, **options)
+            self.global_to_local = ReflectedConv2d(channels_in // 2, half_out, kernel, stride)
             self.global_to_global = SpectralTransform(channels_in // 2, half_out, stride)
         self.norm_local = nn.BatchNorm2d(half_out)
         self.norm_global = nn.BatchNorm2d(half_out)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cdipipe.networks.layers.ordered import ReflectedConv2d
 from cdipipe.ops.wpc import guinier_porod_weights, renormalise, window_ratio
 
 WEIGHTINGS = ("guinier_porod", "flat")
@@ -38,9 +39,7 @@ class PartialConv(nn.Module):
             raise ValueError(f"weighting: got '{weighting}'; allowed: {', '.join(WEIGHTINGS)}")
         self.kernel, self.stride = kernel, stride
         self.object_box_px, self.weighting = object_box_px, weighting
-        self.conv = nn.Conv2d(
-            channels_in, channels_out, kernel, stride, kernel // 2, bias=False, padding_mode="reflect"
-        )
+        self.conv = ReflectedConv2d(channels_in, channels_out, kernel, stride)
 
     def weights(self, shape, device=None) -> Tensor:
         """(H, W) float32 weight of each pixel of the layer's input."""

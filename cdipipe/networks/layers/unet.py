@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from cdipipe.networks.layers.conv3d import Conv3d
+from cdipipe.networks.layers.ordered import Doubling
 
 CONV = {2: nn.Conv2d, 3: Conv3d}
 NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -72,7 +73,7 @@ class Level(nn.Module):
         self.skip = block(in_channels, skip, 1, ndim)
         self.down = nn.Sequential(block(in_channels, width, 3, ndim, stride=2), block(width, width, 3, ndim))
         self.inner = Level(width, width, levels - 1, skip, ndim) if levels > 1 else nn.Identity()
-        self.up = nn.Upsample(scale_factor=2, mode=UPSAMPLING[ndim])
+        self.up = Doubling(UPSAMPLING[ndim])
         self.join = nn.Sequential(
             norm(width + skip, ndim), block(width + skip, width, 3, ndim), block(width, width, 1, ndim)
         )

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from cdipipe.errors import InputError
 from cdipipe.networks.checkpoint_content import check_tensors
+from cdipipe.networks.layers.ordered import pad_reflected
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 VGG19_CONVS = ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34))
@@ -75,7 +76,7 @@ class NormalisedVgg19(nn.Module):
         for number in self.LAYERS:
             if number in self.POOLED_BEFORE:
                 x = functional.max_pool2d(x, 2, ceil_mode=True)
-            x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+            x = pad_reflected(x, (1, 1))
             x = torch.relu(functional.conv2d(x, getattr(self, f"weight_{number}"), getattr(self, f"bias_{number}")))
             if number in self.TAKEN:
                 features.append(x)

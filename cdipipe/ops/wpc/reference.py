@@ -11,7 +11,7 @@ def reference_window_ratio(
     measured: Tensor, weights: Tensor, kernel: int, stride: int, padding: int
 ) -> tuple[Tensor, Tensor]:
     """Plain PyTorch version of :func:`cdipipe.ops.wpc.window_ratio`."""
-    masks = measured.to(weights.dtype).reshape(-1, 1, *weights.shape)
+    masks = measured.bool().to(weights.dtype).reshape(-1, 1, *weights.shape)
     ones = weights.new_ones(1, 1, kernel, kernel)
 
     def window_sums(images):
