@@ -6,6 +6,7 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -115,3 +116,13 @@ def test_a_flow_chart_without_an_answer_is_refused():
     read = runpy.run_path(str(ROOT / "tools/site/flowchart.py"))["read"]
     with pytest.raises(ValueError, match="yes and for no"):
         read('a{"Is it?"} -->|yes| b["-m hio"]')
+
+
+def test_equations_become_mathml():
+    site = runpy.run_path(str(ROOT / "tools/site/equations.py"))
+    page, shell = SimpleNamespace(), SimpleNamespace()
+    marked = site["on_page_markdown"]((ROOT / "docs/theory.md").read_text(), page)
+    assert "$" not in marked and len(page.equations) > 20
+    html = site["on_page_content"](marked, page)
+    assert html.count("<math") == len(page.equations) == html.count("</math>") and "equation-1" not in html
+    assert site["on_page_markdown"]("echo $USER $HOME", shell) == "echo $USER $HOME"
