@@ -2,6 +2,8 @@
 CONFIG ?= config/quickstart.yaml
 SCALE ?=
 CORES ?= all
+DEVICE ?=
+GPUS ?=
 PYTHON ?= python3
 BENCH ?=
 WORKERS ?= 2
@@ -32,9 +34,10 @@ install: $(STAMP) ## set up .venv, pinned by constraints.txt
 
 STUDY := $(if $(SCALE),results/$(basename $(notdir $(CONFIG)))-$(SCALE).yaml,$(CONFIG))
 
-run: $(STAMP) ## run the workflow on CONFIG, perhaps at another SCALE of it, and print where the report is
+run: $(STAMP) ## run the workflow on CONFIG, perhaps at another SCALE of it or on another DEVICE, and print where the report is
 	$(if $(SCALE),mkdir -p results && cdipipe config "$(CONFIG)" --scale $(SCALE) -o "$(STUDY)")
-	snakemake --cores $(CORES) --workflow-profile workflow/profiles/local --configfile "$(STUDY)"
+	$(if $(DEVICE),CDIPIPE_DEVICE=$(DEVICE)) snakemake --cores $(CORES) --workflow-profile workflow/profiles/local \
+	  --resources gpu=$(or $(GPUS),$$(cdipipe doctor --gpus)) --configfile "$(STUDY)"
 	@folder="$$(cdipipe config "$(STUDY)" --get output)"; \
 	  case "$$folder" in /*) ;; *) folder="$$PWD/$$folder" ;; esac; printf 'Report: %s\n' "$$folder/report.html"
 

@@ -18,6 +18,7 @@ import study_work
 from common import RESULTS, ROOT, parser_of
 
 from cdipipe.networks.registry import all_networks
+from cdipipe.study.sizes import disk_bytes
 
 PAGE = ROOT / "docs/studies.md"
 BEGIN, END = "<!-- table of benchmarks/study_costs.py -->", "<!-- end of table -->"
@@ -89,7 +90,7 @@ def _estimated(study: str, file: Path, scale: str, rates: dict[str, dict]) -> st
     without = f"; without a rate: {', '.join(found['unknown'])}" if found["unknown"] else ""
     return (
         f"| `{study}` | {scale} | ~{found['jobs']} | ~{_short(found['hours'])} | ~{_short(found['training'])} | "
-        f"at most {_size(study_work.disk_bytes(at))} | estimated{without} |"
+        f"at most {_size(disk_bytes(at))} | estimated{without} |"
     )
 
 

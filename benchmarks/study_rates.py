@@ -23,6 +23,7 @@ from common import RESULTS, parser_of, processor_seconds, write
 import cdipipe as cdi
 from cdipipe.errors import InputError
 from cdipipe.study.config import Config
+from cdipipe.study.sizes import patterns_of, recipe_of
 
 LARGEST = {2: 128, 3: 32}
 FRAMES = 5
@@ -40,8 +41,8 @@ def representatives() -> dict[str, tuple[Config, str, str]]:
     for file in study_work.study_files().values():
         study = study_work.study_at(file, "laptop")
         for measurement, method in study.pairs():
-            patterns = study_work.patterns_of(study.measurements[measurement])
-            kind = f"{study_work.recipe_of(study, method)[0]} {patterns.ndim}D"
+            patterns = patterns_of(study.measurements[measurement])
+            kind = f"{recipe_of(study, method)[0]} {patterns.ndim}D"
             size = min(patterns.size, LARGEST[patterns.ndim])
             if kind not in found or size > found[kind][0]:
                 found[kind] = (size, study, measurement, method)
@@ -54,7 +55,7 @@ def rate_of_method(study: Config, measurement: str, method: str, changes: dict) 
     from cdipipe.phasing.recipe import recipe_from_mapping
     from cdipipe.simulation.registry import get_scene
 
-    ndim = study_work.patterns_of(study.measurements[measurement]).ndim
+    ndim = patterns_of(study.measurements[measurement]).ndim
     entry = study.measurements[measurement].model_dump(exclude_defaults=True)
     entry = copy.deepcopy(PLAIN[ndim] if entry.get("scene") in (None, "crystal") else entry)
     settings = entry.get("set", {})

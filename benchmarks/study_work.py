@@ -9,53 +9,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from common import ROOT
 
 from cdipipe.study.config import Config, load_config, load_mapping
 from cdipipe.study.scales import at_scale
-
-BYTES = {"measurement": 5, "truth": 9, "reconstruction": 10, "run": 8, "corpus": 13}
-"""Per pixel of a pattern, before compression: counts and mask, object and support, both of a corpus."""
-
-
-@dataclass(frozen=True)
-class Patterns:
-    """Patterns of a measurement or samples of a corpus: how many, of which shape."""
-
-    count: int
-    size: int
-    ndim: int
-
-    @property
-    def pixels(self) -> int:
-        return self.count * self.size**self.ndim
+from cdipipe.study.sizes import patterns_of, recipe_of
 
 
 def study_files() -> dict[str, Path]:
     """Name -> file of every study that says what it is at the scale of the papers."""
     files = sorted((ROOT / "config").rglob("*.yaml"))
     return {file.stem: file for file in files if "paper" in load_mapping(file).get("scales", {})}
-
-
-def patterns_of(entry, count: int | None = None) -> Patterns:
-    """Of a scene by its parameters, of an import by its crop and frames."""
-    if getattr(entry, "import_", None):
-        given = entry.import_
-        crop, volume = list(given.crop or [256]), given.stack == "volume"
-        pixels = np.prod(crop if len(crop) > 1 else crop * (3 if volume else 2), dtype=float)
-        ndim = 3 if volume else 2
-        frames = len(range(*slice(*map(int, given.frames.split(":"))).indices(10**6))) if given.frames else 1
-        return Patterns(1 if volume else frames, round(float(pixels) ** (1 / ndim)), ndim)
-    from cdipipe.settings import validate
-    from cdipipe.simulation.registry import get_scene
-
-    found = validate(get_scene(entry.scene).parameters, entry.set, entry.scene).model_dump()
-    ndim = 3 if entry.scene == "crystal" else found.get("dimensions") or 2
-    return Patterns(count or (found.get("count") or 1) * (found.get("frames") or 1), found["size"], ndim)
 
 
 def units_of(study: Config) -> dict[str, dict[float, int]]:
@@ -92,25 +58,6 @@ def corpus_units(entry) -> float:
     if entry.scene == "crystal":
         return entry.count * entry.set.get("block_nm", 8.0) ** 3
     return patterns_of(entry, entry.count).pixels
-
-
-def recipe_of(study: Config, method: str) -> tuple[str, int, int]:
-    """Names of the steps, restarts and iterations of a method as the study runs it."""
-    from cdipipe.phasing.plan import count_iterations
-    from cdipipe.phasing.recipe import recipe_from_mapping, with_default
-
-    mapping = json.loads(json.dumps(with_default(study.methods[method], "restarts", study.restarts)))
-    _without_networks(mapping)
-    recipe = recipe_from_mapping(mapping, method)
-    return "+".join(dict.fromkeys(name for name, _ in recipe.steps)), recipe.restarts, count_iterations(recipe)
-
-
-def _without_networks(mapping) -> None:
-    """Names of the study's own networks are no files yet."""
-    if isinstance(mapping, dict):
-        mapping.pop("checkpoint", None)
-    for value in mapping.values() if isinstance(mapping, dict) else mapping if isinstance(mapping, list) else ():
-        _without_networks(value)
 
 
 def training_units(study: Config, name: str) -> float:
@@ -150,22 +97,6 @@ def _fake():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     return FakeTensorMode(allow_non_fake_inputs=True)
-
-
-def disk_bytes(study: Config) -> float:
-    """Arrays of the study before compression, without pictures."""
-    total = 0.0
-    for name in study.used():
-        entry = study.measurements[name]
-        total += patterns_of(entry).pixels * (BYTES["measurement"] + BYTES["truth"] * bool(entry.scene))
-    for measurement, method in study.pairs():
-        runs = recipe_of(study, method)[1]
-        kept = runs if study.keep_runs and (runs > 1) and not study.measurements[measurement].is_movie else 0
-        total += patterns_of(study.measurements[measurement]).pixels * (BYTES["reconstruction"] + BYTES["run"] * kept)
-    for name in study.built():
-        entry = study.corpora[name]
-        total += patterns_of(entry, entry.count).pixels * BYTES["corpus"]
-    return total
 
 
 def study_at(file: Path, scale: str | None) -> Config:

@@ -5,6 +5,7 @@ from snakemake.utils import min_version
 
 from cdipipe.errors import InputError
 from cdipipe.study.config import load_config
+from cdipipe.study.run import device_of_run
 
 min_version("9.10")
 
@@ -26,8 +27,14 @@ if len(workflow.configfiles) != 1 or workflow.config_settings.config:
 STUDY_FILE = os.path.relpath(workflow.configfiles[0])
 try:
     STUDY = load_config(STUDY_FILE)
+    DEVICE = device_of_run(STUDY.device)
 except (InputError, OSError) as error:
     raise WorkflowError(str(error))
+
+
+# The device of all jobs, which is told to each, wherever it runs.
+envvars:
+    "CDIPIPE_DEVICE",
 
 
 include: "rules/common.smk"

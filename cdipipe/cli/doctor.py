@@ -24,11 +24,19 @@ TRIED = "the CUDA half has not run on a GPU yet; python benchmarks/gpu.py --all 
 """Until benchmarks/results/gpu.json is there."""
 
 
-def command(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def command(
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    count_gpus: Annotated[bool, typer.Option("--gpus", help="only how many jobs can have a GPU, at least 1")] = False,
+) -> None:
     """Show versions, kernels, devices, folders and extras; exit 0 if everything needed is usable.
 
     A GPU that is there and not used is a problem, too, and named with its cure; all works without it.
     """
+    if count_gpus:
+        from cdipipe.ops.gpus import facts as gpu_facts
+
+        print(max(1, len(gpu_facts().usable())))
+        return
     facts = examine()
     print(json.dumps(facts, indent=2, default=str) if as_json else "\n".join(_lines(facts)))
     broken = [problem for problem in facts["problems"] if problem not in facts["gpu"].get(LOST, ())]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from cdipipe.errors import InputError
+from cdipipe.ops.device import VARIABLE, resolve_device
 from cdipipe.study.paths import fault_of_path
 from cdipipe.study.tree import Config
 
@@ -18,6 +19,24 @@ FULL_BYTES = 2**20
 """A disk with less room than this counts as full."""
 MARK = ".running"
 """File in the output folder that a run holds locked."""
+
+
+def device_of_run(asked: str) -> str:
+    """``cpu`` or ``cuda`` for all jobs of a run, decided once, where it starts; torch is not loaded.
+
+    Every job is told by ``CDIPIPE_DEVICE``, also on another computer, where ``auto`` would find something else.
+
+    Parameters
+    ----------
+    asked : what the study says; ``CDIPIPE_DEVICE`` is stronger
+
+    Raises
+    ------
+    InputError   the variable has another value than ``auto``, ``cpu`` or ``cuda``
+    """
+    device, _ = resolve_device("auto" if os.environ.get(VARIABLE) else asked)
+    os.environ[VARIABLE] = device
+    return device
 
 
 def check_before_run(study: Config, where: str) -> None:

@@ -19,15 +19,12 @@ def shared_jobs(study: Config) -> list[tuple[str, list[str]]]:
     """(measurement, methods) of every job of several reconstructions; methods in the order of the study.
 
     Reconstructions of iterations by transforms alone, of simulated measurements, whose size is known beforehand.
-    They must agree in all options of the command, and their settings must be those of the study. On a GPU each has a
-    job of its own, which profiles send there.
+    They must agree in all options of the command, and their settings must be those of the study.
 
     Parameters
     ----------
     study : Config
     """
-    if study.device == "cuda":
-        return []
     works = {pair: _work(study, *pair) for pair in study.pairs()}
     return _together(works, {pair: tuple(study.options("reconstruct", *pair)) for pair in works})
 

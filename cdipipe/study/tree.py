@@ -215,6 +215,8 @@ class Config(Section):
     def options(self, command: str, measurement: str, method: str = "") -> list[str]:
         """Command-line options of ``cdipipe COMMAND`` for one measurement (and method); files in and out not included.
 
+        Neither is the device, which is decided for all jobs of a run, see ``cdipipe.study.run.device_of_run``.
+
         Parameters
         ----------
         command : ``simulate``, ``import``, ``reconstruct``, ``tune``, ``runs`` or ``strain``
@@ -232,9 +234,9 @@ class Config(Section):
         restarts = self.recipe_on(measurement, method).get("restarts")
         if command == "tune":
             chosen = self.tunings[method].model_dump(exclude_defaults=True)
-            own = {"seed": self.seed, "restarts": restarts, "device": self.device}
+            own = {"seed": self.seed, "restarts": restarts}
             return as_options(chosen | own | {"checkpoint": self.checkpoint(method)})
-        shared = {"seed": self.seed, "restarts": restarts, "device": self.device, "keep_runs": self.keep_runs}
+        shared = {"seed": self.seed, "restarts": restarts, "keep_runs": self.keep_runs}
         fraction, block = self.free_fraction, self.free_block_px
         if not fraction and any(method in entry.methods for entry in self.sweeps.values()):
             fraction, block = FREE_FRACTION, FREE_BLOCK_PX

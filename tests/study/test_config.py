@@ -109,7 +109,7 @@ def test_options_are_those_of_the_command_line():
     config = check_config(study(seed=7, restarts=2, free_fraction=0.05, average={"keep_best": 2, "drop": [1, 3]}), "s")
     assert config.options("simulate", "one") == ["polygons", "--seed=3", "--set=size=64", "--set=phase_range_rad=1.0"]
     assert config.options("import", "two") == ["a.npy::b", "--mask=m.tif", "--threshold=2.0", "--crop=64,64"]
-    common = ["--device=auto", "--keep-runs", "--free-fraction=0.05"]
+    common = ["--keep-runs", "--free-fraction=0.05"]
     assert config.options("reconstruct", "one", "hio") == ["--seed=7", "--restarts=2", *common]
     assert config.options("reconstruct", "one", "mix") == ["--seed=7", "--restarts=4", *common]
     assert config.options("runs", "one", "hio") == ["--keep-best=2", "--agree=0.9", "--drop=1,3", "--modes=3"]

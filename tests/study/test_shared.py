@@ -26,8 +26,8 @@ def test_small_ones_of_a_measurement_share_a_job_where_their_options_agree():
     assert shared_jobs(study(restarts=3)) == [("a", ["hio", "raar", "alone"])]
 
 
-def test_large_ones_and_those_on_a_gpu_have_jobs_of_their_own():
-    assert shared_jobs(study(size=1024, restarts=2)) == shared_jobs(study(device="cuda")) == []
+def test_large_ones_have_jobs_of_their_own():
+    assert shared_jobs(study(size=1024, restarts=2)) == []
 
 
 def test_a_method_that_is_tuned_waits_for_its_settings_alone():

@@ -3,8 +3,11 @@ import re
 import shlex
 import sys
 
+from snakemake.settings.types import DeploymentMethod
+
 from cdipipe.study import run as study_run
 from cdipipe.study.code import code_of_job
+from cdipipe.study.preflight import archives, check_before_first_job
 from cdipipe.study.shared import shared_error_bars, shared_jobs
 from cdipipe.study.tables import files_of_table
 
@@ -13,6 +16,7 @@ MEASUREMENT = f"{OUT}/{{measurement}}"
 METHOD = f"{OUT}/{{measurement}}/{{method}}"
 RESULT_NAME = STUDY.result_name()
 RESULT = f"{METHOD}/{RESULT_NAME}"
+GPU = int(DEVICE == "cuda")
 LOGS, BENCHMARKS = f"{OUT}/logs/{{measurement}}", f"{OUT}/benchmarks/{{measurement}}"
 
 
@@ -84,6 +88,11 @@ def methods_of(results):
     return [names_of(result)[1] for result in results]
 
 
+def notes_of(name):
+    """Notes that the image archives of a scene are there."""
+    return [f"{OUT}/data/{archive}.txt" for archive in or_stop(archives, STUDY, name)]
+
+
 def shards_of(wildcards):
     """The shards of a corpus."""
     count = STUDY.corpora[wildcards.corpus].shards
@@ -109,6 +118,8 @@ if workflow.is_main_process:
 onstart:
     global CLAIM  # until this process ends
     CLAIM = or_stop(study_run.claim_output, OUT)
+    in_image = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+    or_stop(check_before_first_job, STUDY, DEVICE, workflow.local_exec, in_image)
 
 
 onerror:

@@ -1,5 +1,7 @@
 # Corpora: shards side by side, then card and contact sheet. A shard that is stopped goes on where it was.
 rule build_shard:
+    input:
+        lambda wildcards: notes_of(wildcards.corpus),
     output:
         f"{OUT}/{{corpus}}/shard-{{shard}}.json",
     log:

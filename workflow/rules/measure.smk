@@ -1,5 +1,7 @@
 # Measurements: simulated with their truth, or read from files.
 rule simulate_measurement:
+    input:
+        lambda wildcards: notes_of(wildcards.measurement),
     output:
         measurement=f"{MEASUREMENT}/M.cxi",
         truth=f"{MEASUREMENT}/T.cxi",
@@ -15,6 +17,10 @@ rule simulate_measurement:
         code=code_of("simulate"),
     shell:
         "cdipipe simulate {params.options} -o {output.measurement:q} --truth {output.truth:q} > {log:q} 2>&1"
+
+
+localrules:  # compute nodes seldom reach the internet
+    fetch_data,
 
 
 rule fetch_data:

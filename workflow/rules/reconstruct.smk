@@ -14,7 +14,11 @@ for MEASURED, METHODS in shared_jobs(STUDY):
         benchmark:
             f"{OUT}/benchmarks/{MEASURED}.{METHODS[0]}.reconstruct.tsv"
         threads: STUDY.threads
+        resources:
+            device=DEVICE,
+            gpu=GPU,
         params:
+            device=STUDY.device,
             recipes=lambda wildcards, output: [f"--recipe={STUDY_FILE}::methods.{name}" for name in methods_of(output)],
             options=lambda wildcards, output: shlex.join(STUDY.options("reconstruct", *names_of(output[0]))),
             folder=lambda wildcards, input: os.path.dirname(input.measurement),
@@ -23,8 +27,8 @@ for MEASURED, METHODS in shared_jobs(STUDY):
                 code_of_job(STUDY, "reconstruct", method=name) for name in methods_of(output)
             ],
         shell:
-            "cdipipe reconstruct {input.measurement:q} {params.recipes:q} {params.options} -o {params.folder:q} "
-            "> {log:q} 2>&1"
+            "cdipipe reconstruct {input.measurement:q} {params.recipes:q} {params.options} "
+            "--device {resources.device} -o {params.folder:q} > {log:q} 2>&1"
 
     workflow.ruleorder(f"reconstruct_several.{MEASURED}.{METHODS[0]}", "reconstruct_object")
 
@@ -42,15 +46,17 @@ rule reconstruct_object:
         f"{BENCHMARKS}.{{method}}.reconstruct.tsv"
     threads: STUDY.threads
     resources:
-        gpu=int(STUDY.device == "cuda"),
+        device=DEVICE,
+        gpu=GPU,
     params:
         recipe=lambda wildcards, input: input.tuned or f"{STUDY_FILE}::methods.{wildcards.method}",
         options=options_of("reconstruct"),
         content=lambda wildcards: STUDY.methods[wildcards.method],
+        device=STUDY.device,
         code=code_of("reconstruct"),
     shell:
-        "cdipipe reconstruct {input.measurement:q} --recipe {params.recipe:q} {params.options} -o {output:q} "
-        "> {log:q} 2>&1"
+        "cdipipe reconstruct {input.measurement:q} --recipe {params.recipe:q} {params.options} "
+        "--device {resources.device} -o {output:q} > {log:q} 2>&1"
 
 
 rule average_runs:

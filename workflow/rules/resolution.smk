@@ -18,10 +18,11 @@ rule estimate_resolution:
         f"{BENCHMARKS}.{{method}}.resolution.tsv"
     threads: STUDY.threads
     resources:
-        gpu=int(STUDY.device == "cuda"),
+        device=DEVICE,
+        gpu=GPU,
     params:
         device=STUDY.device,
         code=code_of("resolution"),
     shell:
-        "cdipipe resolution {input.result:q} --measurement {input.measurement:q} --device {params.device} "
+        "cdipipe resolution {input.result:q} --measurement {input.measurement:q} --device {resources.device} "
         "-o {output.numbers:q} --figure {output.figure:q} > {log:q} 2>&1"

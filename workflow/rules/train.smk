@@ -12,7 +12,8 @@ rule train_network:
         f"{OUT}/benchmarks/{{network}}.train.tsv"
     threads: lambda wildcards: STUDY.threads * STUDY.networks[wildcards.network].devices
     resources:
-        gpu=lambda wildcards: STUDY.networks[wildcards.network].devices * (STUDY.device == "cuda"),
+        device=DEVICE,
+        gpu=lambda wildcards: STUDY.networks[wildcards.network].devices * GPU,
     params:
         options=lambda wildcards: shlex.join(STUDY.networks[wildcards.network].options()),
         samples=lambda wildcards: shlex.join(STUDY.samples_of(wildcards.network)[1]),
@@ -20,6 +21,6 @@ rule train_network:
         device=STUDY.device,
         code=code_of("train"),
     shell:
-        "cdipipe train {params.options} {params.samples} -o {params.folder:q} --device {params.device} "
+        "cdipipe train {params.options} {params.samples} -o {params.folder:q} --device {resources.device} "
         "--resume --rebuild > {log:q} 2>&1 && "
         "cp {params.folder:q}/best.pt {output.checkpoint:q} && cp {params.folder:q}/curve.tsv {output.curve:q}"

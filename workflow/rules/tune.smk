@@ -18,12 +18,15 @@ rule tune_method:
         f"{BENCHMARKS}.{{method}}.tune.tsv"
     threads: STUDY.threads
     resources:
-        gpu=int(STUDY.device == "cuda"),
+        device=DEVICE,
+        gpu=GPU,
     params:
         recipe=lambda wildcards: f"{STUDY_FILE}::methods.{wildcards.method}",
         options=options_of("tune"),
         content=lambda wildcards: STUDY.methods[wildcards.method],
+        device=STUDY.device,
         code=code_of("tune"),
     shell:
-        "cdipipe tune {input.measurement:q} --recipe {params.recipe:q} {params.options} -o {output.recipe:q} "
+        "cdipipe tune {input.measurement:q} --recipe {params.recipe:q} {params.options} "
+        "--device {resources.device} -o {output.recipe:q} "
         "--picture {output.picture:q} > {log:q} 2>&1"
