@@ -26,8 +26,8 @@ from common import alternate, milliseconds, processor_seconds, ratio, ratio_of_f
 
 import cdipipe as cdi
 from cdipipe.ops import backend
-from cdipipe.ops.projection import project_modulus_, update_object_
-from cdipipe.optics.fourier import forward_corner, inverse_corner
+from cdipipe.ops.projection.iterate import iterate_
+from cdipipe.optics.fourier import forward_corner, inverse_corner_
 
 HIO = {"a": 1.0, "b": -0.9, "c": 0.0, "g": 0.0}
 SHAPES = {
@@ -64,13 +64,15 @@ class Problem:
         self.error = torch.empty(shape[:-ndim], dtype=torch.float64)
 
     def iterate(self, batch: slice = slice(None)) -> None:
-        exit_wave = self.exit_wave[batch]
-        wavefront = forward_corner(exit_wave, self.ndim)
-        project_modulus_(wavefront, self.modulus, self.measured, self.error[batch], ndim=self.ndim)
-        update_object_(exit_wave, inverse_corner(wavefront, self.ndim), self.support, **HIO)
+        masks = self.measured, self.support
+        iterate_(self.exit_wave[batch], self.modulus, *masks, self.error[batch], **HIO, ndim=self.ndim)
 
     def transform(self) -> None:
-        inverse_corner(forward_corner(self.exit_wave, self.ndim), self.ndim)
+        axes = tuple(range(-self.ndim, 0))
+        torch.fft.ifftn(torch.fft.fftn(self.exit_wave, dim=axes, norm="ortho"), dim=axes, norm="ortho")
+
+    def transform_with_plans(self) -> None:
+        inverse_corner_(forward_corner(self.exit_wave, self.ndim), self.ndim)
 
     def transform_unscaled(self) -> None:
         axes = tuple(range(-self.ndim, 0))

@@ -60,9 +60,10 @@ def _problem(module: str) -> str | None:
 
 
 def _kernels() -> dict[str, Any]:
-    from cdipipe.ops import backend
+    from cdipipe.ops import backend, fft
 
-    return {**backend.describe(), "cpu_uses": backend.name("cpu")}
+    transforms = "MKL of PyTorch, plans kept" if fft.has_plans() else "torch.fft"
+    return {**backend.describe(), "cpu_uses": backend.name("cpu"), "fourier_transforms": transforms}
 
 
 def _devices() -> dict[str, Any]:

@@ -7,9 +7,7 @@ from cdipipe.phasing.registry import IterativeParameters, Update
 
 def update(exit_wave, problem, support, parameters, iteration):
     """u+ = P_S P_M u (Fienup 1982, error-reduction)."""
-    projected, r_factor = problem.impose_modulus(exit_wave)
-    exit_wave = problem.update_object_(exit_wave, projected, support, a=0.0, b=0.0, c=1.0, g=0.0)
-    return exit_wave, projected, r_factor
+    return problem.iterate_(exit_wave, support, a=0.0, b=0.0, c=1.0, g=0.0)
 
 
 METHOD = Update(

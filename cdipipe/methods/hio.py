@@ -24,9 +24,7 @@ def update(exit_wave, problem, support, parameters, iteration):
     """u+ = P where the constraint holds, u - beta P elsewhere; P = P_M u (Fienup 1982, hybrid input-output)."""
     if parameters.er_every and (iteration + 1) % parameters.er_every == 0:
         return er.update(exit_wave, problem, support, parameters, iteration)
-    projected, r_factor = problem.impose_modulus(exit_wave)
-    exit_wave = problem.update_object_(exit_wave, projected, support, a=1.0, b=-parameters.beta, c=0.0, g=0.0)
-    return exit_wave, projected, r_factor
+    return problem.iterate_(exit_wave, support, a=1.0, b=-parameters.beta, c=0.0, g=0.0)
 
 
 METHOD = Update(

@@ -22,9 +22,7 @@ def update(exit_wave, problem, support, parameters, iteration):
     The object constraint is tested on the reflection R_M u = 2P - u, not on P.
     """
     beta = parameters.beta
-    projected, r_factor = problem.impose_modulus(exit_wave)
-    exit_wave = problem.update_object_(exit_wave, projected, support, a=beta, b=1 - 2 * beta, c=beta, g=1.0)
-    return exit_wave, projected, r_factor
+    return problem.iterate_(exit_wave, support, a=beta, b=1 - 2 * beta, c=beta, g=1.0)
 
 
 METHOD = Update(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from cdipipe.ops import projection as ops
-from cdipipe.ops.projection import relax
+from cdipipe.ops.projection import iterate, relax
 from cdipipe.optics import fourier
 from cdipipe.optics.forward import ForwardModel
 
@@ -38,11 +38,35 @@ def impose_modulus(model: ForwardModel, object_, modulus, measured=None) -> tupl
     misfit = _replace_modulus_(model, wavefront, modulus, measured)
     if model.static_region is not None:
         wavefront -= model.static_wavefront(wavefront.dtype)
-    waves = fourier.inverse_corner(wavefront, model.ndim)
+    waves = fourier.inverse_corner_(wavefront, model.ndim)
     if model.probe_modes is None:
         return waves, misfit
     change = waves - model.probe_modes * model.per_mode(object_)
     return object_ + (model.probe_modes.conj() * change).sum(-model.ndim - 1) / model.divisor, misfit
+
+
+def iterate_(model: ForwardModel, exit_wave, modulus, measured, support, **rule) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`impose_modulus`, and with it one object update in place in ``exit_wave``.
+
+    Parameters
+    ----------
+    model : ForwardModel
+    exit_wave : (..., *grid) complex, replaced by the next one
+    modulus, measured : as in :func:`impose_modulus`
+    support : bool, broadcast like ``modulus``
+    **rule : ``constraint``, ``phase_range_rad``, ``a``, ``b``, ``c``, ``g`` of
+        :func:`cdipipe.ops.projection.update_object`
+
+    Returns
+    -------
+    the projected object, and the misfit of the exit wave before
+    """
+    if model.is_ideal and model.probe_modes is None and model.static_region is None:
+        misfit = _empty_misfit(model, exit_wave)
+        return iterate.iterate_(exit_wave, modulus, measured, support, misfit, ndim=model.ndim, **rule), misfit
+    projected, misfit = impose_modulus(model, exit_wave, modulus, measured)
+    ops.update_object_(exit_wave, projected, support, **rule)
+    return projected, misfit
 
 
 def modulus_misfit(model: ForwardModel, object_, modulus, measured=None) -> torch.Tensor:

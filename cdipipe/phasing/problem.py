@@ -29,6 +29,12 @@ class Projections:
         projected, misfit = moduli.impose_modulus(self.model, exit_wave, self.modulus, self.measured)
         return projected, misfit / self.modulus_sum
 
+    def iterate_(self, exit_wave, support, *, a, b, c, g):
+        """One object update with P_M u, in place: the next exit wave, P_M u, and the R-factor (B,) of u."""
+        rule = {"constraint": self.constraint, "phase_range_rad": self.phase_range_rad, "a": a, "b": b, "c": c, "g": g}
+        projected, misfit = moduli.iterate_(self.model, exit_wave, self.modulus, self.measured, support, **rule)
+        return exit_wave, projected, misfit / self.modulus_sum
+
     def r_factor(self, exit_wave):
         """R-factor (B,) of a batch (B, *grid) on the measured pixels; one transform."""
         return moduli.modulus_misfit(self.model, exit_wave, self.modulus, self.measured) / self.modulus_sum

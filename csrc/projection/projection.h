@@ -7,6 +7,10 @@
 
 #include <cstdint>
 
+namespace cdipipe::fourier {
+struct Layout;
+}
+
 namespace cdipipe::projection {
 
 // Partial sums are formed over blocks of this many pixels and added in order, so that a sum does not depend on the
@@ -103,6 +107,12 @@ void relax_modulus(const RelaxArrays& arrays, const RelaxRule& rule, int threads
 void update_object(const ObjectArrays& arrays, const ObjectRule& rule, int threads);
 void update_object_backward(const ObjectBackwardArrays& arrays, const ObjectRule& rule, int threads);
 void subtract_projection(const ResidualArrays& arrays, const ObjectRule& rule, int threads);
+
+// A whole iteration: transform, project_modulus, back, update_object. `modulus` is in place in the memory that the
+// projected objects get, of one mode; `object` is in place in the exit waves, and its support is (pixels) or (batch,
+// pixels). Items go through one after another, or one to a thread, while they are in the cache.
+void iterate(const fourier::Layout& layout, const ModulusArrays& modulus, const ObjectArrays& object,
+             int64_t support_stride, const ObjectRule& rule);
 }  // namespace cpu
 
 namespace cuda {

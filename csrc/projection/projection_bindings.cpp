@@ -1,6 +1,10 @@
+#include <pybind11/stl.h>
+
 #include <cmath>
+#include <vector>
 
 #include "common/bindings.h"
+#include "fourier/plans.h"
 #include "projection/projection.h"
 
 namespace cdipipe {
@@ -135,6 +139,25 @@ void subtract_projection(int device, Address object, Address support, int64_t ba
   }
 }
 
+void iterate(Address exit_wave, Address projected, Address modulus, int64_t modulus_stride, Address measured,
+             int64_t measured_stride, Address error, Address support, int64_t support_stride,
+             const std::vector<int64_t>& grid, int64_t batch, const projection::ObjectRule& rule, int threads) {
+  const fourier::Layout layout = fourier::layout_of(false, grid, batch, threads);
+  const projection::ModulusArrays on_detector{at<float>(projected),
+                                              at<float>(projected),
+                                              at<float>(modulus),
+                                              at<uint8_t>(measured),
+                                              at<double>(error),
+                                              modulus_stride,
+                                              measured_stride,
+                                              batch,
+                                              1,
+                                              layout.pixels()};
+  const projection::ObjectArrays on_object{
+      at<float>(exit_wave), at<float>(projected), at<uint8_t>(support), at<float>(exit_wave), batch, layout.pixels()};
+  projection::cpu::iterate(layout, on_detector, on_object, support_stride, rule);
+}
+
 const Bindings bindings([](pybind11::module_& module) {
   pybind11::class_<projection::ObjectRule>(module, "ObjectRule").def(pybind11::init(&object_rule));
   module.def("project_modulus", &project_modulus, NoGil());
@@ -143,6 +166,7 @@ const Bindings bindings([](pybind11::module_& module) {
   module.def("update_object", &update_object, NoGil());
   module.def("update_object_backward", &update_object_backward, NoGil());
   module.def("subtract_projection", &subtract_projection, NoGil());
+  module.def("iterate", &iterate, NoGil());
 });
 
 }  // namespace

@@ -8,8 +8,6 @@ is the number of grid axes (2 or 3), counted from the last.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
@@ -22,6 +20,7 @@ from cdipipe.ops.projection.checks import (
     check_in_place,
     check_modulus_arguments,
     check_object_arguments,
+    effective_constraint,
 )
 from cdipipe.ops.projection.reference import HALF_TURN_RANGE, reference_project_modulus, reference_update_object
 
@@ -130,12 +129,6 @@ def project_modulus_(
         return wavefront.copy_(projected)
 
 
-def _effective_constraint(constraint: str, phase_range_rad: tuple[float, float]) -> str:
-    """A phase range of a full turn forbids nothing."""
-    full = constraint == "phase_range" and phase_range_rad[1] - phase_range_rad[0] >= 2 * math.pi - 1e-6
-    return "support" if full else constraint
-
-
 def update_object(
     exit_wave: Tensor,
     projected: Tensor,
@@ -186,7 +179,7 @@ def update_object(
     doi:10.1088/0266-5611/21/1/004
     """
     check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
-    constraint = _effective_constraint(constraint, phase_range_rad)
+    constraint = effective_constraint(constraint, phase_range_rad)
     run = run_update_object if _is_plain(exit_wave, projected) else torch.ops.cdipipe.update_object
     return run(exit_wave, projected, support, constraint, [a, b, c, g], [float(x) for x in phase_range_rad])
 
@@ -225,7 +218,7 @@ def update_object_(
         return exit_wave
     check_object_arguments(exit_wave, projected, support, constraint, phase_range_rad)
     check_in_place("exit_wave", exit_wave, "update_object")
-    constraint = _effective_constraint(constraint, phase_range_rad)
+    constraint = effective_constraint(constraint, phase_range_rad)
     if native.takes(exit_wave) and native.is_dense(exit_wave):
         rule = constraint, (a, b, c, g), phase_range_rad
         native.update_object(exit_wave, native.dense(projected), support, exit_wave, *rule)
@@ -264,7 +257,7 @@ def subtract_projection_(
     """
     check_object_arguments(object_, object_, support, constraint, phase_range_rad)
     check_in_place("object", object_, "project_object")
-    constraint = _effective_constraint(constraint, phase_range_rad)
+    constraint = effective_constraint(constraint, phase_range_rad)
     if native.takes(object_) and native.is_dense(object_):
         native.subtract_projection(object_, support, constraint, phase_range_rad)
         increment_version(object_)

@@ -86,3 +86,9 @@ def check_object_arguments(exit_wave, projected, support, constraint, phase_rang
         width = phase_range_rad[1] - phase_range_rad[0]
         if not 0 < width <= 2 * math.pi + 1e-9:
             fail("phase_range_rad", tuple(phase_range_rad), "(min, max) with 0 < max - min <= 2 pi")
+
+
+def effective_constraint(constraint: str, phase_range_rad: tuple[float, float]) -> str:
+    """A phase range of a full turn forbids nothing."""
+    full = constraint == "phase_range" and phase_range_rad[1] - phase_range_rad[0] >= 2 * math.pi - 1e-6
+    return "support" if full else constraint

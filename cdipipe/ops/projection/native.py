@@ -188,7 +188,7 @@ def _rule(constraint: str, coefficients, phase_range_rad):
     return backend.native.ObjectRule(CONSTRAINT_CODES[constraint], *coefficients, *phase_range_rad)
 
 
-_known_rule = functools.lru_cache(_rule)
+known_rule = functools.lru_cache(_rule)
 
 
 def update_object(
@@ -230,7 +230,7 @@ def update_usual(exit_wave, projected, support, constraint: str, coefficients, p
     )
     if not usual:
         return False
-    at, rule, pixels = exit_wave.data_ptr(), _known_rule(constraint, coefficients, phase_range_rad), support.numel()
+    at, rule, pixels = exit_wave.data_ptr(), known_rule(constraint, coefficients, phase_range_rad), support.numel()
     numbers = (exit_wave.numel() // pixels if pixels else 0, pixels, rule, torch.get_num_threads())
     backend.native.update_object(-1, at, projected.data_ptr(), support.data_ptr(), at, *numbers)
     return True
