@@ -17,7 +17,7 @@ PUBLIC = $(foreach module,$(subst .,/,$(shell sed -n 's/^::: *//p' docs/api.md))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-.PHONY: run studies test pretended install lint bench faults docs clean help
+.PHONY: run studies test pretended emulated install lint bench faults docs clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -52,6 +52,9 @@ test: $(STAMP) ## run the tests, each file in one of WORKERS processes
 pretended: $(STAMP) ## run methods, networks and trainings on a CUDA device that is not there
 	OMP_NUM_THREADS=1 python -m pytest -m pretended tests/pretended_cuda
 
+emulated: $(STAMP) ## run the CUDA kernels on the CPU, in several orders of blocks and threads
+	python tests/cuda_on_cpu/run.py
+
 lint: $(STAMP) ## check style: Python, docstrings, Snakemake, C++
 	ruff check .
 	ruff format --check .
@@ -59,7 +62,7 @@ lint: $(STAMP) ## check style: Python, docstrings, Snakemake, C++
 	snakefmt --check Snakefile workflow
 	snakemake --lint --configfile config/quickstart.yaml
 	mypy
-	clang-format --dry-run -Werror $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu')
+	clang-format --dry-run -Werror $(shell find csrc tests -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 
 bench: $(STAMP) ## measure all that README and docs quote, into benchmarks/results; BENCH='speed gold' picks
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[bench]'
