@@ -141,7 +141,7 @@ def predictor_of(network: Network, parameters, pattern_shape: tuple[int, ...], d
     ------
     InputError   patterns that do not fit, no weights, or a file that is no checkpoint of this network
     """
-    if len(pattern_shape) != network.dimensions:
+    if network.dimensions is not None and len(pattern_shape) != network.dimensions:
         wanted = {2: "patterns of two dimensions", 3: "volumes"}[network.dimensions]
         raise InputError(f"{network.name} takes {wanted}; got patterns of shape {pattern_shape}")
     if network.predict is not None:

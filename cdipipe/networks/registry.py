@@ -67,7 +67,7 @@ class Network:
         Inference: (B, *grid) float32 photons and bool, centred, to (B, *grid) complex64 objects on any scale.
     arrays : names of the arrays of a corpus that ``prepare`` reads
     check_corpus : ``(plan, settings) -> None``, raises InputError where the network cannot learn from such a corpus
-    dimensions : 2 or 3, of the patterns
+    dimensions : 2 or 3, of the patterns; None: its checkpoint tells
     parameters : subclass of ``cdipipe.networks.prediction.PredictionParameters``
         What a reconstruction takes: the network is a method of its name. None: it takes no patterns.
     predict : ``(parameters, pattern_shape, device) -> predictor``
@@ -88,7 +88,7 @@ class Network:
     apply: Callable[[torch.nn.Module, Any, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     arrays: tuple[str, ...] = ("intensity", "object", "measured")
     check_corpus: Callable[[Plan, Any], None] | None = None
-    dimensions: int = 2
+    dimensions: int | None = 2
     parameters: type[Parameters] | None = None
     predict: Callable[[Any, tuple[int, ...], Any], Any] | None = None
     weights: Path | None = None

@@ -130,32 +130,62 @@ def inverse_real_corner(half: torch.Tensor, shape: tuple[int, ...]) -> torch.Ten
     return torch.fft.irfftn(half, s=tuple(shape), dim=_axes(len(shape)), norm="ortho")
 
 
-def forward_box_corner(box: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+def forward_box_corner(box: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """:func:`forward_corner` of a box (..., h, w) in the first rows and columns of a (H, W) array of zeros.
 
     Parameters
     ----------
-    box : (..., h, w) complex
-    shape : (H, W), not smaller than the box
+    box : (..., [d,] h, w) complex
+    shape : ([D,] H, W), not smaller than the box
 
     Returns
     -------
-    (..., H, W) complex, FFT order
+    (..., [D,] H, W) complex, FFT order
     """
-    rows = torch.fft.fft(box, n=shape[1], dim=-1, norm="ortho")
-    return torch.fft.fft(rows, n=shape[0], dim=-2, norm="ortho")
+    for axis in range(-1, -len(shape) - 1, -1):
+        box = torch.fft.fft(box, n=shape[axis], dim=axis, norm="ortho")
+    return box
 
 
-def inverse_box_corner(wavefront: torch.Tensor, box: tuple[int, int]) -> torch.Tensor:
+def inverse_box_corner(wavefront: torch.Tensor, box: tuple[int, ...]) -> torch.Tensor:
     """The first rows and columns (..., h, w) of :func:`inverse_corner`, at half its cost for a small box.
 
     Parameters
     ----------
-    wavefront : (..., H, W) complex, FFT order
-    box : (h, w)
+    wavefront : (..., [D,] H, W) complex, FFT order
+    box : ([d,] h, w)
     """
-    rows = torch.fft.ifft(wavefront, dim=-2, norm="ortho")[..., : box[0], :]
-    return torch.fft.ifft(rows, dim=-1, norm="ortho")[..., : box[1]]
+    for axis in range(-len(box), 0):
+        wavefront = torch.fft.ifft(wavefront, dim=axis, norm="ortho").narrow(axis, 0, box[axis])
+    return wavefront
+
+
+def forward_real_box_corner(box: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """:func:`forward_box_corner` of a real box; the last axis holds the non-negative frequencies only.
+
+    Parameters
+    ----------
+    box : (..., [d,] h, w) real
+    shape : ([D,] H, W), not smaller than the box
+    """
+    half = torch.fft.rfft(box, n=shape[-1], dim=-1, norm="ortho")
+    for axis in range(-2, -len(shape) - 1, -1):
+        half = torch.fft.fft(half, n=shape[axis], dim=axis, norm="ortho")
+    return half
+
+
+def inverse_real_box_corner(half: torch.Tensor, shape: tuple[int, ...], box: tuple[int, ...]) -> torch.Tensor:
+    """The box (..., h, w) of the real array whose non-negative frequencies are given.
+
+    Parameters
+    ----------
+    half : (..., [D,] H, W // 2 + 1) complex, FFT order
+    shape : ([D,] H, W)
+    box : ([d,] h, w)
+    """
+    for axis in range(-len(box), -1):
+        half = torch.fft.ifft(half, dim=axis, norm="ortho").narrow(axis, 0, box[axis])
+    return torch.fft.irfft(half, n=shape[-1], dim=-1, norm="ortho")[..., : box[-1]]
 
 
 def multiply_even_corner(image: torch.Tensor, half_kernel: torch.Tensor, ndim: int = 2) -> torch.Tensor:

@@ -238,7 +238,8 @@ def _predictor_of(name: str) -> Predictor | None:
     network = NETWORKS.find(name)
     if network is None or network.parameters is None:
         return None
-    needs = ("plane" if network.dimensions == 2 else "volume", *(("weights",) if network.weights is None else ()))
+    shape = {2: ("plane",), 3: ("volume",), None: ()}[network.dimensions]
+    needs = (*shape, *(("weights",) if network.weights is None else ()))
     return Predictor(
         name=name,
         summary=network.summary,

@@ -33,7 +33,18 @@ SIZE = 32
 TINY_NETWORK = ["--set=epochs=1", "--set=batch_size=8", "--device=cpu"]
 SCENES = ("polygons", "particles", "bragg", "cell", "test_chart", "static_region", "pseudo_objects", "pictures")
 METHODS = ("er", "hio", "raar", "dm", "oss", "gps", "ad_refine", "poisson_ml", "guided", "dip", "cdip", "hio_static")
-METHODS += ("lodip", "reference_lsq", "static_estimate", "cdi_nn", "cdi_nn_3d", "dpr", "in_situ", "mf_pie", "pid3net")
+METHODS += (
+    "lodip",
+    "reference_lsq",
+    "static_estimate",
+    "cdi_nn",
+    "cdi_nn_3d",
+    "dpr",
+    "unrolled",
+    "in_situ",
+    "mf_pie",
+    "pid3net",
+)
 
 
 def settings_within(model, head: str = "") -> list[str]:

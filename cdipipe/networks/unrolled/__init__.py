@@ -1,0 +1,91 @@
+"""Unrolled phasing: HIO and a small network, which tells object and support, take turns."""
+
+from __future__ import annotations
+
+from cdipipe.errors import InputError
+from cdipipe.networks.registry import Network
+from cdipipe.networks.unrolled.settings import UnrolledNetwork, UnrolledParameters, UnrolledSettings
+
+
+def build(settings: UnrolledNetwork):
+    """The module, with fresh weights from torch's generator."""
+    from cdipipe.networks.unrolled.model import Unrolled
+
+    return Unrolled(**settings.model_dump())
+
+
+def prepare(arrays, settings: UnrolledSettings, generator):
+    """Inputs and labels, see ``cdipipe.networks.unrolled.loss``."""
+    from cdipipe.networks.unrolled.loss import prepare
+
+    return prepare(arrays, settings, generator)
+
+
+def stages(settings: UnrolledSettings):
+    """What is lowered, stage by stage."""
+    from cdipipe.networks.unrolled.loss import stages
+
+    return stages(settings)
+
+
+def apply(module, settings: UnrolledNetwork, intensity, measured):
+    """Objects of (B, *grid) centred patterns from one random start, on the patterns' grid, with their photons."""
+    from cdipipe.networks.unrolled.predictor import from_starts, in_whole_grid
+
+    return in_whole_grid(from_starts(module, intensity, measured, starts=1)[0], settings)
+
+
+def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], device):
+    """The predictor of the checkpoint.
+
+    Raises
+    ------
+    InputError   no checkpoint, one that is none, or patterns of another shape than it was trained for
+    """
+    from cdipipe.networks.unrolled.predictor import load_unrolled
+
+    if parameters.checkpoint is None:
+        raise InputError("unrolled: no weights come with the package; train it and give --checkpoint RUN/best.pt")
+    predictor = load_unrolled(parameters, device)
+    if pattern_shape != predictor.pattern_shape:
+        got, wanted = (" x ".join(map(str, shape)) for shape in (pattern_shape, predictor.pattern_shape))
+        raise InputError(
+            f"unrolled: patterns of {got}; the network of {parameters.checkpoint} takes {wanted}; crop them (cdipipe "
+            "import --crop), or train one for this size"
+        )
+    return predictor
+
+
+def check_corpus(plan, settings: UnrolledSettings) -> None:
+    """Patterns of the network's size and dimensions; real objects where it wants such."""
+    parameters, network = plan.parameters, settings.network
+    size, dimensions = parameters.get("size"), parameters.get("dimensions", 3 if plan.kind == "crystal" else 2)
+    if dimensions != network.dimensions or size != network.size:
+        raise InputError(
+            f"unrolled: the corpus holds {plan.kind} of size {size} in {dimensions} dimensions; expected "
+            f"{network.dimensions} dimensions and size {network.size} (network.dimensions, network.size)"
+        )
+    if network.real and plan.kind != "pseudo_objects":
+        raise InputError(f"unrolled: objects of scene {plan.kind} are complex; take network.real=false")
+    if network.real and (phase := parameters.get("phase_range_rad")):
+        raise InputError(
+            f"unrolled: the objects of the corpus have phases over {phase:.3g} rad; take network.real=false"
+        )
+
+
+NETWORK = Network(
+    name="unrolled",
+    summary="HIO and a small network that tells object and support, in turns, from several random starts",
+    reference="Unrolled physics after Adler and Oktem, IEEE Trans. Med. Imaging 37, 1322 (2018), "
+    "doi:10.1109/TMI.2018.2799231 (learned primal-dual); its steps are Fienup's, Appl. Opt. 21, 2758 (1982)",
+    version=1,
+    settings=UnrolledSettings,
+    build=build,
+    prepare=prepare,
+    stages=stages,
+    apply=apply,
+    check_corpus=check_corpus,
+    dimensions=None,
+    parameters=UnrolledParameters,
+    predict=predict,
+)

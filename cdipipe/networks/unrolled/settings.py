@@ -1,0 +1,60 @@
+"""What the unrolled network is built from, how it is trained, and what a reconstruction takes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from cdipipe.networks.training_settings import NetworkSettings, Schedule, TrainingSettings
+from cdipipe.settings import Parameters
+
+
+class UnrolledNetwork(NetworkSettings):
+    dimensions: Literal[2, 3] = Field(2, description="of the patterns")
+    real: bool = Field(True, description="objects are real and not negative; no: complex")
+    size: int = Field(128, ge=16, le=1024, multiple_of=2, description="pixels per axis of patterns")
+    box_px: int = Field(
+        32, ge=8, le=512, multiple_of=2, description="side of the box that holds the object; all else is empty"
+    )
+    steps: int = Field(6, ge=1, le=200, description="looks of the network, all with the same weights")
+    start_iterations: int = Field(30, ge=0, le=10_000, description="of HIO from the random start to the first look")
+    iterations: int = Field(15, ge=0, le=10_000, description="of HIO from one look to the next")
+    feedback: float = Field(0.9, gt=0, le=2, description="of HIO")
+    widths: tuple[int, ...] = Field(
+        (24, 48, 48), min_length=1, max_length=6, description="channels of each level of the network"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if self.box_px > self.size:
+            raise ValueError(f"box_px {self.box_px} is larger than the pattern (size {self.size})")
+        if min(self.widths) < 1:
+            raise ValueError(f"widths {self.widths}: each level needs at least 1 channel")
+        if self.box_px % 2 ** (len(self.widths) - 1):
+            raise ValueError(f"box_px {self.box_px} cannot be halved {len(self.widths) - 1} times, as widths ask")
+        return self
+
+
+class UnrolledSettings(TrainingSettings):
+    network: UnrolledNetwork = UnrolledNetwork()
+    batch_size: int = Field(8, ge=1, description="samples per step and process")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="largest learning rate")
+    schedule: Schedule = "cosine"
+    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: any")
+    symmetries: bool = Field(True, description="patterns are turned and mirrored at random, with their objects")
+    norm: Literal["l1", "l2", "rms"] = Field(
+        "rms", description="of the difference of objects: mean modulus, mean square, or its root, sample by sample"
+    )
+    late_power: float = Field(
+        1.0, ge=0, description="step t of T counts as (t / T) to this power; 0: all alike; large: the last one only"
+    )
+    support_weight: float = Field(0.1, ge=0, description="weight of the cross-entropy of the support")
+
+
+class UnrolledParameters(Parameters):
+    checkpoint: str | None = Field(None, description="file that `cdipipe train unrolled` wrote (also --checkpoint)")
+    batch: int = Field(64, ge=1, description="patterns that go through the network together")
+    starts: int = Field(4, ge=1, le=1000, description="random starts; of their objects the one of least R-factor stays")
+    start_seed: int = Field(0, ge=0, description="of the random starts, which all patterns share")
+    step_count: int | None = Field(None, ge=1, le=1000, description="steps; not given: as many as in the training")

@@ -1,0 +1,229 @@
+"""The unrolled network: its physics, its labels, a training that learns, and the method of its name."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cdipipe.errors import InputError
+from cdipipe.io.corpus.plan import Plan
+from cdipipe.networks import unrolled
+from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from cdipipe.networks.unrolled.loss import lay_targets, loss, on_canvas
+from cdipipe.networks.unrolled.physics import Modulus, hio_step
+from cdipipe.networks.unrolled.predictor import from_starts
+from cdipipe.optics import fourier
+from cdipipe.optics.grid import embed
+from cdipipe.phasing.recipe import recipe_from_mapping
+from cdipipe.phasing.reconstruct import reconstruct
+from cdipipe.settings import validate
+from cdipipe.simulation.batches import draw_batch
+from cdipipe.simulation.exposure import simulate
+from cdipipe.simulation.registry import get_scene
+
+SMALL = {"size": 32, "box_px": 12, "steps": 3, "start_iterations": 4, "iterations": 2, "widths": [4, 6]}
+KINDS = {"real": (2, True), "complex": (2, False), "volume": (3, False)}
+
+
+def settings(**more):
+    network = {**SMALL, **more.pop("network", {})}
+    return validate(unrolled.UnrolledSettings, {"network": network, **more}, "test")
+
+
+def arrays(count=4, **more):
+    """Samples of pseudo-objects in 32 x 32, of at most 8 pixels unless said otherwise."""
+    scene = get_scene("pseudo_objects")
+    drawn = draw_batch(scene, scene.parameters(size=32, photons=1e5, **more), 7, range(count)).arrays
+    return {name: torch.from_numpy(drawn[name]) for name in unrolled.NETWORK.arrays}
+
+
+def objects(kind, count=3, box=12, seed=1):
+    dimensions, real = KINDS[kind]
+    rng = np.random.default_rng(seed)
+    drawn = rng.uniform(0.1, 1, (count, *(box,) * dimensions))
+    drawn = drawn if real else drawn * np.exp(2j * np.pi * rng.uniform(size=drawn.shape))
+    return torch.from_numpy(drawn.astype(np.float32 if real else np.complex64))
+
+
+def pattern(boxes, size=32):
+    """Centred noise-free patterns of boxes."""
+    whole = np.stack([embed(box.astype(np.complex64), (size,) * box.ndim) for box in boxes.numpy()])
+    return fourier.forward(torch.from_numpy(whole), whole.ndim - 1).abs().square()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_true_object_is_what_its_modulus_says(kind):
+    truth = objects(kind)
+    counts = pattern(truth)
+    modulus = Modulus(counts, torch.ones_like(counts, dtype=torch.bool), truth.shape[1:], KINDS[kind][1])
+    torch.testing.assert_close(modulus.project(truth), truth, atol=1e-4, rtol=1e-4)
+    assert modulus.r_factor(truth).max() < 1e-4
+    torch.testing.assert_close(modulus.scale_of(truth / 3).flatten(), torch.full((3,), 3.0))
+
+
+def test_of_real_objects_half_the_pattern_is_enough():
+    truth = objects("real")
+    counts = pattern(truth)
+    measured = torch.ones_like(counts, dtype=torch.bool)
+    measured[:, :, 17:] = False
+    modulus = Modulus(counts, measured, (12, 12), real=True)
+    assert modulus.known[..., 1:-1].all()
+    torch.testing.assert_close(modulus.project(truth), truth, atol=1e-4, rtol=1e-4)
+    wrong = Modulus(torch.where(measured, counts, 1e6), measured, (12, 12), real=True)
+    assert torch.equal(wrong.modulus, modulus.modulus)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fresh_network_is_hio(kind):
+    dimensions, real = KINDS[kind]
+    chosen = settings(network={"dimensions": dimensions, "real": real}).network
+    truth = objects(kind)
+    counts = pattern(truth)
+    measured = torch.ones_like(counts, dtype=torch.bool)
+    start = objects(kind, seed=2)
+    estimates, logits = unrolled.build(chosen)(counts, measured, start)
+    assert estimates.shape == logits.shape == (3, *truth.shape) and estimates.is_complex() != real
+    modulus = Modulus(counts, measured, truth.shape[1:], real)
+    x, everywhere = start * modulus.scale_of(start), torch.ones_like(start, dtype=torch.bool)
+    for _ in range(4):
+        x = hio_step(x, modulus.project(x), everywhere, 0.9)
+    torch.testing.assert_close(estimates[0], modulus.project(x), atol=1e-3, rtol=1e-3)
+
+
+def test_outside_the_support_hio_pushes_back():
+    x, projected = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.5, -1.0, 4.0]])
+    inside = torch.tensor([[True, True, False]])
+    torch.testing.assert_close(hio_step(x, projected, inside, 0.5), torch.tensor([[0.5, 2.5, 1.0]]))
+    found = hio_step(x * 1j, projected * 1j, inside, 0.5)
+    torch.testing.assert_close(found, torch.tensor([[0.5j, -1j, 1j]]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_targets_are_laid_over_whatever_twin_shift_and_phase(kind):
+    dimensions, real = KINDS[kind]
+    axes = tuple(range(1, dimensions + 1))
+    small = objects(kind, box=6)
+    target = torch.nn.functional.pad(small, (3, 3) * dimensions)
+    moved = torch.roll(target.flip(axes).conj().resolve_conj(), [2] + [-1] * (dimensions - 1), axes)
+    moved = moved if real else moved * np.exp(0.7j)
+    torch.testing.assert_close(lay_targets(target, moved), on_canvas(moved), atol=1e-5, rtol=1e-5)
+    unrelated = lay_targets(target, objects(kind, seed=5))
+    torch.testing.assert_close(unrelated.abs().sum(axes), target.abs().sum(axes))
+
+
+@pytest.mark.parametrize("norm", ["rms", "l1", "l2"])
+def test_a_few_steps_lower_the_loss(norm):
+    chosen = settings(norm=norm)
+    batch = unrolled.prepare(arrays(), chosen, torch.Generator().manual_seed(0))
+    assert (batch["objects"].amax((1, 2)) == 1).all() and len(batch["start"]) == 4
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = unrolled.build(chosen.network)
+    optimiser, losses = torch.optim.Adam(module.parameters(), 1e-2), []
+    for _ in range(25):
+        value, terms = loss(module, batch, chosen)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        losses.append(float(value.detach()))
+    assert set(terms) == {"last", "psnr_db", "wrong_support"}
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_objects_beyond_the_box_are_refused():
+    with pytest.raises(InputError, match=r"reach beyond a box of 12 pixels; raise network\.box_px"):
+        unrolled.prepare(arrays(object_size=24), settings(), torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "message"),
+    [
+        ("pseudo_objects", {"size": 64}, "size 64 in 2 dimensions; expected 2 dimensions and size 32"),
+        ("crystal", {"size": 32}, "in 3 dimensions; expected 2"),
+        ("pseudo_objects", {"size": 32, "phase_range_rad": 1.5}, r"phases over 1.5 rad; take network.real=false"),
+        ("polygons", {"size": 32}, r"objects of scene polygons are complex; take network.real=false"),
+    ],
+)
+def test_a_corpus_that_does_not_fit_is_refused(kind, parameters, message):
+    with pytest.raises(InputError, match=message):
+        unrolled.check_corpus(Plan(kind, parameters, 0, 10, 1, 10), settings())
+    unrolled.check_corpus(Plan("pseudo_objects", {"size": 32, "phase_range_rad": 0.0}, 0, 10, 1, 10), settings())
+
+
+def test_impossible_sizes_are_named():
+    with pytest.raises(InputError, match="box_px 64 is larger than the pattern"):
+        settings(network={"box_px": 64})
+    with pytest.raises(InputError, match="box_px 18 cannot be halved 2 times, as widths ask"):
+        settings(network={"box_px": 18, "widths": [4, 4, 4]})
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        module = unrolled.build(settings().network)
+        torch.nn.init.normal_(module.look.last.weight, 0, 0.1)
+        torch.nn.init.ones_(module.look.last.bias[1:])
+        weights = module.state_dict()
+    path = tmp_path_factory.mktemp("unrolled") / "net.pt"
+    write_checkpoint(path, Checkpoint(unrolled.NETWORK, settings(), weights))
+    return path
+
+
+def shots(count=3, size=32):
+    scene = get_scene("pseudo_objects")
+    mask = {"mask": {"dead_share": 0.05}}
+    return simulate(scene, scene.parameters(size=size, count=count, photons=1e5, detector=mask))[0]
+
+
+def phase(measurement, checkpoint, **more):
+    mapping = {"method": "unrolled", "checkpoint": str(checkpoint), **more}
+    return reconstruct(measurement, recipe_from_mapping(mapping))
+
+
+def test_of_several_starts_the_best_stays(checkpoint):
+    measurement = shots()
+    measured = np.broadcast_to(measurement.measured, measurement.intensity.shape).copy()
+    counts, measured, module = (
+        torch.from_numpy(measurement.intensity),
+        torch.from_numpy(measured),
+        read_checkpoint(checkpoint).build(),
+    )
+    modulus = Modulus(counts, measured, (12, 12), real=True)
+    one, four = (modulus.r_factor(from_starts(module, counts, measured, starts)[0]) for starts in (1, 4))
+    assert (four <= one).all() and four.mean() < one.mean()
+    first, second = (phase(measurement, checkpoint, starts=1, start_seed=seed).object for seed in (0, 1))
+    assert not np.array_equal(first, second)
+
+
+def test_masked_pixels_and_neighbours_in_a_stack_are_not_seen(checkpoint):
+    measurement = shots()
+    spoilt = measurement.intensity.copy()
+    spoilt[~np.broadcast_to(measurement.measured, spoilt.shape)] = 1e7
+    whole = phase(measurement, checkpoint).object
+    np.testing.assert_array_equal(whole, phase(replace(measurement, intensity=spoilt), checkpoint).object)
+    np.testing.assert_allclose(whole[1], phase(measurement.pattern(1), checkpoint).object, atol=1e-3 * whole.max())
+
+
+def test_more_steps_than_in_the_training(checkpoint):
+    measurement = shots(1)
+    counts, measured = (torch.from_numpy(a.reshape(1, 32, 32)) for a in (measurement.intensity, measurement.measured))
+    module = read_checkpoint(checkpoint).build()
+    estimates, _ = module(counts, measured, objects("real", count=1), steps=5)
+    assert torch.equal(estimates[:3], module(counts, measured, objects("real", count=1))[0])
+    found = phase(measurement, checkpoint, step_count=5, starts=1).object
+    assert np.isfinite(found).all() and not np.array_equal(found, phase(measurement, checkpoint, starts=1).object)
+
+
+def test_it_starts_other_methods(checkpoint):
+    steps = [{"unrolled": {"checkpoint": str(checkpoint)}}, {"er": {"iterations": 20}}]
+    result = reconstruct(shots(1), recipe_from_mapping({"steps": steps}))
+    assert result.method == "unrolled+er"
+
+
+def test_what_does_not_fit_is_said_in_one_line(checkpoint):
+    with pytest.raises(InputError, match=r"unrolled: patterns of 64 x 64; the network of .* takes 32 x 32; crop them"):
+        phase(shots(size=64), checkpoint)
+    with pytest.raises(InputError, match=r"unrolled: no weights come with the package; .* --checkpoint"):
+        reconstruct(shots(), recipe_from_mapping({"method": "unrolled"}))
