@@ -1,141 +1,112 @@
-"""Projection kernels on a GPU: parity with the reference, and 100 restarts x 1000 HIO iterations at 512^2.
+"""The CUDA half on a GPU: tests of ops, methods and networks first, then what takes how long.
 
-    python benchmarks/gpu.py [--restarts 100] [--iterations 1000] [--size 512] [-o FILE]
+    python benchmarks/gpu.py --all [--minutes 14] [-o FILE]
+    python benchmarks/gpu.py [tests] [methods] [kernels] [hio] [dpr] [cdip] [cdi_nn] [training]
+    python benchmarks/gpu.py --all --cpu-rehearsal -o FILE
 
-Restarts are worked on in chunks; each chunk runs all its iterations, eagerly or replaying one iteration captured in a
-CUDA graph. Results go to benchmarks/results/gpu.json with the device's name. Exit code 2 without a CUDA device.
+tests      tests/ops, phasing, methods, networks and training with CDIPIPE_DEVICE=cuda, a minute each at most
+methods    every method on a few pixels: the same bits twice, and its R-factor beside that of the CPU
+kernels    kernels beside the reference, and HIO iterations alone, in chunks and as CUDA graphs
+hio        100 starts of 1000 iterations at 512^2, from a measurement to ranked, aligned objects
+dpr        a pattern of 512^2 in batches
+cdip       2000 steps of a neural field on one shot
+cdi_nn     patterns a second in one large batch
+training   takes what is left of the minutes, ten at most; it is stopped half-way and goes on
+
+The record is written after every stage, with the name of the card, so that a run that is cut short leaves what it
+did; stages that do not fit any more are named. The rehearsal does the same on the CPU in tiny sizes, to see that
+nothing is misspelt. Without a GPU that can be used: one line that says why, and exit code 2.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
+from pathlib import Path
 
 import torch
-from common import parser_of, write
-from kernels import HIO, Problem
+from common import RESULTS, parser_of, write
+from gpu_stages import REHEARSAL, STAGES, Sizes
 
-from cdipipe.ops import backend
-from cdipipe.ops.projection import (
-    CONSTRAINTS,
-    project_modulus,
-    reference_project_modulus,
-    reference_update_object,
-    update_object,
-)
+from cdipipe.errors import InputError
+from cdipipe.ops import backend, gpu_faults, gpus
+from cdipipe.ops.device import choose_device
 
-TOLERANCE = 1e-5
-RAAR = {"a": 0.9, "b": -0.8, "c": 0.9, "g": 1.0}
+LEAST_S = {"tests": 60.0, "training": 60.0}
+"""What a stage must find left of the time; others 10 s."""
 
 
-def relative_difference(got: torch.Tensor, wanted: torch.Tensor) -> float:
-    return float((got - wanted).abs().max() / wanted.abs().max())
+def run(names: list[str], device: str, sizes: Sizes, minutes: float, output: Path) -> dict:
+    """Stages in their order while there is time; what fails is written down, and the next one begins."""
+    ends = time.perf_counter() + 60 * minutes
+    record: dict = {"device": _card(device), "cuda": torch.version.cuda, "kernels": backend.name(device), "stages": {}}
+    record |= {"kernels_built_for": list(backend.kernel_architectures()), "left_out": []}
+    for name in names:
+        left = ends - time.perf_counter()
+        if left < LEAST_S.get(name, 10.0) and sizes is not REHEARSAL:
+            record["left_out"].append(name)
+            continue
+        if name == "training":
+            sizes = dataclasses.replace(sizes, train_s=min(sizes.train_s, left - 45)) if left > 60 else sizes
+        began = time.perf_counter()
+        try:
+            found = STAGES[name](device, sizes)
+        except Exception as error:  # minutes on a GPU are few: the other stages go on
+            found = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"}
+        record["stages"][name] = found | {"stage_s": round(time.perf_counter() - began, 1)}
+        print(f"{name}: {record['stages'][name]}", flush=True)
+        write("gpu", record, output)
+    return record
 
 
-def _forward_and_gradients(function, leaves, *arguments, **options) -> list[torch.Tensor]:
-    leaves = [leaf.clone().requires_grad_(True) for leaf in leaves]
-    outputs = function(*leaves, *arguments, **options)
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    loss = sum(output.abs().square().sum() for output in outputs)
-    return [output.detach() for output in outputs] + list(torch.autograd.grad(loss, leaves))
+def _card(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else "a rehearsal on the CPU"
 
 
-def parity(device: torch.device) -> dict[str, float]:
-    """Largest relative difference between compiled code and reference, outputs and gradients."""
-    generator = torch.Generator(device).manual_seed(0)
-    waves = [torch.randn(8, 2, 512, 512, dtype=torch.complex64, device=device, generator=generator) for _ in range(2)]
-    modulus = torch.rand(8, 512, 512, device=device, generator=generator)
-    mask = torch.rand(512, 512, device=device, generator=generator) > 0.1
-    found = {}
-
-    def compare(name, compiled, reference, leaves, *arguments, **options):
-        pairs = zip(
-            _forward_and_gradients(compiled, leaves, *arguments, **options),
-            _forward_and_gradients(reference, leaves, *arguments, **options),
-            strict=True,
-        )
-        found[name] = max(relative_difference(got, wanted) for got, wanted in pairs)
-
-    single = [waves[0][:, 0].contiguous(), modulus]
-    compare("project_modulus", project_modulus, reference_project_modulus, single, mask)
-    compare("project_modulus_modes", project_modulus, reference_project_modulus, [waves[0], modulus], mask, modes=True)
-    for constraint in CONSTRAINTS:
-        compare(f"update_object_{constraint}", update_object, reference_update_object, waves, mask, constraint, **RAAR)
+def faults_of(record: dict) -> list[str]:
+    """What a reader must not overlook."""
+    stages = record["stages"]
+    found = [f"{name}: {stage['error']}" for name, stage in stages.items() if "error" in stage]
+    for folder, told in stages.get("tests", {}).items():
+        if isinstance(told, dict) and (told["failures"] or told.get("failed")):
+            found.append(f"{folder}: {', '.join(told['failures']) or told['failed']}")
+    for name, told in stages.get("methods", {}).items():
+        if isinstance(told, dict) and not told.get("same_bits"):
+            found.append(f"method {name}: {told.get('error', 'other bits the second time')}")
+    if not stages.get("kernels", {}).get("parity_holds", True):
+        found.append(f"kernels: {stages['kernels']['parity']}")
+    if not stages.get("training", {}).get("went_on", True):
+        found.append(f"training: {stages['training']['steps']}")
     return found
-
-
-def on_device(problem: Problem, device: torch.device) -> Problem:
-    for name in ("exit_wave", "modulus", "measured", "support", "error"):
-        setattr(problem, name, getattr(problem, name).to(device))
-    return problem
-
-
-def captured(problem: Problem) -> torch.cuda.CUDAGraph:
-    """One iteration as a graph; FFT plans are made before, on a side stream."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            problem.iterate()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        problem.iterate()
-    return graph
-
-
-def run_seconds(problem: Problem, batches: int, iterations: int, use_graph: bool) -> float:
-    """Time of ``batches`` chunks one after the other, capture included."""
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    step = captured(problem).replay if use_graph else problem.iterate
-    for _ in range(batches * iterations):
-        step()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def speed(device: torch.device, restarts: int, iterations: int, size: int) -> dict[str, float]:
-    seconds = {}
-    for chunk in sorted({k for k in (restarts, 50, 25, 20, 10, 5) if k <= restarts and restarts % k == 0}):
-        problem = on_device(Problem((chunk, size, size), 2), device)
-        run_seconds(problem, 1, 10, False)
-        for use_graph in (False, True):
-            name = f"chunks_of_{chunk}" + ("_graph" if use_graph else "")
-            seconds[name] = round(
-                min(run_seconds(problem, restarts // chunk, iterations, use_graph) for _ in range(3)), 4
-            )
-            print(f"{name:>20} {seconds[name]} s", flush=True)
-    return seconds
 
 
 def main() -> int:
     parser = parser_of(__doc__)
-    for name, value in (("restarts", 100), ("iterations", 1000), ("size", 512)):
-        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"any of {', '.join(STAGES)}")
+    parser.add_argument("--all", action="store_true", help="every stage")
+    parser.add_argument("--minutes", type=float, default=14.0, help="for all stages together")
+    parser.add_argument("--cpu-rehearsal", action="store_true", help="the same on the CPU, in tiny sizes")
     arguments = parser.parse_args()
-    if not torch.cuda.is_available() or not backend.has_native("cuda"):
-        why = backend.describe().get("cuda_message") or f"torch {torch.__version__} sees no CUDA device"
-        print(f"benchmarks/gpu.py: needs a CUDA device and CUDA kernels: {why}", file=sys.stderr)
-        return 2
-    device = torch.device("cuda", torch.cuda.current_device())
-    differences = parity(device)
-    with torch.inference_mode():
-        seconds = speed(device, arguments.restarts, arguments.iterations, arguments.size)
-    result = {
-        "device": torch.cuda.get_device_name(device),
-        "cuda": torch.version.cuda,
-        "rule": HIO,
-        "restarts": arguments.restarts,
-        "iterations": arguments.iterations,
-        "size": arguments.size,
-        "parity": differences,
-        "parity_holds": max(differences.values()) <= TOLERANCE,
-        "seconds": seconds,
-        "best_seconds": min(seconds.values()),
-    }
-    print(write("gpu", result, arguments.output))
-    return 0 if result["parity_holds"] else 1
+    if unknown := set(arguments.stages) - set(STAGES):
+        parser.error(f"unknown stage {sorted(unknown)}")
+    names = list(STAGES) if arguments.all or not arguments.stages else arguments.stages
+    if arguments.cpu_rehearsal:
+        if arguments.output is None:
+            parser.error("--cpu-rehearsal: needs -o FILE; the record in benchmarks/results is that of a GPU")
+        device, sizes = "cpu", REHEARSAL
+    else:
+        try:
+            device, sizes = choose_device("cuda"), Sizes()
+        except InputError as error:
+            print(f"benchmarks/gpu.py: {error}; --cpu-rehearsal tries the script itself", file=sys.stderr)
+            return 2
+        if fault := gpu_faults.why_no_kernels(gpus.facts()):
+            print(f"benchmarks/gpu.py: {fault}; torch computes in their place", file=sys.stderr)
+    output = arguments.output or RESULTS / "gpu.json"
+    faults = faults_of(run(names, device, sizes, arguments.minutes, output))
+    print(output, *faults, sep="\n")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

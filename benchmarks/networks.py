@@ -74,8 +74,7 @@ def random_pattern(size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def cdi_nn(seconds: int) -> dict:
     """Every number of views and precision, and iterations beside them."""
-    from cdipipe.methods.cdi_nn import CdiNnParameters
-
+    from cdipipe.networks.cdi_nn.settings import CdiNnParameters
     from cdipipe.networks.predictor import load_predictor
 
     shots = cdi.simulate("polygons", seed=1, size=32, count=256, photons=1e5, phase_range_rad=6.283)

@@ -65,9 +65,7 @@ BENCHMARKS = {
         "strain of the measured gold crystal beside cohere's (extra 'bench', cohere_ui, CDIPIPE_DATA_DIR)",
         "strain_peer",
     ),
-    "gpu": Benchmark(
-        ["gpu.py"], "100 restarts of 1000 HIO iterations on an NVIDIA GPU, parity with the reference", "gpu"
-    ),
+    "gpu": Benchmark(["gpu.py", "--all"], "on an NVIDIA GPU: tests, every method, kernels, timings, a training", "gpu"),
     "speed": Benchmark(["solvers.py", "speed"], "620 iterations beside cohere (extra 'bench')", "solvers_speed"),
     "restarts": Benchmark(
         ["solvers.py", "restarts"], "cost per restart, 1 against 32, and peak memory", "solvers_restarts"

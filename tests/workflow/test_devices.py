@@ -50,7 +50,7 @@ def jobs(said: str) -> list[tuple[str, int, str]]:
     return found
 
 
-@pytest.mark.parametrize("case", [("cuda", "auto"), (None, "cuda"), ("cuda", "cpu")])
+@pytest.mark.parametrize("case", [(None, "cuda"), ("cuda", "cpu")])
 def test_jobs_on_gpus_reserve_them(tmp_path, case):
     variable, asked = case
     found = jobs(plan(tmp_path, variable, device=asked))
