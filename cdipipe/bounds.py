@@ -56,7 +56,7 @@ def out_of_bounds(value: Any, depth: int = 0) -> str | None:
 
 def _fault_of_number(value: float) -> str | None:
     if not math.isfinite(value):
-        return f"{value} is no number that can be used"
+        return f"{value} is not a usable number"
     if value and not SMALLEST <= abs(value) <= LARGEST:
         return f"{value:g} is out of range; numbers are 0, or between {SMALLEST:g} and {LARGEST:g}"
     return None

@@ -47,7 +47,7 @@ def test_what_is_beyond_is_named(value):
         (["--set", "iterations=900000000", "--restarts", "100000"], r"needs .* GiB, the limit is"),
         (["--restarts", "1000000000"], "restarts: input should be less than or equal to 100000"),
         (["--set", "shrink_wrap.sigma_start_px=1e300"], "1e\\+300 is out of range"),
-        (["--set", "shrink_wrap.sigma_start_px=.nan"], "nan is no number that can be used"),
+        (["--set", "shrink_wrap.sigma_start_px=.nan"], "nan is not a usable number"),
     ],
 )
 def test_a_reconstruction_that_cannot_be_is_refused(cli, tmp_path, settings, said):

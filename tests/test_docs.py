@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import typer
 
@@ -59,6 +61,39 @@ def test_configurations_are_valid(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_numbers_of_tables_are_in_the_records_that_the_page_names(page):
+    """To the digits that are shown, also as per cent or in thousandths; docs/studies.md has a test of its own."""
+    text = page.read_text()
+    names = {name for name in re.findall(r"([a-z_0-9]+\.json)", text) if (RECORDS / name).is_file()}
+    recorded = np.array([number for name in names for number in numbers_of(json.loads((RECORDS / name).read_text()))])
+    if page.stem == "studies" or not names:
+        return
+    rows = re.sub(r"`[^`]*`", "", "\n".join(re.findall(r"^\|.*", text, re.MULTILINE)))
+    shown = re.findall(r"(?<![\w.^])\d+\.\d+(?:e-?\d+)?(?![\w.])", rows)
+    assert {word for word in shown if not is_recorded(word, recorded)} <= DERIVED.get(page.stem, set())
+
+
+DERIVED = {"live": {"1.9", "2.0", "2.1", "2.8", "17.8"}, "shots": {"99.5"}}
+"""Numbers that are the ratio of two recorded ones: seconds of processor per pattern, a share of shots."""
+RECORDS = ROOT / "benchmarks/results"
+
+
+def numbers_of(content) -> list[float]:
+    if isinstance(content, dict | list):
+        inner = content.values() if isinstance(content, dict) else content
+        return [number for value in inner for number in numbers_of(value)]
+    return [float(content)] if isinstance(content, int | float) else []
+
+
+def is_recorded(word: str, recorded: np.ndarray) -> bool:
+    """Whether a number, as printed, is a recorded one."""
+    digits, _, power = word.partition("e")
+    unit = 10.0 ** (int(power or 0) - len(digits.partition(".")[2]))
+    scaled = np.abs(np.outer([1, 100, 1000, 1e-3, 1e4], recorded))
+    return bool((np.abs(scaled - float(word)) <= 0.505 * unit).any())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_make_targets_exist(page):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for words in re.findall(r"(?:^ {4}|`)make ([a-z ]+)", page.read_text(), re.MULTILINE):
@@ -79,6 +114,7 @@ def test_the_reference_is_written_from_the_code(commands):
     """Every method, scene, network, command and key of a study, with defaults, units and meaning."""
     pages = {name: write() for name, write in REFERENCE.items()}
     heads = {name: re.findall(r"^## (.*)", page, re.MULTILINE) for name, page in pages.items()}
+    assert [line for page in pages.values() for line in page.splitlines() if re.match(r"\| `.*\|\s*\|$", line)] == []
     assert heads["reference/commands.md"] == sorted(commands)
     for name, found in (("methods", all_methods()), ("scenes", all_scenes()), ("networks", all_networks())):
         assert set(found) <= set(heads[f"reference/{name}.md"])

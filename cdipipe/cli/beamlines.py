@@ -9,7 +9,7 @@ import typer
 
 def command(
     name: Annotated[str | None, typer.Argument(help="a beamline, or a YAML file of one, to show all of it")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
 ) -> None:
     """List the beamlines, or one's circles, motors, detectors and files.
 
@@ -66,7 +66,7 @@ def _lines(beamline: Any) -> list[str]:
         detectors.append((name, pixels, _signed(entry.rows), _signed(entry.columns)))
     return [
         f"{beamline.name}: {beamline.summary}, {beamline.technique}",
-        "z along the beam, y up, x to the left of who looks along the beam; circles outermost first; + is right-handed",
+        "z along the beam, y up, x to the left when looking along the beam; circles outermost first; + is right-handed",
         "",
         _table(rows),
         "",

@@ -25,7 +25,7 @@ TRIED = "the CUDA half has not run on a GPU yet; python benchmarks/gpu.py --all 
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
     count_gpus: Annotated[bool, typer.Option("--gpus", help="only how many jobs can have a GPU, at least 1")] = False,
 ) -> None:
     """Show versions, kernels, devices, folders and extras; exit 0 if everything needed is usable.

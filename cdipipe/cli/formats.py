@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def command(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def command(as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False) -> None:
     """List the formats that `cdipipe import` reads and those that `cdipipe export` writes."""
     from cdipipe.cli.listing import print_json, print_names
     from cdipipe.io.export import EXPORTS

@@ -20,7 +20,7 @@ def command(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the method, repeated")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="network weights")] = None,
     then: Annotated[str, typer.Option(help="iterations after the prediction, such as 20*ER")] = "",
-    then_every: Annotated[int, typer.Option(min=1, help="iterations for every so many-th frame only")] = 1,
+    then_every: Annotated[int, typer.Option(min=1, help="apply --then only to every N-th frame")] = 1,
     hits: Annotated[
         float | None, typer.Option(help="phase frames of this score or more: sigmas above empty frames; 5 is usual")
     ] = None,
@@ -29,7 +29,7 @@ def command(
         list[str] | None, typer.Option("--import", help="option of `cdipipe import`, such as crop=128, repeated")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="frames that go through the method together, at most")] = 64,
-    wait_ms: Annotated[float, typer.Option(min=0, help="a batch waits no longer for more frames")] = 5.0,
+    wait_ms: Annotated[float, typer.Option(min=0, help="longest time that a batch waits for more frames")] = 5.0,
     queue: Annotated[int, typer.Option(min=1, help="frames that may wait")] = 1024,
     when_full: Annotated[
         Literal["drop-oldest", "block"] | None,

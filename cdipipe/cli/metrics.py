@@ -9,7 +9,7 @@ import typer
 
 def command(
     name: Annotated[str | None, typer.Argument(help="a metric, for all that is known of it")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
 ) -> None:
     """List the metrics, or what one of them means, its unit, its better end and what it needs."""
     from cdipipe.cli.listing import print_json, print_names

@@ -25,7 +25,7 @@ def command(
         "3*(20*ER+180*HIO)+60*ER"
     ),
     restarts: Annotated[int, typer.Option(min=1, help="random starts of each, where no --start is given")] = 3,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the random starts")] = 0,
 ) -> None:
     """Density, displacement and strain tensor of one crystal, fitted to several rocking curves together."""
     from cdipipe.io.atomic import check_output

@@ -9,7 +9,7 @@ import typer
 
 def command(
     name: Annotated[str | None, typer.Argument(help="a network, for its settings")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
 ) -> None:
     """List the networks, or one network's settings with defaults, meaning and reference."""
     from cdipipe.cli.listing import print_listing

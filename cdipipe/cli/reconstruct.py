@@ -28,7 +28,7 @@ def command(
     init: Annotated[Path | None, typer.Option(help="reconstruction to start from")] = None,
     support: Annotated[Path | None, typer.Option(help="support, True inside; any format that `import` reads")] = None,
     restarts: Annotated[int | None, typer.Option(help="random starts; the one of lowest Poisson NLL is kept")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the random starts")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     checkpoint: Annotated[Path | None, typer.Option(help="network weights, for learned methods")] = None,
     free_fraction: Annotated[float, typer.Option(help="share of the pixels withheld, for the free R-factor")] = 0.0,
@@ -36,7 +36,7 @@ def command(
         int, typer.Option(help="side of the blocks that are withheld; 1: single pixels, 0: about a speckle")
     ] = 1,
     keep_runs: Annotated[bool, typer.Option("--keep-runs", help="store every restart")] = False,
-    preview: Annotated[Path | None, typer.Option(help="PNG that is kept fresh while it runs")] = None,
+    preview: Annotated[Path | None, typer.Option(help="PNG that is redrawn while the method runs")] = None,
 ) -> None:
     """Reconstruct the object behind a measurement; with several recipes one after another, as if each were alone."""
     jobs = []

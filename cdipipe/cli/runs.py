@@ -27,7 +27,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="reconstruction to write: mean of the kept runs, .cxi")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
 ) -> None:
     """List the stored runs; with -o, write the mean of those kept, and their modes, as a new reconstruction."""
     from cdipipe.io.atomic import check_output
@@ -40,7 +40,9 @@ def command(
             raise InputError(f"{output}: the output would replace its input; give it another name")
     source = read_reconstruction(reconstruction)
     if source.runs is None or not len(source.runs) or source.stack in ("shots", "movie"):
-        raise InputError(f"{reconstruction}: no runs of one pattern; reconstruct one, or a volume, with --keep-runs")
+        raise InputError(
+            f"{reconstruction}: `runs` needs a single pattern or volume that was reconstructed with --keep-runs"
+        )
     check_runs(source)
     kept = _choose(source, _indices(drop, len(source.runs)), keep_best)
     aligned, rows = _compare(source, kept)

@@ -9,7 +9,7 @@ import typer
 
 def command(
     name: Annotated[str | None, typer.Argument(help="a scene, for its parameters")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
 ) -> None:
     """List the scenes, or one scene's parameters with defaults, meaning and reference."""
     from cdipipe.cli.listing import print_listing

@@ -28,7 +28,7 @@ class TrainingSettings(Bounded):
     batch_size: int = Field(256, ge=1, description="samples per step and process")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="largest learning rate")
     least_learning_rate: float = Field(0.0, ge=0, description="learning rate at the end of a cosine")
-    optimiser: Literal["adam", "adamw"] = "adam"
+    optimiser: Literal["adam", "adamw"] = Field("adam", description="how gradients change the weights")
     weight_decay: float = Field(0.0, ge=0, le=1, description="decoupled with adamw, L2 with adam")
     schedule: Schedule = Field(
         "constant",

@@ -11,7 +11,7 @@ from cdipipe.optics import fourier
 
 
 def preview_writer(path: Path):
-    """A callback for ``reconstruct`` that keeps the PNG at ``path`` fresh."""
+    """A callback for ``reconstruct`` that redraws the PNG at ``path``."""
 
     def write(problem, state, done):
         from matplotlib.figure import Figure

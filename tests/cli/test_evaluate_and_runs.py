@@ -167,4 +167,4 @@ def test_runs_of_shots_are_not_those_of_one_pattern(folder, capsys):
     assert read_reconstruction(folder / "r.cxi").runs.shape == (5, 5, 48, 48)
     capsys.readouterr()
     assert run(["runs", f"{folder}/r.cxi"]) == 2
-    assert "no runs of one pattern" in capsys.readouterr().err
+    assert "needs a single pattern or volume" in capsys.readouterr().err

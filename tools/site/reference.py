@@ -168,7 +168,9 @@ def networks_page() -> str:
         table(iter(shared.items())),
     ]
     for name, network in all_networks().items():
-        rows = [row for row in parameter_rows(*_model(network.settings)) if shared.get(row[0]) != row[1]]
+        found = parameter_rows(*_model(network.settings))
+        own = [(key, value) for key, value in found if shared.get(key) != value]
+        rows = [(key, {"description": shared.get(key, {}).get("description", "")} | value) for key, value in own]
         text += [f"## {name}\n", f"{network.summary}.\n", f"Source: {_linked(network.reference)}\n", table(iter(rows))]
     return "\n".join(text)
 
@@ -192,6 +194,16 @@ ENTRIES = {
 """Headings of the parts of a study, with their names in its schema."""
 
 
+CHOICES = {
+    "files": "files of counts, each FILE or FILE::KEY; several are stacked",
+    "method": "one method, with its parameters beside it",
+    "network": "what is trained",
+    "scene": "what is simulated",
+    "tune": "search settings of the method first: the keys of Tuning below",
+}
+"""Meanings of keys that the schema only lists the names for."""
+
+
 def configuration_page() -> str:
     """The keys of a study, from its schema."""
     from cdipipe.study.schema import study_schema
@@ -207,7 +219,9 @@ def configuration_page() -> str:
     ]
     for heading, name in ENTRIES.items():
         entry = definitions[name]
-        rows = parameter_rows(entry, definitions)
+        rows = (
+            (key, {"description": CHOICES.get(key, "")} | value) for key, value in parameter_rows(entry, definitions)
+        )
         text += [f"## {heading}\n", f"{entry.get('description', '').rstrip('.')}.\n", table(rows)]
     return "\n".join(text)
 

@@ -51,7 +51,7 @@ def look_through(pairs) -> dict[str, Any]:
         ):
             if not np.isfinite(item).all() or not inside.any() or not counts.any():
                 raise InputError(
-                    f"{pairs.folder}: sample {number} has a dark pattern or an object that is empty or no number"
+                    f"{pairs.folder}: sample {number} has an empty pattern, or an object that is empty or not finite"
                 )
             span, extent = max(span, _phase_span(item[inside])), max(extent, *_extents(inside))
         missing += float((~found["measured"]).mean()) * len(found["measured"]) / pairs.plan.count

@@ -64,7 +64,7 @@ def prepare(intake: Intake) -> Apply | None:
     if hot.too_many:
         share = 100 * hot.too_many / hot.always.size
         intake.account.note(
-            f"{hot.too_many} pixels ({share:.1f} %) stand alone among their neighbours: too many to be hot pixels. "
+            f"{hot.too_many} pixels ({share:.1f} %) are far above all their neighbours: too many to be hot pixels. "
             "Are these photon counts, or another unit?"
         )
     if not (hot.always.any() or hot.once.any()):

@@ -201,7 +201,9 @@ class PhotonOptions(Options):
     mask_good: Annotated[bool, Field(description="in the mask nonzero = measured, whatever its format says")] = False
     hot_pixels: Annotated[
         Literal["keep", "warn", "mask"],
-        Field(description="pixels that stand alone among their neighbours: say nothing, tell of them, mask them"),
+        Field(
+            description="pixels far above all their neighbours: keep them without a note, warn of them, or mask them"
+        ),
     ] = "warn"
     saturation: Annotated[Positive | None, Field(description="mask counts of at least this")] = None
     dark: Annotated[FileName | None, Field(description="dark frame to subtract, FILE[::KEY]")] = None

@@ -75,7 +75,7 @@ def parse(address: str) -> tuple[str, float | None, int | None]:
         try:
             found[name] = SETTINGS[name](value)
         except ValueError:
-            raise InputError(f"replay:{address}: {value} is no number for {name}") from None
+            raise InputError(f"replay:{address}: {value} is not a number for {name}") from None
         if not found[name] > 0:
             raise InputError(f"replay:{address}: {name} must be above 0")
     return file, found.get("rate"), found.get("frames")
