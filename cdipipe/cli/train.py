@@ -14,7 +14,10 @@ from cdipipe.errors import InputError
 def command(
     network: Annotated[str, typer.Argument(help="see `cdipipe networks`")],
     output: Annotated[Path, typer.Option("-o", "--output", help="folder of the training")],
-    corpus: Annotated[Path | None, typer.Option(help="folder that `cdipipe corpus` made")] = None,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder that `cdipipe corpus` made; repeated: several together, see the setting shares"),
+    ] = None,
     pairs: Annotated[
         tuple[str, str] | None,
         typer.Option(help="samples of your own instead: patterns and objects, FILE[::KEY] each; npy h5 cxi"),
@@ -39,19 +42,22 @@ def command(
     chosen = get_network(network)
     wanted = _settings(chosen, settings or [])
 
+    from cdipipe.io.corpus.several import plans_of
     from cdipipe.networks.sizes import check_module
     from cdipipe.ops.device import choose_device
     from cdipipe.provenance import collect
     from cdipipe.training.fit import fit
+    from cdipipe.training.phases import check_phases
     from cdipipe.training.processes import make_fabric
     from cdipipe.training.run_folder import BEST, LAST, clear, find_last
 
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is no folder; a training leaves several files")
     check_module(chosen, wanted.network, f"{network}.network")
-    samples = _open_samples(corpus, pairs, mask)
-    if chosen.check_corpus is not None:
-        chosen.check_corpus(samples.plan, wanted)
+    samples = _open_samples(corpus or [], pairs, mask, wanted)
+    for plan in plans_of(samples) if chosen.check_corpus is not None else []:
+        chosen.check_corpus(plan, wanted)
+    check_phases(samples, wanted)
     try:
         found = find_last(output, resume, network)
         if found is not None:
@@ -72,7 +78,7 @@ def command(
         print(f"{output / BEST}: {network}, best loss {best:.5g}")
 
 
-def _open_samples(corpus: Path | None, pairs: tuple[str, str] | None, mask: str | None):
+def _open_samples(corpora: list[Path], pairs: tuple[str, str] | None, mask: str | None, settings):
     """What is learned from.
 
     Raises
@@ -81,12 +87,17 @@ def _open_samples(corpus: Path | None, pairs: tuple[str, str] | None, mask: str 
     """
     from cdipipe.io.corpus.pairs import open_pairs
     from cdipipe.io.corpus.read import open_corpus
+    from cdipipe.io.corpus.several import join_corpora
 
-    if (corpus is None) == (pairs is None):
+    if bool(corpora) == (pairs is not None):
         raise InputError("train: give --corpus FOLDER or --pairs INTENSITY OBJECT, one of them")
     if pairs is None and mask is not None:
         raise InputError("--mask: belongs to --pairs; a corpus knows its masks")
-    return open_corpus(corpus) if pairs is None else open_pairs(*pairs, mask)
+    if pairs is not None:
+        return open_pairs(*pairs, mask)
+    if settings.samples == "fresh" and len(corpora) > 1:
+        raise InputError("samples 'fresh' are drawn of the scene of one corpus; give one")
+    return join_corpora([open_corpus(folder) for folder in corpora], settings.shares)
 
 
 def _settings(network, pairs: list[str]):

@@ -56,6 +56,11 @@ class TrainingSettings(Bounded):
     samples: Literal["corpus", "fresh"] = Field(
         "corpus", description="fresh: new samples in each epoch, drawn with the scene and parameters of the corpus"
     )
+    shares: tuple[float, ...] = Field(
+        (),
+        max_length=100,
+        description="several corpora: share of each in the samples; not given: all samples of all",
+    )
     samples_per_epoch: int | None = Field(None, ge=1, description="fresh: how many; not given: as many as the corpus")
     vary: dict[str, list[Any]] = Field(
         {}, description="fresh: values of the scene's parameters that take turns, from group to group of samples"
@@ -83,6 +88,8 @@ class TrainingSettings(Bounded):
             raise ValueError(f"least_learning_rate {self.least_learning_rate} is above learning_rate")
         if self.samples == "corpus" and (self.vary or self.samples_per_epoch is not None):
             raise ValueError("vary and samples_per_epoch belong to samples: fresh")
+        if self.shares and (min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6):
+            raise ValueError(f"shares {self.shares}: expected numbers above 0 that sum up to 1")
         if any(not values for values in self.vary.values()):
             raise ValueError("vary: each parameter needs at least one value")
         return self

@@ -30,10 +30,9 @@ def records_of_job(
     used: dict[str, list[str]] = {"cdipipe.methods": [], "cdipipe.networks": [], "cdipipe.scenes": []}
     if network:
         used["cdipipe.networks"] = [study.networks[network].network]
-    if command == "train":
-        corpus = study.networks[network].corpus or ""
-    if corpus:
-        used["cdipipe.scenes"] = [study.corpora[corpus].scene]
+    corpora = study.networks[network].corpora if command == "train" else [corpus] if corpus else []
+    if corpora:
+        used["cdipipe.scenes"] = sorted({study.corpora[name].scene for name in corpora})
     if command == "simulate":
         used["cdipipe.scenes"] = [study.measurements[measurement].scene]
     if command in ("reconstruct", "resolution", "tune"):

@@ -126,12 +126,15 @@ def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
         if settings.samples == "fresh":
             raise InputError(f"{where}.set.samples: fresh samples are drawn of a corpus's scene; pairs have none")
         return
-    if entry.corpus not in config.corpora:
-        raise unknown_name("corpus", entry.corpus, config.corpora, f"{where}.corpus")
-    corpus = config.corpora[entry.corpus]
-    parameters = validate(get_scene(corpus.scene).parameters, corpus.set, where).model_dump(mode="json")
-    if network.check_corpus is not None:
-        network.check_corpus(Plan(corpus.scene, parameters, corpus.seed, corpus.count, corpus.shards, 1), settings)
+    if settings.shares and len(settings.shares) != len(entry.corpora):
+        raise InputError(f"{where}.set.shares: expected one for each of {len(entry.corpora)} corpora")
+    for name in entry.corpora:
+        if name not in config.corpora:
+            raise unknown_name("corpus", name, config.corpora, f"{where}.corpus")
+        corpus = config.corpora[name]
+        parameters = validate(get_scene(corpus.scene).parameters, corpus.set, where).model_dump(mode="json")
+        if network.check_corpus is not None:
+            network.check_corpus(Plan(corpus.scene, parameters, corpus.seed, corpus.count, corpus.shards, 1), settings)
 
 
 def _check_method(config: Config, name: str, where: str) -> None:

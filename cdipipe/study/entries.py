@@ -228,8 +228,8 @@ class NetworkEntry(GridEntry):
 
     network: str
     """what is trained: a network of this package or of a plug-in"""
-    corpus: Name | None = None
-    """corpus of the study that it learns from"""
+    corpus: Name | Annotated[list[Name], Field(min_length=1)] | None = None
+    """corpus of the study that it learns from; several are taken together, see the setting `shares`"""
     pairs: PairsEntry | None = None
     """files of your own that it learns from"""
     set: dict[str, Any] = {}
@@ -242,6 +242,11 @@ class NetworkEntry(GridEntry):
         if (self.corpus is None) == (self.pairs is None):
             raise ValueError("needs exactly one of 'corpus' (of the study) and 'pairs' (files of your own)")
         return self
+
+    @property
+    def corpora(self) -> list[str]:
+        """Corpora of the study that it learns from."""
+        return [] if self.corpus is None else [self.corpus] if isinstance(self.corpus, str) else self.corpus
 
     def options(self) -> list[str]:
         """Command-line options of ``cdipipe train``; samples and folder not included."""

@@ -179,7 +179,7 @@ def _network(study: Config, folder: Path, name: str) -> dict[str, Any]:
     layers = "What each convolution makes of a pattern: the channels that vary most, each on its own scale."
     return {
         "name": name,
-        "summary": f"{entry.network}, trained on {entry.corpus or ' and '.join(entry.pairs.files())}",
+        "summary": f"{entry.network}, trained on {' and '.join(entry.corpora or entry.pairs.files())}",
         "settings": _flat(entry.set),
         "curve": _picture(place / "curve.png", "Loss, and its parts, on samples kept aside; dotted: while training."),
         "activations": _picture(place / "activations.png", layers) if study.seen_by(name) else None,

@@ -266,8 +266,8 @@ class Config(Section):
 
     def built(self) -> list[str]:
         """Names of the corpora that a trained network learns from, and of those that are for no network at all."""
-        wanted = {self.networks[name].corpus for name in self.trained()} - {None}
-        idle = {entry.corpus for entry in self.networks.values()} - wanted
+        wanted = {corpus for name in self.trained() for corpus in self.networks[name].corpora}
+        idle = {corpus for entry in self.networks.values() for corpus in entry.corpora} - wanted
         return [name for name in self.corpora if name not in idle]
 
     def samples_of(self, network: str) -> tuple[list[str], list[str]]:
@@ -275,8 +275,8 @@ class Config(Section):
         entry = self.networks[network]
         if entry.pairs is not None:
             return entry.pairs.files(), entry.pairs.options()
-        folder = f"{self.output}/{entry.corpus}"
-        return [f"{folder}/corpus.json"], ["--corpus", folder]
+        folders = [f"{self.output}/{corpus}" for corpus in entry.corpora]
+        return [f"{folder}/corpus.json" for folder in folders], [f"--corpus={folder}" for folder in folders]
 
     def seen_by(self, network: str) -> str | None:
         """The first measurement that a method with this network of the study takes."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -33,17 +34,24 @@ def derived_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def split_corpus(corpus: Corpus, validation_share: float) -> tuple[range, range]:
-    """Global numbers of the samples for training and for validation, which are the last ones."""
-    count = corpus.plan.count
-    kept = min(max(round(count * validation_share), 1 if validation_share else 0), count - 1)
-    return range(count - kept), range(count - kept, count)
+def split_corpus(corpus: Corpus, validation_share: float) -> tuple[Sequence[int], Sequence[int]]:
+    """Global numbers of the samples for training and for validation, which are the last ones of each corpus."""
+    training, validation = [], []
+    for part in getattr(corpus, "parts", [range(corpus.plan.count)]):
+        kept = min(max(round(len(part) * validation_share), 1 if validation_share else 0), len(part) - 1)
+        training.append(part[: len(part) - kept])
+        validation.append(part[len(part) - kept :])
+    if len(training) == 1:
+        return training[0], validation[0]
+    return list(itertools.chain(*training)), list(itertools.chain(*validation))
 
 
 class CorpusBatches:
     """The samples of a corpus; every epoch in another order. A last batch that is not full is left out."""
 
-    def __init__(self, corpus: Corpus, arrays, samples: range, settings: TrainingSettings, rank: int, world_size: int):
+    def __init__(
+        self, corpus: Corpus, arrays, samples: Sequence[int], settings: TrainingSettings, rank: int, world_size: int
+    ):
         batch = min(settings.batch_size, max(len(samples) // world_size, 1))
         seed = derived_seed(settings.seed, 1)
         self.dataset = CorpusDataset(

@@ -51,7 +51,7 @@ class CorpusDataset(IterableDataset):
         world_size: int = 1,
         window_chunks: int = 8,
         shuffle: bool = True,
-        samples: range | None = None,
+        samples: Sequence[int] | None = None,
     ):
         super().__init__()
         self.corpus = open_corpus(corpus) if isinstance(corpus, (str, Path)) else corpus

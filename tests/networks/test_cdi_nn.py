@@ -7,8 +7,8 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import cdi_nn
-from cdipipe.networks.cdi_nn.model import fold_norms
 from cdipipe.networks.cdi_nn.settings import CdiNnNetwork, CdiNnSettings
+from cdipipe.networks.layers.complex_heads import fold_norms
 from cdipipe.optics import fourier
 from cdipipe.settings import validate
 from cdipipe.simulation.batches import draw_batch

@@ -9,8 +9,12 @@ from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import cdi_nn_3d
 from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders
 from cdipipe.networks.cdi_nn_3d.settings import PAPER_WIDTHS, CdiNn3dNetwork, CdiNn3dSettings
+from cdipipe.networks.layers.complex_heads import RealImaginary, project_outputs
 from cdipipe.networks.losses import labels
 from cdipipe.optics import fourier
+
+PRINTED = CdiNn3dNetwork(heads="shape_phase")
+"""The paper's heads."""
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +39,13 @@ def arrays():
     "widths, count", [((32, 64, 128), 3_459_938), (PAPER_WIDTHS, 13_831_874), ((8, 16, 32), 216_986)], ids=str
 )
 def test_number_of_weights(widths, count):
-    module = cdi_nn_3d.build(CdiNn3dNetwork(widths=widths))
+    module = cdi_nn_3d.build(CdiNn3dNetwork(heads="shape_phase", widths=widths))
     assert sum(parameter.numel() for parameter in module.parameters()) == count
 
 
 def test_shape_and_phase_make_the_object(arrays):
     torch.manual_seed(0)
-    settings = CdiNn3dNetwork(size=16, widths=(4, 8))
+    settings = CdiNn3dNetwork(heads="shape_phase", size=16, widths=(4, 8))
     module = cdi_nn_3d.build(settings).eval()
     with torch.no_grad():
         outputs = module(torch.rand(2, 1, 16, 16, 16))
@@ -55,14 +59,14 @@ def test_shape_and_phase_make_the_object(arrays):
 def test_mixed_precision_resolves_phases_below_the_spacing_of_16_bits():
     """bfloat16 has no number between 0.5 and 0.504."""
     torch.manual_seed(0)
-    module = cdi_nn_3d.build(CdiNn3dNetwork(size=16, widths=(4, 8))).eval()
+    module = cdi_nn_3d.build(CdiNn3dNetwork(heads="shape_phase", size=16, widths=(4, 8))).eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         before = module(torch.rand(1, 1, 16, 16, 16))[:, 0]
         assert before.dtype == torch.float32 and len(before.unique()) > 1000
 
 
 def test_labels_are_one_twin_of_the_crystal_without_its_ramp(arrays):
-    settings = CdiNn3dSettings(symmetries="none")
+    settings = CdiNn3dSettings(symmetries="none", network=PRINTED)
     batch = cdi_nn_3d.prepare(arrays, settings, torch.Generator())
     made = batch["shape"] * torch.exp(2j * torch.pi * (batch["phase"] - 0.5)) * batch["ramp"]
     # the pattern is that of the labels, though centred
@@ -80,17 +84,19 @@ def test_the_place_of_the_peak_is_not_in_the_labels(arrays, shift):
     ramp = labels.phase_ramp([torch.full((2,), s) for s in shift], arrays["object"].shape[1:])
     moved = arrays["object"] * ramp
     others = {**arrays, "object": moved, "intensity": fourier.forward(moved, 3).abs().square()}
-    settings = CdiNn3dSettings(symmetries="none")
+    settings = CdiNn3dSettings(symmetries="none", network=PRINTED)
     here, there = (cdi_nn_3d.prepare(item, settings, torch.Generator()) for item in (arrays, others))
     assert float((here["phase"] - there["phase"]).abs().max()) < 0.02  # sharp edges reach the border
-    coarse = CdiNn3dSettings(symmetries="none", network=CdiNn3dNetwork(peak="pixel"))
+    coarse = CdiNn3dSettings(symmetries="none", network=CdiNn3dNetwork(heads="shape_phase", peak="pixel"))
     here, there = (cdi_nn_3d.prepare(item, coarse, torch.Generator()) for item in (arrays, others))
     assert float((here["phase"] - there["phase"]).abs().max()) > 0.08
 
 
 @pytest.mark.parametrize("peak", ["subpixel", "pixel", "none"])
 def test_what_the_labels_lack_comes_back_onto_the_object(arrays, peak):
-    settings = CdiNn3dSettings(symmetries="none", network=CdiNn3dNetwork(size=16, widths=(4, 8), peak=peak))
+    settings = CdiNn3dSettings(
+        symmetries="none", network=CdiNn3dNetwork(heads="shape_phase", size=16, widths=(4, 8), peak=peak)
+    )
     batch = cdi_nn_3d.prepare(arrays, settings, torch.Generator())
 
     class Perfect(torch.nn.Module):
@@ -109,7 +115,7 @@ def test_the_scale_of_phases_is_that_of_the_last_layer():
     spread = []
     for scale in (1.0, 0.05):
         torch.manual_seed(0)
-        module = cdi_nn_3d.build(CdiNn3dNetwork(size=16, widths=(4, 8), phase_scale=scale)).eval()
+        module = cdi_nn_3d.build(CdiNn3dNetwork(heads="shape_phase", size=16, widths=(4, 8), phase_scale=scale)).eval()
         with torch.no_grad():
             spread.append(module(inputs)[:, 0] - 0.5)
     torch.testing.assert_close(spread[1], 0.05 * spread[0])
@@ -137,15 +143,92 @@ def test_symmetries_are_for_training_only(arrays):
 
 
 def test_the_four_stages():
-    stages = cdi_nn_3d.stages(CdiNn3dSettings(epochs=3))
+    stages = cdi_nn_3d.stages(CdiNn3dSettings(epochs=3, network=PRINTED))
     assert [(stage.name, stage.parts, stage.epochs) for stage in stages] == [
         ("shape", ("encoder", "shape"), 3),
         ("phase", ("phase",), 3),
         ("phase_and_encoder", ("encoder", "phase"), 3),
         ("all", (), 3),
     ]
-    fewer = cdi_nn_3d.stages(CdiNn3dSettings(stage_epochs=(5, 0, 0, 2)))
+    fewer = cdi_nn_3d.stages(CdiNn3dSettings(stage_epochs=(5, 0, 0, 2), network=PRINTED))
     assert [(stage.name, stage.epochs) for stage in fewer] == [("shape", 5), ("all", 2)]
+
+
+def complex_settings(**changes):
+    network = {"size": 16, "widths": (4, 8), "corrector": (4, 4), "input_gain": 500.0}
+    return CdiNn3dSettings(symmetries="none", centre="pixel", network=CdiNn3dNetwork(**network), **changes)
+
+
+class Told(torch.nn.Module):
+    """Gives the objects that it was told, whatever it sees."""
+
+    to_objects = staticmethod(RealImaginary.to_objects)
+
+    def __init__(self, objects):
+        super().__init__()
+        self.objects = objects
+
+    def forward(self, inputs, ramp):
+        return torch.stack([self.objects.real, self.objects.imag], 1)
+
+
+def test_complex_heads_lower_the_same_for_either_twin_and_any_global_phase(arrays):
+    settings = complex_settings()
+    batch = cdi_nn_3d.prepare(arrays, settings, torch.Generator())
+    assert float(batch["objects"].abs().max()) == pytest.approx(1, abs=1e-4)
+    (stage,) = cdi_nn_3d.stages(settings)
+    right = batch["objects"]
+    for objects in (right, labels.twin(right, 3), right * np.exp(0.7j)):
+        _, terms = stage.loss(Told(objects), batch, settings)
+        assert float(terms["distance"]) < 1e-5
+    level, _ = stage.loss(Told(right.abs().to(right.dtype)), batch, settings)
+    assert float(level) > 0.05
+    exact, _ = stage.loss(Told(right), batch, settings)
+    assert float(exact) < 1e-4  # the ramp that came off the objects is put back before the pattern is compared
+
+
+def test_objects_of_complex_heads_get_their_ramp_back(arrays):
+    settings = complex_settings()
+    batch = cdi_nn_3d.prepare(arrays, settings, torch.Generator())
+    made = cdi_nn_3d.apply(Told(batch["objects"]), settings.network, arrays["intensity"], arrays["measured"])
+    predicted, wanted = fourier.forward(made, 3).abs(), arrays["intensity"].sqrt()
+    assert float((predicted / predicted.sum() - wanted / wanted.sum()).abs().sum()) < 0.02
+
+
+def test_complex_heads_learn_phases(arrays):
+    torch.manual_seed(0)
+    settings = complex_settings(physics_weight=0)
+    module = cdi_nn_3d.build(settings.network)
+    halves = torch.where(labels.coordinates((16, 16, 16))[0] < 1, 1.2, -1.2)
+    objects = arrays["object"].abs() * torch.exp(1j * halves)
+    strong = {**arrays, "object": objects, "intensity": fourier.forward(objects, 3).abs().square()}
+    batch = cdi_nn_3d.prepare(strong, settings, torch.Generator())
+    optimiser = torch.optim.Adam(module.parameters(), 3e-3)
+    for _ in range(60):
+        loss, _ = cdi_nn_3d.stages(settings)[0].loss(module, batch, settings)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    flat, _ = cdi_nn_3d.stages(settings)[0].loss(Told(batch["objects"].abs() + 0j), batch, settings)
+    assert float(loss.detach()) < 0.6 * float(flat)
+
+
+def test_projection_of_a_volume_has_the_modulus_and_keeps_an_object_that_has_it(arrays):
+    objects = arrays["object"]
+    outputs = torch.stack([objects.real, objects.imag], 1)
+    modulus = arrays["intensity"].sqrt()
+    assert torch.allclose(project_outputs(outputs, 3 * modulus), outputs, atol=1e-4)
+    ramp = labels.phase_ramp([torch.full((2,), 0.4)] * 3, objects.shape[1:])
+    level = objects * ramp.conj()
+    kept = project_outputs(torch.stack([level.real, level.imag], 1), modulus, ramp)
+    assert torch.allclose(torch.complex(kept[:, 0], kept[:, 1]), level, atol=1e-4)
+
+
+def test_settings_of_one_kind_of_heads_are_refused_for_the_other():
+    with pytest.raises(ValueError, match=r"stage_epochs belongs to network.heads 'shape_phase'"):
+        CdiNn3dSettings(stage_epochs=(1, 1, 1, 1))
+    with pytest.raises(ValueError, match=r"twin 'either' needs network.heads 'complex'"):
+        CdiNn3dSettings(twin="either", network=PRINTED)
 
 
 def test_planes_are_refused():

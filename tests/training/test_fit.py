@@ -166,7 +166,8 @@ def test_fresh_samples_are_new_in_each_epoch_and_resumable(folder, tmp_path):
 
 
 def test_stages_hold_what_is_not_theirs(volumes, tmp_path):
-    small = {"network": {"widths": [4], "size": 16}, "batch_size": 4, "epochs": 1, "learning_rate": 0.01}
+    small = {"network": {"heads": "shape_phase", "widths": [4], "size": 16}, "batch_size": 4, "epochs": 1}
+    small |= {"learning_rate": 0.01, "flat_phases": True}
     network = get_network("cdi_nn_3d")
     states = []
     for count in (1, 2, 3, 4):

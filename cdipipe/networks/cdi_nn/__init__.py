@@ -11,7 +11,8 @@ from cdipipe.networks.registry import Network
 
 def build(settings: CdiNnNetwork):
     """The module, with fresh weights from torch's generator."""
-    from cdipipe.networks.cdi_nn.model import Corrected, RealImaginary, ShapePhase
+    from cdipipe.networks.cdi_nn.model import ShapePhase
+    from cdipipe.networks.layers.complex_heads import Corrected, RealImaginary
 
     if settings.corrector:
         return Corrected(settings.widths, settings.has_norms, settings.data_share, settings.corrector)

@@ -6,8 +6,9 @@ import math
 
 import torch
 
-from cdipipe.networks.cdi_nn.model import RealImaginary, scale_inputs
+from cdipipe.networks.cdi_nn.model import scale_inputs
 from cdipipe.networks.cdi_nn.settings import CdiNnSettings
+from cdipipe.networks.layers.complex_heads import RealImaginary
 from cdipipe.networks.losses import distances
 from cdipipe.networks.losses.labels import centre_objects, choose_twins, supports_of
 from cdipipe.networks.losses.noise import draw_noise

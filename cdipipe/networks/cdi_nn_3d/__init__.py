@@ -12,7 +12,13 @@ from cdipipe.networks.registry import Network
 def build(settings: CdiNn3dNetwork):
     """The module, with fresh weights from torch's generator."""
     from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders
+    from cdipipe.networks.layers.complex_heads import Corrected, RealImaginary
 
+    how = {"ndim": 3, "log_input": True}
+    if settings.heads == "complex" and settings.corrector:
+        return Corrected(settings.widths, True, settings.data_share, settings.corrector, passes=settings.passes, **how)
+    if settings.heads == "complex":
+        return RealImaginary(settings.widths, True, settings.data_share, **how)
     return EncoderTwoDecoders(settings.widths, settings.dropout, settings.phase_scale)
 
 
@@ -38,8 +44,9 @@ def apply(module, settings: CdiNn3dNetwork, intensity, measured):
     from cdipipe.networks.cdi_nn_3d.peak import centre_peak
 
     intensity = intensity.clamp(min=0) * measured
-    flat, intensity, _ = centre_peak(torch.ones_like(intensity, dtype=torch.complex64), intensity, settings)
-    outputs = module(scale_inputs(intensity.sqrt(), settings.input_gain))
+    flat, intensity, ramp = centre_peak(torch.ones_like(intensity, dtype=torch.complex64), intensity, settings)
+    inputs = scale_inputs(intensity.sqrt(), settings.input_gain)
+    outputs = module(inputs, ramp) if settings.heads == "complex" else module(inputs)
     return module.to_objects(outputs) * flat.conj()  # what came off the object goes back onto it
 
 
@@ -60,7 +67,7 @@ NETWORK = Network(
     summary="Convolutional network for Bragg peaks, resampled to 32^3; no iterations, and a start for those that have",
     reference="Chan et al., Rapid 3D nanoscale coherent imaging via physics-aware deep learning, "
     "Appl. Phys. Rev. 8, 021407 (2021), doi:10.1063/5.0031486",
-    version=2,
+    version=3,
     settings=CdiNn3dSettings,
     build=build,
     prepare=prepare,

@@ -1,4 +1,4 @@
-"""What 3D-CDI-NN learns from and what it lowers in its four stages."""
+"""What 3D-CDI-NN learns from, and what it lowers: with complex heads one distance, with the paper's four stages."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ import torch
 from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders, scale_inputs
 from cdipipe.networks.cdi_nn_3d.peak import centre_peak
 from cdipipe.networks.cdi_nn_3d.settings import CdiNn3dSettings
+from cdipipe.networks.layers.complex_heads import RealImaginary
 from cdipipe.networks.losses import distances, labels
 from cdipipe.networks.losses.noise import draw_noise
 from cdipipe.networks.registry import Stage
+from cdipipe.optics import fourier
 
 
 def prepare(arrays, settings: CdiNn3dSettings, generator):
-    """``inputs`` (B, 1, D, H, W), ``shape`` (largest 1) and ``phase`` (phi / 2 pi + 1/2, 1/2 outside), ``modulus``."""
+    """``inputs`` (B, 1, D, H, W), ``modulus`` and ``ramp``, and labels: ``objects``, or ``shape`` and ``phase``.
+
+    The shape has its largest value 1, the phase is phi / 2 pi + 1/2, 1/2 outside.
+    """
     objects, intensity = arrays["object"], arrays["intensity"] * arrays["measured"]
     axes = (-3, -2, -1)
     if settings.symmetries != "none" and torch.is_grad_enabled():  # validation sees the crystals as they are
@@ -28,20 +33,33 @@ def prepare(arrays, settings: CdiNn3dSettings, generator):
     if settings.centre != "none":
         objects = labels.centre_objects(objects, 3, subpixel=settings.centre == "subpixel")
     supports = labels.supports_of(objects, 3)
-    if settings.twin != "none":
-        choose = labels.choose_twins if settings.twin == "rule" else labels.choose_twins_by_shape
+    if settings.twins in ("rule", "shape"):
+        choose = labels.choose_twins if settings.twins == "rule" else labels.choose_twins_by_shape
         objects = choose(objects, supports, 3)
         supports = labels.supports_of(objects, 3)
+    inputs = scale_inputs(modulus, settings.network.input_gain)
+    if settings.network.heads == "complex":
+        objects = objects / objects.abs().amax(axes, keepdim=True).clamp(min=1e-12)
+        exact = fourier.forward(objects * ramp, 3).abs()
+        return {"inputs": inputs, "objects": objects, "modulus": exact, "ramp": ramp}
     shape = objects.abs() / objects.abs().amax(axes, keepdim=True).clamp(min=1e-12)
     reference = (objects * objects.abs()).sum(axes, keepdim=True)
     phase = torch.angle(objects * reference.conj()) * supports
     return {
-        "inputs": scale_inputs(modulus, settings.network.input_gain),
+        "inputs": inputs,
         "shape": shape * supports,
         "phase": phase / (2 * math.pi) + 0.5,
         "modulus": modulus,
         "ramp": ramp,
     }
+
+
+def complex_loss(module, batch, settings: CdiNn3dSettings):
+    """Distance of the objects, plus the R-factor of their patterns."""
+    objects = RealImaginary.to_objects(module(batch["inputs"], batch["ramp"]))
+    distance = distances.object_distance(objects, batch["objects"], twins=settings.twins == "either", ndim=3)
+    misfit = distances.fourier_r_factor(objects * batch["ramp"], batch["modulus"], ndim=3)
+    return distance + settings.pattern_weight * misfit, {"distance": distance.detach(), "r_factor": misfit.detach()}
 
 
 def _terms(outputs, batch, settings: CdiNn3dSettings):
@@ -63,18 +81,20 @@ def shape_loss(module, batch, settings: CdiNn3dSettings):
 
 def phase_loss(module, batch, settings: CdiNn3dSettings):
     terms = _terms(module(batch["inputs"]), batch, settings)
-    loss = settings.phase_weight * terms["phase"] + settings.physics_weight * terms["pattern"]
+    loss = settings.phase_weight * terms["phase"] + settings.pattern_weight * terms["pattern"]
     return loss, {name: value.detach() for name, value in terms.items()}
 
 
 def whole_loss(module, batch, settings: CdiNn3dSettings):
     terms = _terms(module(batch["inputs"]), batch, settings)
-    loss = terms["shape"] + settings.phase_weight * terms["phase"] + settings.physics_weight * terms["pattern"]
+    loss = terms["shape"] + settings.phase_weight * terms["phase"] + settings.pattern_weight * terms["pattern"]
     return loss, {name: value.detach() for name, value in terms.items()}
 
 
 def stages(settings: CdiNn3dSettings) -> tuple[Stage, ...]:
-    """The paper's four stages: shape; phase on frozen features; phase and features; everything."""
+    """All at once; with the paper's heads its four: shape; phase on frozen features; phase and features; everything."""
+    if settings.network.heads == "complex":
+        return (Stage("all", complex_loss),)
     epochs = settings.stage_epochs or (settings.epochs,) * 4
     plan = (
         ("shape", shape_loss, ("encoder", "shape")),

@@ -14,6 +14,11 @@ PUBLIC_WIDTHS, PAPER_WIDTHS = (32, 64, 128), (64, 128, 256)
 
 class CdiNn3dNetwork(NetworkSettings):
     size: int = Field(32, ge=8, le=128, description="voxels per axis of patterns and objects")
+    heads: Literal["complex", "shape_phase"] = Field(
+        "complex",
+        description="complex: real and imaginary part of one decoder, in which neither twin nor global phase has to be "
+        "guessed; shape_phase: the paper's two decoders",
+    )
     widths: tuple[int, ...] = Field(
         PUBLIC_WIDTHS,
         min_length=1,
@@ -21,7 +26,21 @@ class CdiNn3dNetwork(NetworkSettings):
         description="channels of each level: those of the public code; the paper's figure has (64, 128, 256), and "
         "(8, 16, 32) is the small size",
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="after the input and after each convolution")
+    dropout: float = Field(0.1, ge=0, lt=1, description="after the input and after each convolution (shape_phase only)")
+    data_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the object's Fourier projection, which has the measured modulus, in the result (complex "
+        "only)",
+    )
+    corrector: tuple[int, ...] = Field(
+        (16, 32),
+        max_length=5,
+        description="channels of each level of a second network that corrects the object with the help of its Fourier "
+        "projection (complex only); (): none",
+    )
+    passes: int = Field(2, ge=1, le=50, description="how often the corrector does so, with the same weights")
     input_gain: float = Field(
         2e4,
         gt=0,
@@ -37,15 +56,17 @@ class CdiNn3dNetwork(NetworkSettings):
         0.05,
         gt=0,
         le=1,
-        description="turns per unit of the phase decoder's last layer; the public code has 1",
+        description="turns per unit of the phase decoder's last layer (shape_phase only); the public code has 1",
     )
 
     @model_validator(mode="after")
     def _halves(self):
         if self.size % 2 ** len(self.widths):
             raise ValueError(f"size {self.size} cannot be halved {len(self.widths)} times, once per level of widths")
-        if min(self.widths) < 1:
-            raise ValueError(f"widths {self.widths}: each level needs at least 1 channel")
+        if min(self.widths + self.corrector) < 1:
+            raise ValueError(f"widths {self.widths}, corrector {self.corrector}: each level needs at least 1 channel")
+        if self.size % 2 ** max(len(self.corrector) - 1, 0):
+            raise ValueError(f"size {self.size} cannot be halved {len(self.corrector) - 1} times, as corrector asks")
         return self
 
 
@@ -53,15 +74,17 @@ class CdiNn3dSettings(TrainingSettings):
     network: CdiNn3dNetwork = CdiNn3dNetwork()
     epochs: int = Field(50, ge=1, le=100_000, description="passes over the samples, per stage")
     stage_epochs: tuple[int, int, int, int] | None = Field(
-        None, description="epochs of the four stages, 0: without it; not given: epochs for each"
+        None,
+        description="epochs of the four stages of heads shape_phase, 0: without it; not given: epochs for each",
     )
     centre: Literal["subpixel", "pixel", "none"] = Field(
         "pixel", description="labels with their centre of mass in the middle"
     )
-    twin: Literal["rule", "shape", "none"] = Field(
-        "shape",
-        description="rule: of the two twins the one with sum S (phi - mean) r^2 >= 0; shape: the one whose modulus is "
-        "skewed along a fixed direction; none: as drawn",
+    twin: Literal["either", "rule", "shape", "none"] | None = Field(
+        None,
+        description="either: the loss is the lesser of both twins' (complex heads only, and their default); rule: of "
+        "the two twins the one with sum S (phi - mean) r^2 >= 0; shape: the one whose modulus is skewed along a fixed "
+        "direction (default of shape_phase); none: as drawn",
     )
     symmetries: Literal["cube", "reflection", "none"] = Field(
         "cube",
@@ -70,17 +93,43 @@ class CdiNn3dSettings(TrainingSettings):
     )
     phase_where: Literal["crystal", "everywhere"] = Field(
         "crystal",
-        description="voxels whose phase counts; everywhere: those without a crystal, too, of phase 0, as in the public "
-        "code",
+        description="shape_phase: voxels whose phase counts; everywhere: those without a crystal, too, of phase 0, as "
+        "in the public code",
     )
-    phase_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of phase / 2 pi")
-    physics_weight: float = Field(1.0, ge=0, description="weight of the mean absolute error of the pattern's modulus")
+    phase_weight: float = Field(
+        1.0, ge=0, description="weight of the mean absolute error of phase / 2 pi (shape_phase only)"
+    )
+    physics_weight: float | None = Field(
+        None,
+        ge=0,
+        description="weight of the pattern's error: complex: of its R-factor, not given: 0.2; shape_phase: of the mean "
+        "absolute error of its modulus, not given: 1",
+    )
+    flat_phases: bool = Field(
+        False,
+        description="train on a corpus whose phases hardly matter, too: where the true shape with phase zero "
+        "correlates above 0.9 with the truth, a network learns that there are none",
+    )
 
     @model_validator(mode="after")
     def _some_stage(self):
         if self.stage_epochs is not None and (min(self.stage_epochs) < 0 or max(self.stage_epochs) < 1):
             raise ValueError(f"stage_epochs {self.stage_epochs}: expected four numbers, at least one above 0")
+        if self.network.heads == "complex" and self.stage_epochs is not None:
+            raise ValueError("stage_epochs belongs to network.heads 'shape_phase'; complex heads have one stage")
+        if self.network.heads == "shape_phase" and self.twin == "either":
+            raise ValueError("twin 'either' needs network.heads 'complex'; take 'shape' for shape_phase")
         return self
+
+    @property
+    def twins(self) -> str:
+        return self.twin or ("either" if self.network.heads == "complex" else "shape")
+
+    @property
+    def pattern_weight(self) -> float:
+        if self.physics_weight is not None:
+            return self.physics_weight
+        return 0.2 if self.network.heads == "complex" else 1.0
 
 
 class CdiNn3dParameters(PredictionParameters):
