@@ -52,7 +52,7 @@ def stack_frames(result: Reconstruction, most: int = MOST_FRAMES) -> Frames | No
     ends = (box[0].start, box[0].stop - 1) if of_volume else (0, count - 1)
     chosen = np.unique(np.linspace(*ends, min(most, ends[1] - ends[0] + 1)).round().astype(int))
     inside = (chosen, *box[-2:])
-    objects, support = _in_one_phase(result.object[inside], result.stack), result.support[inside]
+    objects, support = in_one_phase(result.object[inside], result.stack), result.support[inside]
     limits = amplitude_limits(objects, each=result.stack == "shots")
     span = phase_limit(np.where(np.abs(objects) > 0.1 * limits[:, None, None], objects, 0))
     return Frames(
@@ -63,7 +63,7 @@ def stack_frames(result: Reconstruction, most: int = MOST_FRAMES) -> Frames | No
     )
 
 
-def _in_one_phase(objects: np.ndarray, stack: str) -> np.ndarray:
+def in_one_phase(objects: np.ndarray, stack: str) -> np.ndarray:
     """Objects without the global phase that nothing determines: of each shot, of a movie or volume as a whole."""
     axes = (1, 2) if stack == "shots" else None
     mean = np.sum(np.abs(objects) * objects, axis=axes, keepdims=True)
