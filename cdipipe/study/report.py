@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cdipipe.errors import InputError
+from cdipipe.figures import viewer
 from cdipipe.figures.frames import MOST_FRAMES, stack_frames
 from cdipipe.figures.tables import shown_columns
 from cdipipe.io.cxi import read_measurement, read_reconstruction
@@ -22,6 +23,8 @@ from cdipipe.study.answers import best_of, next_of, numbers_of, telling
 from cdipipe.study.config import Config
 
 TEMPLATE = "report.html.j2"
+VALUES_OF_A_VIEW = 250_000
+"""Numbers of each array that can be looked into: half a megabyte before it is packed."""
 FEWEST_FRAMES, FRAMES_OF_A_PAGE = 6, 480
 """A page of many stacks shows fewer frames of each, so that it stays small; none shows less than these."""
 
@@ -50,13 +53,15 @@ def write_html(study: Config, source: Path) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=strict)
     measurements = [_measurement(study, folder, name) for name in study.used()]
     rows = [(m["name"], r["name"], r["metrics"]) for m in measurements for r in m["results"]]
+    answers = [_answer(m) for m in measurements if m["results"]]
     keys = telling(shown_columns([metrics for _, _, metrics in rows]), [metrics for _, _, metrics in rows])
     return environment.from_string(template).render(
         title=folder.name,
         source=source,
         about=_about(source),
         scale=study.scale,
-        answers=[_answer(m) for m in measurements if m["results"]],
+        answers=answers,
+        viewer=viewer.parts(has_surfaces=any(a["has_surfaces"] for a in answers)),
         download=_tsv(folder / "summary.tsv"),
         provenance=collect([source]),
         columns=[all_metrics()[key] for key in keys],
@@ -94,7 +99,19 @@ def _answer(measurement: dict[str, Any]) -> dict[str, Any]:
         "numbers": numbers_of(best["metrics"]),
         "next": next_of(best["metrics"]),
         "picture": _thumbnail(best["place"] / "object.png"),
+        **_closer(best),
     }
+
+
+def _closer(best: dict[str, Any]) -> dict[str, Any]:
+    """What the page can show of a result where a reader looks closer: all of its slices and values."""
+    if best["strain"]:
+        from cdipipe.bragg.files import read_strain
+
+        view = viewer.crystal_view(read_strain(best["place"] / "strain.cxi"))
+    else:
+        view = viewer.object_view(read_reconstruction(best["path"]), VALUES_OF_A_VIEW)
+    return {"view": viewer.as_json(view), "has_surfaces": bool(view["surfaces"])}
 
 
 def _thumbnail(path: Path, width: int = 720) -> str:
@@ -224,6 +241,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
     return {
         "name": method,
         "place": place,
+        "path": path,
         "recipe": json.dumps(study.methods[method]),
         "metrics": read_metrics(place / "metrics.json"),
         "object": _picture(

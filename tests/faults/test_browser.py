@@ -23,7 +23,7 @@ addEventListener("error", e => faults.push(String(e.message || (e.target && e.ta
 addEventListener("unhandledrejection", e => faults.push(String(e.reason)));
 </script>"""
 LATE = """<script>
-addEventListener("load", () => {
+addEventListener("load", async () => {
   const images = [...document.images];
   images.filter(i => !i.complete).forEach(i => faults.push("not loaded: " + i.alt));
   const cells = () => [...document.querySelectorAll("#summary tbody tr")].map(r => r.cells[1].textContent);
@@ -38,7 +38,25 @@ addEventListener("load", () => {
     return {alts: [...figure.querySelectorAll("img")].map(i => i.alt), at: Number(at), to: Number(slider.value), began,
       moved: seen(), says: figure.querySelector("output").textContent};
   });
-  const verdict = {faults, steps, beyond: document.documentElement.scrollWidth - innerWidth,
+  document.querySelectorAll("details.closer").forEach(d => { d.open = true; });
+  const views = [...document.querySelectorAll(".view")];
+  for (let turn = 0; turn < 200 && views.some(v => !v.dataset.ready); turn++) await new Promise(r => setTimeout(r, 20));
+  const looked = views.map(view => {
+    const canvases = [...view.querySelectorAll("canvas")];
+    const colours = () => canvases.map(c => new Set(new Uint32Array(
+      c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer)).size);
+    const before = colours(), box = canvases[0].getBoundingClientRect();
+    canvases[0].dispatchEvent(new PointerEvent("pointermove",
+      {clientX: box.left + box.width / 2, clientY: box.top + box.height / 2}));
+    const says = view.querySelector(".value").textContent;
+    const pixels = () => canvases[0].toDataURL(), whole = pixels();
+    canvases[0].dispatchEvent(new KeyboardEvent("keydown", {key: "+"})); const zoomed = pixels() !== whole;
+    canvases[0].dispatchEvent(new KeyboardEvent("keydown", {key: "0"})); const back = pixels() === whole;
+    const sliders = [...view.querySelectorAll("input")].map(slider => {
+      slider.value = 0; slider.dispatchEvent(new Event("input")); return pixels() !== whole; });
+    return {ready: view.dataset.ready, before, says, zoomed, back, sliders};
+  });
+  const verdict = {faults, steps, looked, beyond: document.documentElement.scrollWidth - innerWidth,
     images: images.map(i => [i.alt, i.naturalWidth, i.naturalHeight]), before, up, down,
     resources: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
     commands: [...document.querySelectorAll("figure")].map(f => f.querySelector("figcaption code")?.textContent)};
@@ -94,11 +112,21 @@ def test_moving_a_slider_changes_the_picture(page, tmp_path):
         assert step["moved"][0].endswith(step["says"])
 
 
+def test_a_reader_can_look_closer(page, tmp_path):
+    looked = look(page, tmp_path)[0]["looked"]
+    assert len(looked) >= 3
+    for view in looked:
+        assert view["ready"] == "yes" and view["zoomed"] and view["back"]
+        assert len(view["before"]) in (1, 3) and min(view["before"]) > 8
+        assert re.fullmatch(r"(. [-0-9.e]+,? ?)+ (px|nm|µm): amplitude .* sqrt\(photons\).*", view["says"]), view["says"]
+    assert any(view["sliders"] for view in looked)
+
+
 def test_a_broken_picture_and_a_broken_script_are_seen(page, tmp_path):
     text = page.read_text()
     broken = tmp_path / "broken.html"
     broken.write_text(
-        text.replace("data:image/png;base64,iVBOR", "data:image/png;base64,AAAA", 1) + "<script>nothing()</script>"
+        text.replace("data:image/webp;base64,UklGR", "data:image/webp;base64,AAAAA", 1) + "<script>nothing()</script>"
     )
     verdict, console = look(broken, tmp_path)
     assert any("nothing is not defined" in fault for fault in verdict["faults"]) and console

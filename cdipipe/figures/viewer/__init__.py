@@ -9,6 +9,6 @@
 """
 
 from cdipipe.figures.viewer.content import crystal_view, object_view
-from cdipipe.figures.viewer.page import parts, write_page
+from cdipipe.figures.viewer.page import as_json, parts, write_page
 
-__all__ = ["crystal_view", "object_view", "parts", "write_page"]
+__all__ = ["as_json", "crystal_view", "object_view", "parts", "write_page"]

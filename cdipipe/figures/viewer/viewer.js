@@ -54,7 +54,7 @@
     const panels = make("div", root, {className: "panels"});
 
     const canvases = view.panels.map(panel => {
-      const box = make("figure", panels, {className: "panel"});
+      const box = make("div", panels, {className: "panel"});
       make("b", box, {textContent: panel.title});
       const canvas = make("canvas", box, {width: 480, height: 480, tabIndex: 0});
       canvas.setAttribute("role", "img");
