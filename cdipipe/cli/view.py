@@ -14,7 +14,7 @@ def command(
     file: Annotated[Path, typer.Argument(help="reconstruction, truth, or strain of a crystal, .cxi")],
     output: Annotated[Path, typer.Option("-o", "--output", help="page to write, .html; it needs no network")],
 ) -> None:
-    """Write a page for the browser: slices with sliders, zoom and values; of a volume also its surface, to be turned."""
+    """Write a page for the browser: slices, zoom and values; of a volume also its surface, to be turned."""
     from cdipipe.io.atomic import check_output
     from cdipipe.io.cxi import file_kind
 

@@ -118,7 +118,8 @@ def test_a_reader_can_look_closer(page, tmp_path):
     for view in looked:
         assert view["ready"] == "yes" and view["zoomed"] and view["back"]
         assert len(view["before"]) in (1, 3) and min(view["before"]) > 8
-        assert re.fullmatch(r"(. [-0-9.e]+,? ?)+ (px|nm|µm): amplitude .* sqrt\(photons\).*", view["says"]), view["says"]
+        told = r"(. [-0-9.e]+,? ?)+ (px|nm|µm): amplitude .* sqrt\(photons\).*"
+        assert re.fullmatch(told, view["says"]), view["says"]
     assert any(view["sliders"] for view in looked)
 
 

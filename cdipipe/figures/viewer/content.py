@@ -126,8 +126,8 @@ def _object_panels(values: np.ndarray) -> list[dict[str, Any]]:
 
 def is_positive(values: np.ndarray) -> bool:
     """Whether an object is real and not negative, as far as one can see: its phase then says nothing."""
-    largest = float(np.abs(values).max(initial=0.0))
-    return bool(np.abs(values.imag).max(initial=0.0) <= 1e-3 * largest and values.real.min(initial=0.0) >= -1e-3 * largest)
+    least = 1e-3 * float(np.abs(values).max(initial=0.0))
+    return bool(np.abs(values.imag).max(initial=0.0) <= least and values.real.min(initial=0.0) >= -least)
 
 
 def _top(values: np.ndarray) -> float:
