@@ -69,7 +69,7 @@ def _default(value: Schema) -> str:
     if value.get("required"):
         return "required"
     default = value.get("default")
-    if default in (None, "", [], {}):
+    if default in (None, "", [], {}) or (isinstance(default, list) and isinstance(default[0], dict)):
         return ""
     if isinstance(default, float):
         return f"`{default:g}`"
