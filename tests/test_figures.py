@@ -95,6 +95,17 @@ def test_a_pixel_lies_where_its_index_says():
     assert (top, bottom) == (-9.0, 7.0)  # rows -4 .. 3, 2 nm each
 
 
+def test_real_objects_have_no_panel_of_phases():
+    support = np.zeros((32, 32), bool)
+    support[10:20, 8:22] = True
+    real = Reconstruction((1j * support * 3.0).astype(np.complex64), support)  # the global phase says nothing
+    truth = Truth(support.astype(np.complex64), support)
+    assert titles_of(objects.object_figure(real, truth=truth)) == ["amplitude", "true amplitude", "support"]
+    assert titles_of(objects.comparison_figure([("hio", real), ("er", real)], truth)) == ["truth", "hio", "er"]
+    signed = Truth(np.where(np.arange(32) < 15, 1, -1) * truth.object, support)
+    assert "true phase (rad)" in titles_of(objects.object_figure(real, truth=signed))
+
+
 def test_weak_phases_get_a_narrow_range_and_strong_ones_the_full_circle():
     values, _ = make_object()
     assert objects.phase_limit(values) == pytest.approx(0.6)  # the support sees -0.27 to 0.58 rad

@@ -84,6 +84,12 @@ def without_mean_phase(values: np.ndarray) -> np.ndarray:
     return values * np.exp(-1j * np.angle(mean)) if mean != 0 else values
 
 
+def is_positive(values: np.ndarray) -> bool:
+    """Whether an object is real and not negative, as far as one can see: its phase then says nothing."""
+    least = 1e-3 * float(np.abs(values).max(initial=0.0))
+    return bool(np.abs(values.imag).max(initial=0.0) <= least and values.real.min(initial=0.0) >= -least)
+
+
 def _amplitude_limit(values: np.ndarray) -> float:
     magnitude = np.abs(values)
     return float(np.quantile(magnitude[magnitude > 0], 0.999)) if np.any(magnitude > 0) else 1.0
@@ -179,6 +185,8 @@ def object_figure(
 ) -> Figure:
     """Amplitude, phase and support of one object, with its pattern and its truth where given.
 
+    Objects that are real and not negative have no phase to show.
+
     The truth is laid over the object (whole-pixel shift, twin, global phase), so the object stays as it was found;
     both share their scales.
     A volume gives three rows: its planes through the centre of the support.
@@ -192,9 +200,10 @@ def object_figure(
     true_planes = [None] * len(planes) if truth is None else _slices(true_values, support, box, pixel)
     patterns = _pattern_planes(*_first_pattern(measurement)) if measurement is not None else []
     is_stack = reconstruction.stack in ("shots", "movie")
-    columns = 3 + bool(patterns) + 2 * (truth is not None)
-    figure, axes = new_figure(len(planes), columns, margins=_margins(is_stack))
     shown = values[box] if truth is None else np.stack([values[box], true_values[box]])
+    has_phase = not is_positive(shown)
+    columns = bool(patterns) + (1 + has_phase) * (1 + (truth is not None)) + 1
+    figure, axes = new_figure(len(planes), columns, margins=_margins(is_stack))
     limit, span = _amplitude_limit(shown), phase_limit(values[box])
     for row, (plane, true_plane) in enumerate(zip(planes, true_planes, strict=True)):
         where = f", {PLANES[row]}" if len(planes) == 3 else ""
@@ -205,7 +214,7 @@ def object_figure(
         for of, one in pair:
             options = {"colorbar": one is pair[-1][1], "ticks": one is plane}
             show_amplitude(next(cells), one, pixel.unit, limit, f"{of}amplitude{where}", **options)
-        for of, one in pair:
+        for of, one in pair if has_phase else []:
             options = {"colorbar": one is pair[-1][1], "ticks": False}
             show_phase(next(cells), one, pixel.unit, limit, f"{of}phase (rad){where}", span, **options)
         ax = next(cells)
@@ -227,6 +236,8 @@ def _laid_over(values: np.ndarray, truth: Truth) -> np.ndarray:
 def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | None = None) -> Figure:
     """Amplitude (upper row) and phase (lower row) of several objects of one measurement, and of their truth.
 
+    Where all are real and not negative there is no row of phases.
+
     All are laid over the truth, or over the first one (whole-pixel shift, twin, global phase), and share their scales.
     Volumes show their plane through the middle of the support.
     """
@@ -239,15 +250,19 @@ def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | No
     reference = without_mean_phase(objects[0][1])
     box = crop_box(objects[0][2])
     pixel = object_pixel(named[0][1].geometry, reference.shape)
-    figure, axes = new_figure(2, len(objects), margins=OF_IMAGES)
     span = phase_limit(reference[box])
     laid = [reference]
     laid += [align_to(reference, v, ndim=reference.ndim, subpixel=False).object for _, v, _ in objects[1:]]
+    has_phase = not all(is_positive(values[box]) for values in laid)
+    figure, axes = new_figure(1 + has_phase, len(objects), margins=OF_IMAGES)
     limit = min(max(_amplitude_limit(values[box]) for values in laid), 1.5 * _amplitude_limit(reference[box]))
     for column, ((name, _, _), values) in enumerate(zip(objects, laid, strict=True)):
         plane = _slices(values, objects[0][2], box, pixel)[0]
         last = column == len(objects) - 1
-        show_amplitude(axes[0, column], plane, pixel.unit, limit, name, colorbar=last, ticks=False)
-        show_phase(axes[1, column], plane, pixel.unit, limit, "phase (rad)", span, colorbar=last, ticks=column == 0)
+        options = {"colorbar": last, "ticks": column == 0 and not has_phase}
+        show_amplitude(axes[0, column], plane, pixel.unit, limit, name, **options)
+        if has_phase:
+            options = {"colorbar": last, "ticks": column == 0}
+            show_phase(axes[1, column], plane, pixel.unit, limit, "phase (rad)", span, **options)
     name_rows(axes[:1], ["amplitude"])
     return figure

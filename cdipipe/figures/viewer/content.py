@@ -12,7 +12,7 @@ from cdipipe.bragg.strain import Strain
 from cdipipe.errors import InputError
 from cdipipe.figures.canvas import object_pixel
 from cdipipe.figures.frames import WORDS, in_one_phase
-from cdipipe.figures.objects import PHASE_FLOOR, crop_box, phase_limit, without_mean_phase
+from cdipipe.figures.objects import PHASE_FLOOR, crop_box, is_positive, phase_limit, without_mean_phase
 from cdipipe.figures.viewer import surface
 from cdipipe.measurement import Reconstruction
 
@@ -122,12 +122,6 @@ def _object_panels(values: np.ndarray) -> list[dict[str, Any]]:
     panels.append(_panel("phase", "rad", phase, colours, (-span, span)))
     panels.append({"title": "both: brightness is amplitude, hue is phase", "of": [0, 1]})
     return panels
-
-
-def is_positive(values: np.ndarray) -> bool:
-    """Whether an object is real and not negative, as far as one can see: its phase then says nothing."""
-    least = 1e-3 * float(np.abs(values).max(initial=0.0))
-    return bool(np.abs(values.imag).max(initial=0.0) <= least and values.real.min(initial=0.0) >= -least)
 
 
 def _top(values: np.ndarray) -> float:
