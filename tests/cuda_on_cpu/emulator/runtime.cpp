@@ -21,7 +21,7 @@ dim3 blockDim, gridDim;
 namespace cuda_on_cpu {
 namespace {
 
-constexpr size_t kFrameBytes = 256;
+constexpr size_t kFrameBytes = 256, kSmallGrid = 4096;
 constexpr unsigned char kPoison = 0xff;  // floats of it are NaN, integers -1
 
 struct Place {
@@ -136,7 +136,7 @@ void run_block() {
 
 std::vector<unsigned long> blocks_to_run(unsigned long count) {
   std::vector<unsigned long> blocks;
-  if (setting("CUDA_ON_CPU_BLOCKS", {"all", "edges"}) == "all") {
+  if (setting("CUDA_ON_CPU_BLOCKS", {"all", "edges"}) == "all" || count <= kSmallGrid) {
     blocks.resize(count);
     for (unsigned long i = 0; i < count; ++i) blocks[i] = i;
   } else {

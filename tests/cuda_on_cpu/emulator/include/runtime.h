@@ -3,7 +3,8 @@
 //
 //   CUDA_ON_CPU_ORDER   of blocks and of threads: forward (default), reverse, random (another one in every block), or
 //                       each of the three in turn, launch by launch
-//   CUDA_ON_CPU_BLOCKS  all (default) or edges: of a grid only the first and last blocks and those around powers of two
+//   CUDA_ON_CPU_BLOCKS  all (default) or edges: of more than 4096 blocks only the first, the last and those around
+//                       powers of two
 #pragma once
 
 #include <functional>
