@@ -111,6 +111,7 @@ def _model_table(model, skip: set[str] = frozenset()) -> str:
 
 def methods_page() -> str:
     """Every method with its parameters, then the options of a recipe."""
+    from cdipipe.phasing.needs import NEEDS
     from cdipipe.phasing.options import ignored_by
     from cdipipe.phasing.recipe import Recipe
     from cdipipe.phasing.registry import all_methods
@@ -124,7 +125,7 @@ def methods_page() -> str:
     for name, method in all_methods().items():
         text += [f"## {name}\n", f"{method.summary}.\n", f"Source: {_linked(method.reference)}\n"]
         if method.needs:
-            text.append(f"Needs: {', '.join(sorted(method.needs))}.\n")
+            text.append(f"Needs: {'; '.join(NEEDS[need].words for need in sorted(method.needs))}.\n")
         text.append(_model_table(method.parameters))
         ignored = sorted(ignored_by(method))
         if ignored:
