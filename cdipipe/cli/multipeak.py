@@ -34,7 +34,7 @@ def command(
     if not 2 <= len(measurements) <= 5:
         raise InputError(f"multipeak takes two to five rocking curves; got {len(measurements)}")
     if start and len(start) != len(measurements):
-        raise InputError(f"--start: {len(measurements)} rocking curves need as many; got {len(start)}")
+        raise InputError(f"--start: expected {len(measurements)}, one for each rocking curve; got {len(start)}")
     if withhold is not None and not 1 <= withhold <= len(measurements):
         raise InputError(f"--withhold {withhold}: expected 1 to {len(measurements)}")
     inputs = [*measurements, *(start or [])]

@@ -54,7 +54,7 @@ def command(
     print(_as_json(rows) if as_json else _table(rows))
     if strangers and not as_json:
         shown = ", ".join(f"{index} ({rows[index]['correlation_with_best']:.2f})" for index in strangers)
-        print(f"left out, for they agree less than {agree:g} with run {kept[0]}: {shown}")
+        print(f"left out, because they correlate less than {agree:g} with run {kept[0]}: {shown}")
     if output is not None:
         weights = _write_mean(output, reconstruction, source, aligned, kept, modes)
         what = f"mean of {len(kept)} runs" if len(kept) > 1 else f"run {kept[0]} alone: no other agrees with it"

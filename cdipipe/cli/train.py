@@ -52,7 +52,7 @@ def command(
     from cdipipe.training.run_folder import BEST, LAST, clear, find_last
 
     if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is no folder; a training leaves several files")
+        raise InputError(f"{output}: not a folder; a training writes several files into one")
     check_module(chosen, wanted.network, f"{network}.network")
     samples = _open_samples(corpus or [], pairs, mask, wanted)
     for plan in plans_of(samples) if chosen.check_corpus is not None else []:

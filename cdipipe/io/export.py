@@ -56,7 +56,7 @@ def object_fields(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
     values, inside = reconstruction.object.astype(np.complex128), reconstruction.support
     amplitude = np.abs(values)
     if not (amplitude <= np.finfo(np.float32).max).all():
-        raise InputError("the object has amplitudes that are no numbers or beyond 3.4e+38, which no format here holds")
+        raise InputError("the object has amplitudes that are NaN or beyond 3.4e+38, which no export format can hold")
     mean = np.sum((amplitude / max(float(amplitude.max(initial=0)), 1e-300) * values)[inside])
     turned = values * np.exp(-1j * np.angle(mean))
     return {

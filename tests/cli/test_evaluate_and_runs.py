@@ -88,7 +88,7 @@ def test_runs_are_listed(folder, capsys):
     assert rows[3]["shift_px"] == pytest.approx([-3, 0], abs=0.2)
     assert run(["runs", f"{folder}/r.cxi"]) == 0
     told = capsys.readouterr().out.strip().splitlines()
-    assert len(told) == 7 and told[-1].startswith("left out, for they agree less than 0.9 with run 0: 3 (")
+    assert len(told) == 7 and told[-1].startswith("left out, because they correlate less than 0.9 with run 0: 3 (")
 
 
 def test_the_mean_of_the_kept_runs_is_a_new_reconstruction(folder, capsys):

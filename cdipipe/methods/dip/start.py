@@ -154,7 +154,7 @@ class NetworkStart:
     def _give_up(self, residual):
         self.done = True
         if self.mean is None:
-            raise InputError("the misfit of the first output is not a number; are there counts that are none?")
+            raise InputError("the misfit of the first output is NaN: does the measurement hold invalid counts?")
         logger.warning("the fit diverged after %d iterations and keeps what it had; try a lower rate", self.count)
         return residual.r_factor
 
