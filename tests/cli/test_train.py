@@ -51,7 +51,7 @@ def test_unknown_names_and_values(train, tmp_path):
 def test_places_that_do_not_fit(train, tmp_path):
     assert "holds no corpus" in train(tmp_path / "r", corpus=tmp_path).complaint
     (tmp_path / "file").write_text("x")
-    assert "is no folder" in train(tmp_path / "file").complaint
+    assert "not a folder" in train(tmp_path / "file").complaint
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.pt").write_text("x")
     assert "not a checkpoint, or cut short" in train(tmp_path / "run", "--resume").complaint

@@ -69,7 +69,7 @@ def test_phases_of_large_objects_are_numbers(scale):
 def test_objects_that_no_format_holds_are_refused(value):
     spoilt = result()
     spoilt.object[3, 3] = value
-    with pytest.raises(InputError, match="no numbers or beyond"):
+    with pytest.raises(InputError, match="NaN or beyond"):
         object_fields(spoilt)
 
 
