@@ -2,7 +2,8 @@
 # A SLURM cluster of one node on 127.0.0.1, to test the profile workflow/profiles/slurm. Needs root and Debian's packages:
 #   apt-get install -y slurm-wlm munge
 # usage: tools/loopback_slurm.sh start | stop | status
-# State lies in LOOPBACK_SLURM (default /tmp/loopback_slurm); CPUS in LOOPBACK_CPUS; only /etc/slurm/slurm.conf is outside.
+# State lies in LOOPBACK_SLURM (default /tmp/loopback_slurm); only /etc/slurm/slurm.conf is outside. LOOPBACK_CPUS says how
+# many CPUs, LOOPBACK_MPI which plugin srun sets for parallel programs (default pmi2): LAMMPS must not take it for its own.
 set -euo pipefail
 
 state=${LOOPBACK_SLURM:-/tmp/loopback_slurm}
@@ -34,7 +35,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-MpiDefault=none
+MpiDefault=${LOOPBACK_MPI:-pmi2}
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 MinJobAge=300
@@ -95,5 +96,5 @@ status() {
 
 case "${1:-}" in
   start | stop | status) "$1" ;;
-  *) sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,6s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -112,6 +112,39 @@ def test_a_killed_worker_and_a_preempted_job_go_on_to_the_same_results(cluster, 
         (Path(target) / "slurm.json").write_text(json.dumps(facts))
 
 
+def parts(folder: Path) -> Path:
+    """A gold crystal that LAMMPS relaxes, and measured light whose file is fetched."""
+    settings = {"size": 16, "block_nm": 4}
+    ring = {"files": ["ring.h5::real"], "mask": "ring.h5::mask", "corner": True, "amplitude": True, "crop": [84, 98]}
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump({
+        "output": "out", "device": "cpu", "keep_runs": False,
+        "measurements": {"gold": {"scene": "crystal", "set": settings, "uncertainty": False},
+                         "ring": {"fetch": "hawk_ring", "import": ring, "uncertainty": False}},
+        "methods": {"er": {"method": "er", "iterations": 20}},
+    }, sort_keys=False))  # fmt: skip
+    return path
+
+
+def test_lammps_runs_beside_an_mpi_plugin_and_downloads_stay_here(cluster, data_dir, tmp_path):
+    plugin = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=True).stdout
+    assert "MpiDefault              = none" not in plugin
+    process = studies.start(tmp_path, parts(tmp_path), *HERE, profile="slurm")
+    code, said = process.wait(1200), (tmp_path / "run.log").read_text()
+    assert code == 0, said[-4000:]
+    assert "localrule fetch_data" in said and "\nrule simulate_measurement" in said and text_count(tmp_path) >= 6
+    assert (tmp_path / "out/report.html").exists()
+
+
+def test_what_is_missing_is_told_before_a_job_is_sent(cluster, tmp_path):
+    path = parts(tmp_path)
+    path.write_text(path.read_text().replace("device: cpu", "device: cuda"))
+    process = studies.start(tmp_path, path, *HERE, profile="slurm")
+    assert process.wait(300) == 1
+    said = (tmp_path / "run.log").read_text()
+    assert "`sinfo --format=%G` shows no GPU on this cluster" in said and text_count(tmp_path) == 0
+
+
 def text_count(folder: Path) -> int:
     return (folder / "run.log").read_text().count("has been submitted with SLURM jobid")
 

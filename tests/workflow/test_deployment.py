@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -67,6 +68,47 @@ def test_what_is_drawn_is_in_snakemakes_report_with_caption_category_and_labels(
             assert (path.parent / re.search(r'caption="([^"]+)"', flag)[1]).is_file()
         unflagged = re.sub(r"report\(.*?\n {8,12}\),", "", outputs, flags=re.S)
         assert not re.search(r"\.(png|gif)\"|tables/", unflagged), unflagged
+
+
+PRETENDED = """#!/bin/sh
+case "$1" in --version) echo "apptainer version 1.3.4"; exit ;; esac
+for word in "$@"; do
+  case "$word" in *.sif) echo "$word" >> "$APPTAINER_LOG" ;; esac
+  last=$word
+done
+exec bash -c "$last"
+"""
+
+
+def test_jobs_are_handed_to_apptainer_with_the_device_of_the_run(tmp_path, monkeypatch):
+    """An Apptainer that runs the command it is given, where the real one would be in the image."""
+    (tmp_path / "containers").mkdir()
+    (tmp_path / "containers/cdipipe.sif").touch()
+    (tmp_path / "apptainer").write_text(PRETENDED)
+    (tmp_path / "apptainer").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("APPTAINER_LOG", str(tmp_path / "log"))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"device": "cpu"}))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "-s", str(ROOT / "Snakefile"), "--configfile"]
+    command += ["study.yaml", "--sdm", "apptainer", "--until", "reconstruct_object"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    images = (tmp_path / "log").read_text().splitlines()
+    assert len(images) == 2 and {Path(image).name for image in images} == {"cdipipe.sif"}
+    assert (tmp_path / "out/one/er/R.cxi").exists()
+
+
+@pytest.mark.parametrize("profile", sorted((ROOT / "workflow/profiles").iterdir()), ids=lambda path: path.name)
+def test_profiles_name_rules_that_there_are(profile):
+    settings = yaml.safe_load((profile / "config.yaml").read_text())
+    rules = re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk")), re.M)
+    assert set(settings.get("set-resources", {})) <= set(rules)
+    assert settings["rerun-incomplete"] and settings["nolock"] and settings["keep-going"]
+
+
+def test_partitions_say_who_has_gpus():
+    found = yaml.safe_load((ROOT / "workflow/profiles/slurm/partitions.yaml").read_text())["partitions"]
+    assert [name for name, limits in found.items() if limits.get("max_gpu")] == ["gpu"]
 
 
 def test_jobs_run_in_the_image_that_the_definition_makes():
