@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from pathlib import Path
 
@@ -89,14 +90,12 @@ def _build_side_by_side(folder: Path, plan, shards: list[int], workers: int, how
 
 def build_one(folder: Path, plan, shard: int, code: str, rebuild: bool = False, on_chunk=lambda samples: None) -> int:
     """Make what is missing of one shard, on one core; returns the number of samples drawn."""
-    import torch
-
     from cdipipe.io.corpus.shard import build_shard
     from cdipipe.settings import validate
     from cdipipe.simulation.batches import draw_batch
     from cdipipe.simulation.registry import get_scene
 
-    torch.set_num_threads(1)
+    _keep_to_one_core()
     scene = get_scene(plan.kind)
     parameters = validate(scene.parameters, plan.parameters, plan.kind)
     return build_shard(
@@ -109,3 +108,10 @@ def build_one(folder: Path, plan, shard: int, code: str, rebuild: bool = False, 
         on_chunk,
         lambda line: print(f"{folder}: {line}", file=sys.stderr, flush=True),
     )
+
+
+def _keep_to_one_core() -> None:
+    """For torch, too, which few scenes load, and which takes longer to load than a shard of most to make."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
