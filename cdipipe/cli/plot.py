@@ -40,8 +40,11 @@ def command(
     surface: Annotated[Path | None, typer.Option(help="of strain: the rendered surface, .png")] = None,
 ) -> None:
     """Draw a pattern, an object, several objects side by side, a table of metrics, or what a training did."""
-    from cdipipe.figures import canvas, movie
-    from cdipipe.provenance import collect
+    from cdipipe.cli.imports import quick_imports
+
+    with quick_imports():
+        from cdipipe.figures import canvas, movie
+        from cdipipe.provenance import collect
 
     if files[0].suffix == ".cxi" and _kind(files[0]) == "strain":
         return _strain(files, output, diagnostics, surface)

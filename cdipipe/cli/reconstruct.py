@@ -49,13 +49,16 @@ def command(
     import time
     from dataclasses import replace
 
-    from cdipipe.io.atomic import check_output
-    from cdipipe.io.cxi import read_measurement, write_reconstruction
-    from cdipipe.io.pieces import kept_beside
-    from cdipipe.ops.device import choose_device
-    from cdipipe.phasing.preview import preview_writer
-    from cdipipe.phasing.reconstruct import reconstruct
-    from cdipipe.provenance import collect
+    from cdipipe.cli.imports import quick_imports
+
+    with quick_imports():
+        from cdipipe.io.atomic import check_output
+        from cdipipe.io.cxi import read_measurement, write_reconstruction
+        from cdipipe.io.pieces import kept_beside
+        from cdipipe.ops.device import choose_device
+        from cdipipe.phasing.preview import preview_writer
+        from cdipipe.phasing.reconstruct import reconstruct
+        from cdipipe.provenance import collect
 
     for chosen, place in jobs:
         if len(jobs) > 1:

@@ -17,11 +17,14 @@ def command(
     values: Annotated[Path | None, typer.Option(help="values of a table, distribution or sweep to write, .tsv")] = None,
 ) -> None:
     """Draw a table (with curves, where it has an axis, or a ranking), gallery, distribution or sweep of a study."""
-    from cdipipe.figures import canvas
-    from cdipipe.io.atomic import atomic_path
-    from cdipipe.provenance import collect
-    from cdipipe.study.config import load_config
-    from cdipipe.study.drawing import draw
+    from cdipipe.cli.imports import quick_imports
+
+    with quick_imports():
+        from cdipipe.figures import canvas
+        from cdipipe.io.atomic import atomic_path
+        from cdipipe.provenance import collect
+        from cdipipe.study.config import load_config
+        from cdipipe.study.drawing import draw
 
     canvas.check_figure_path(output)
     config = load_config(study)

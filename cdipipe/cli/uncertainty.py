@@ -41,7 +41,11 @@ def command(
         if any(path.exists() and place.exists() and path.samefile(place) for path in (result, measurement)):
             raise InputError(f"{place}: the output would replace an input; give it another name")
 
-    from cdipipe.io.cxi import read_measurement
+    from cdipipe.cli.imports import quick_imports
+
+    with quick_imports():
+        import cdipipe.uncertainty.estimate  # noqa: F401
+        from cdipipe.io.cxi import read_measurement
 
     counts = read_measurement(measurement)
     for result, place in zip(results, places, strict=True):
