@@ -9,12 +9,15 @@ import typer
 
 from cdipipe.errors import InputError
 
+BARS = "uncertainty"
+"""Name of the workflow's files of error bars."""
+
 
 def command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="reconstructions of one measurement, or what `strain`, `multipeak` or `uncertainty` wrote, .cxi",
+            help="reconstructions of one measurement, and what `strain`, `multipeak` or `uncertainty` wrote, .cxi",
             show_default=False,
         ),
     ],
@@ -45,10 +48,14 @@ def command(
     elif curves is not None:
         raise InputError(f"--curves {curves}: in a folder curves are NAME/curves.npz; leave --curves away")
     else:
-        names = ["uncertainty" if path.stem == "uncertainty" else "metrics" for path in files]
-        folders = [output / label for label in labels_of(files)]
-        pairs = zip(folders, names, strict=True)
-        outputs = [(folder / f"{name}.json", folder / "curves.npz") for folder, name in pairs]
+        bars = [path for path in files if path.stem == BARS]
+        others = [path for path in files if path.stem != BARS]
+        places = {
+            path: (output / label / f"{BARS}.json", None) for path, label in zip(bars, labels_of(bars), strict=True)
+        }
+        for path, label in zip(others, labels_of(others), strict=True):
+            places[path] = output / label / "metrics.json", output / label / "curves.npz"
+        outputs = [places[path] for path in files]
     for path, places in zip(files, outputs, strict=True):
         _check_names(path, measurement, truth, *places)
         for place in filter(None, places):
@@ -57,23 +64,18 @@ def command(
 
     from cdipipe.io.cxi import file_kind, read_measurement, read_truth
 
-    if file_kind(files[0]) == "uncertainty":
-        for path, (metrics, _) in zip(files, outputs, strict=True):
-            _judge_uncertainty(path, truth, metrics)
-        return
-    if file_kind(files[0]) == "strain":
-        for path, (metrics, _) in zip(files, outputs, strict=True):
-            _judge_strain(path, truth, metrics)
-        return
-    if file_kind(files[0]) == "crystal":
-        for path, (metrics, _) in zip(files, outputs, strict=True):
-            _judge_crystal(path, truth, metrics)
-        return
-    if measurement is None:
-        raise InputError("--measurement M.cxi is missing: what the reconstruction was made from")
-    data, true_object = read_measurement(measurement), None if truth is None else read_truth(truth)
-    for path, places in zip(files, outputs, strict=True):
-        _evaluate(path, data, true_object, *places)
+    judges = {"uncertainty": _judge_uncertainty, "strain": _judge_strain, "crystal": _judge_crystal}
+    kinds = [file_kind(path) for path in files]
+    data = true_object = None
+    if not judges.keys() >= set(kinds):
+        if measurement is None:
+            raise InputError("--measurement M.cxi is missing: what the reconstruction was made from")
+        data, true_object = read_measurement(measurement), None if truth is None else read_truth(truth)
+    for path, kind, found in zip(files, kinds, outputs, strict=True):
+        if kind in judges:
+            judges[kind](path, truth, found[0])
+        else:
+            _evaluate(path, data, true_object, *found)
 
 
 def _evaluate(path: Path, measurement, truth, output: Path, curves: Path | None) -> None:

@@ -25,7 +25,7 @@ def command(
             "-o",
             "--output",
             help="figure to write: .png, .svg or .pdf; of a movie also .gif or .webp; or a folder, for all figures of "
-            "a measurement and its reconstructions, or of several error bars",
+            "a measurement, its reconstructions and their error bars",
         ),
     ],
     measurement: Annotated[Path | None, typer.Option(help="pattern to show beside the object")] = None,
@@ -68,7 +68,7 @@ def command(
 
 
 def _all_of_a_measurement(files: list[Path], truth: Path | None, folder: Path) -> None:
-    """The pattern, each object with its diagnostics (and movie), and all of them side by side."""
+    """The pattern, each object with its diagnostics (and movie) and error bars, and all of them side by side."""
     from cdipipe import figures
     from cdipipe.figures import canvas, movie
     from cdipipe.figures.curves import diagnostics_figure, resolution_figure
@@ -81,7 +81,9 @@ def _all_of_a_measurement(files: list[Path], truth: Path | None, folder: Path) -
             f"{folder}/: a folder is for one measurement and its reconstructions; name the measurement first"
         )
     command, true_object = collect()["command"], None if truth is None else read_truth(truth)
-    measurement, labels = read_measurement(files[0]), labels_of(files[1:])
+    bars = [path for path in files[1:] if _kind(path) == "uncertainty"]
+    paths = [path for path in files[1:] if path not in bars]
+    measurement, labels = read_measurement(files[0]), labels_of(paths)
 
     def save(figure, *place: str) -> None:
         path = folder.joinpath(*place)
@@ -90,7 +92,7 @@ def _all_of_a_measurement(files: list[Path], truth: Path | None, folder: Path) -
 
     save(figures.pattern_figure(measurement), "pattern.png")
     results, known = {}, {}
-    for label, path in zip(labels, files[1:], strict=True):
+    for label, path in zip(labels, paths, strict=True):
         result = read_reconstruction(path)
         if (path.parent / "curves.npz").exists():
             known[label] = read_curves(path.parent / "curves.npz")
@@ -103,6 +105,8 @@ def _all_of_a_measurement(files: list[Path], truth: Path | None, folder: Path) -
         _check_shapes(results.values(), true_object)
         save(figures.comparison_figure(list(results.items()), true_object), "comparison.png")
         save(resolution_figure(list(known.items())), "resolution.png")
+    if bars:
+        _uncertainty(bars, folder)
 
 
 def _strain(files: list[Path], output: Path, diagnostics: Path | None, surface: Path | None) -> None:

@@ -78,6 +78,11 @@ def names_of(result):
     return result.split("/")[-3:-1]
 
 
+def error_bars_on(measurement, name):
+    """This file of every reconstruction of one measurement whose error bars are made."""
+    return files_of([pair for pair in STUDY.with_error_bars() if pair[0] == measurement], name)
+
+
 def folder_of_measurement(wildcards, output):
     """Folder of the measurement whose reconstructions a job judges or draws."""
     return os.path.dirname(os.path.dirname(output[0]))

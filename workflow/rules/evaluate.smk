@@ -1,5 +1,5 @@
-# Metrics: of all reconstructions of a measurement in one job, since starting takes longer than measuring; and all of
-# them as one table and one picture.
+# Metrics: of all reconstructions and error bars of a measurement in one job, since starting takes longer than
+# measuring; and all of them as one table and one picture.
 for NAME in STUDY.used():
 
     rule:
@@ -7,10 +7,12 @@ for NAME in STUDY.used():
             f"evaluate_measurement.{NAME}"
         input:
             results=results_on(NAME, RESULT_NAME),
+            bars=error_bars_on(NAME, "uncertainty.cxi"),
             measurement=f"{OUT}/{NAME}/M.cxi",
             truth=truth_on(NAME),
         output:
             results_on(NAME, "metrics.json", "curves.npz"),
+            error_bars_on(NAME, "uncertainty.json"),
         log:
             f"{OUT}/logs/{NAME}.evaluate.log",
         benchmark:
@@ -21,7 +23,7 @@ for NAME in STUDY.used():
             truth=truth_option,
             code=code_of("evaluate"),
         shell:
-            "cdipipe evaluate {input.results:q} --measurement {input.measurement:q} {params.truth} "
+            "cdipipe evaluate {input.results:q} {input.bars:q} --measurement {input.measurement:q} {params.truth} "
             "-o {params.folder:q} > {log:q} 2>&1"
 
 

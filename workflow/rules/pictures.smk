@@ -7,6 +7,7 @@ for NAME in STUDY.used():
         input:
             measurement=f"{OUT}/{NAME}/M.cxi",
             results=results_on(NAME, RESULT_NAME),
+            bars=error_bars_on(NAME, "uncertainty.cxi"),
             curves=results_on(NAME, "curves.npz"),
             truth=truth_on(NAME),
         output:
@@ -37,6 +38,16 @@ for NAME in STUDY.used():
                 if measurement == NAME
                 for figure in ("object.png", "diagnostics.png", "movie.gif")[: 2 + STUDY.measurements[NAME].is_movie]
             ],
+            bars=[
+                report(
+                    f"{OUT}/{NAME}/{method}/uncertainty.png",
+                    caption="../report/uncertainty.rst",
+                    category=NAME,
+                    labels={"figure": "error bars", "method": method},
+                )
+                for measurement, method in STUDY.with_error_bars()
+                if measurement == NAME
+            ],
         log:
             f"{OUT}/logs/{NAME}.plot.log",
         benchmark:
@@ -47,4 +58,5 @@ for NAME in STUDY.used():
             truth=truth_option,
             code=code_of("plot"),
         shell:
-            "cdipipe plot {input.measurement:q} {input.results:q} {params.truth} -o {params.folder:q} > {log:q} 2>&1"
+            "cdipipe plot {input.measurement:q} {input.results:q} {input.bars:q} {params.truth} -o {params.folder:q} "
+            "> {log:q} 2>&1"
