@@ -96,7 +96,7 @@ def _all_of_a_measurement(files: list[Path], truth: Path | None, folder: Path) -
         result = read_reconstruction(path)
         if (path.parent / "curves.npz").exists():
             known[label] = read_curves(path.parent / "curves.npz")
-        save(figures.object_figure(result, measurement, true_object), label, "object.png")
+        save(figures.object_figure(result, None, true_object), label, "object.png")
         save(diagnostics_figure(result, known.get(label)), label, "diagnostics.png")
         if result.stack == "movie":
             movie.write_movie(result, folder / label / "movie.gif", command)

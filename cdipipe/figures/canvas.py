@@ -13,6 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -114,6 +115,8 @@ def show_image(
 
 def add_colorbar(artist, **options):
     """A colour bar as high as the image, at its right; ``options`` of matplotlib's ``colorbar``."""
+    if not isinstance(artist.norm, LogNorm):
+        options.setdefault("ticks", MaxNLocator(5))  # each tick takes a millisecond
     beside = artist.axes.inset_axes((1.03, 0, 0.05, 1))
     bar = artist.axes.figure.colorbar(artist, cax=beside, **options)
     bar.minorticks_off()
