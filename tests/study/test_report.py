@@ -16,7 +16,7 @@ from cdipipe.cli.main import run
 from cdipipe.figures.frames import SIDES_PX, stack_frames
 from cdipipe.measurement import Reconstruction
 from cdipipe.study.config import load_config
-from cdipipe.study.report import write_html
+from cdipipe.study.report import _picture, write_html
 
 STUDY = {
     "output": "out",
@@ -87,7 +87,30 @@ def test_a_wide_picture_keeps_the_size_that_it_was_drawn_for_and_is_scrolled(stu
     finally:
         wide.write_bytes(narrow)
     assert shown == ["2400"]
-    assert "<img class" not in write_html(*study)
+    assert '<img class="wide"' not in write_html(*study)
+
+
+def test_the_answers_show_pictures_that_are_in_the_page_once(study):
+    page = write_html(*study)
+    shown = re.findall(r'data-same="([^"]+)"', page)
+    assert set(shown) == {name for m in STUDY["measurements"] for name in (f"{m}--pattern", f"{m}--er--object")}
+    assert all(page.count(f'<figure id="{name}">\n  <img src="data:') == 1 for name in shown)
+
+
+def test_pictures_and_movies_lose_nothing_in_the_page(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 255, (2, 30, 40, 3), dtype=np.uint8)
+    colours[..., 1:] = 0  # few enough for a palette
+    frames = [Image.fromarray(frame) for frame in colours]
+    frames[0].save(tmp_path / "one.png", dpi=(110, 110))
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:], duration=80, comment=b"cdipipe plot")
+    for name, count in (("one.png", 1), ("two.gif", 2)):
+        picture = _picture(tmp_path / name, "what it shows")
+        with Image.open(io.BytesIO(base64.b64decode(picture["url"].partition(",")[2]))) as packed:
+            assert packed.format == "WEBP" and packed.n_frames == count
+            for number in range(count):
+                packed.seek(number)
+                assert np.array_equal(np.asarray(packed.convert("RGB")), colours[number])
+            assert count == 1 or (packed.info["duration"] == 80 and picture["command"] == "cdipipe plot")
 
 
 def test_the_page_begins_with_answers_and_folds_commands_away(study):
