@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from cdipipe.api import evaluate, load, plot, reconstruct, save, simulate

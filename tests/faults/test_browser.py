@@ -8,14 +8,16 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import studies
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(3600)]
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=20000"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=60000"]
 FLAGS += ["--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom"]
 EARLY = """<script>
 window.faults = [];
@@ -65,6 +67,19 @@ addEventListener("load", async () => {
 });
 </script>"""
 
+AXE = "4.14.1"
+JUDGE = """<script>
+addEventListener("load", async () => {
+  const views = [...document.querySelectorAll(".view")];
+  for (let turn = 0; turn < 200 && views.some(v => !v.dataset.ready); turn++) await new Promise(r => setTimeout(r, 20));
+  const {violations} = await axe.run(document);
+  const found = violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html.slice(0, 200))]);
+  const box = document.createElement("pre"); box.id = "verdict";
+  box.textContent = JSON.stringify([found, document.documentElement.scrollWidth - innerWidth]);
+  document.body.append(box);
+});
+</script>"""
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
@@ -75,14 +90,21 @@ def page(tmp_path_factory) -> Path:
     return folder / "out/report.html"
 
 
-def look(page: Path, folder: Path) -> tuple[dict, list[str]]:
+def look(page: Path, folder: Path, width: int = 1400) -> tuple[Any, list[str]]:
     """What a script inside the page sees, and the lines of the browser's console."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser, "the marker 'browser' needs Chromium: apt-get install chromium"
     text = page.read_text()
     watched = folder / "watched.html"
-    watched.write_text(text.replace("<head>", f"<head>{EARLY}", 1).replace("</body>", f"{LATE}</body>", 1))
-    command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", watched.as_uri()]
+    late = "" if JUDGE in text else LATE
+    watched.write_text(text.replace("<head>", f"<head>{EARLY}", 1).replace("</body>", f"{late}</body>", 1))
+    command = [
+        browser,
+        *FLAGS,
+        f"--window-size={width},1000",
+        f"--user-data-dir={folder / 'profile'}",
+        watched.as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     found = re.search(r'<pre id="verdict">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
@@ -121,6 +143,28 @@ def test_a_reader_can_look_closer(page, tmp_path):
         told = r"(. [-0-9.e]+,? ?)+ (px|nm|µm): amplitude .* sqrt\(photons\).*"
         assert re.fullmatch(told, view["says"]), view["says"]
     assert any(view["sliders"] for view in looked)
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory) -> str:
+    """The script of axe-core, which finds what keeps people from reading a page; from npm."""
+    folder = tmp_path_factory.mktemp("axe")
+    subprocess.run(["npm", "pack", f"axe-core@{AXE}", "--silent"], cwd=folder, check=True, timeout=300)
+    with tarfile.open(next(folder.glob("*.tgz"))) as packed:
+        return packed.extractfile("package/axe.min.js").read().decode()
+
+
+@pytest.mark.parametrize("width", [500, 1400])
+def test_nothing_keeps_people_from_reading_it(page, tmp_path, axe, width):
+    opened = page.read_text().replace('<details class="closer">', '<details class="closer" open>')
+    judged = tmp_path / "judged.html"
+    judged.write_text(opened.replace("</body>", f"<script>{axe}</script>{JUDGE}</body>", 1))
+    (found, beyond), _ = look(judged, tmp_path, width)
+    assert beyond <= 0
+    assert [finding for finding in found if finding[1] in ("serious", "critical")] == []
+    bad = judged.read_text().replace("<h1>", '<h1 style="color: #ddd">', 1).replace(' lang="en"', "", 1)
+    judged.write_text(bad)
+    assert {"color-contrast", "html-has-lang"} <= {finding[0] for finding in look(judged, tmp_path, width)[0][0]}
 
 
 def test_a_broken_picture_and_a_broken_script_are_seen(page, tmp_path):
