@@ -78,6 +78,9 @@ BENCHMARKS = {
         "the measured gold crystal beside cohere (extra 'bench', CDIPIPE_DATA_DIR)",
         "solvers_gold",
     ),
+    "restart_costs": Benchmark(
+        ["restart_costs.py", "restart_costs"], "what 100 restarts cost beyond their iterations", "restart_costs"
+    ),
     "low_dose_speed": Benchmark(["method_speed.py", "low_dose"], "what the low-dose solvers cost", "low_dose_speed"),
     "cdip_speed": Benchmark(["method_speed.py", "cdip"], "seconds of a step of CDIP", "cdip_speed"),
     "dpr": Benchmark(["networks.py", "dpr"], "DPR at full size, fast path against the layers as written", "dpr"),

@@ -54,12 +54,16 @@ def degree_of_coherence(
     lags[-1] = lags[-1][..., : shape[-1] // 2 + 1]
     if variant == "dpr_published":
         lags = [size // 2 - lag.abs() for lag, size in zip(lags, shape, strict=True)]
-    return _gaussian(lags, torch.as_tensor(coherence_px, dtype=like.dtype, device=like.device))
+    if isinstance(coherence_px, torch.Tensor):
+        return _gaussian(lags, coherence_px.to(like.device, like.dtype))
+    return _gaussian(lags, torch.full((), coherence_px, dtype=like.dtype, device=like.device), known=coherence_px)
 
 
-def _gaussian(lags: list[torch.Tensor], width: torch.Tensor) -> torch.Tensor:
-    if not bool((width > 0).all()):
-        raise ValueError(f"coherence_px must be above 0; got {width.tolist()}")
+def _gaussian(lags: list[torch.Tensor], width: torch.Tensor, known: float | None = None) -> torch.Tensor:
+    """The kernel of a width; one on a GPU comes from a fit that keeps it above 0, to look would be to wait for it."""
+    widths = known if known is not None else width if width.is_cpu else 1.0
+    if not bool(torch.as_tensor(widths > 0).all()):
+        raise ValueError(f"coherence_px must be above 0; got {widths if known is not None else width.tolist()}")
     width = width.reshape(*width.shape, *[1] * len(lags))
     return math.prod(torch.exp(lag.to(width.dtype).round() ** 2 / (-2 * width**2)) for lag in lags)
 

@@ -193,6 +193,10 @@ class ForwardModel:
         return self.illumination.clamp(min=1e-6 * float(self.illumination.max()))
 
     @functools.cached_property
+    def _degrees_of_coherence(self) -> dict[tuple, torch.Tensor]:
+        return {}
+
+    @functools.cached_property
     def _static_wavefronts(self) -> dict[torch.dtype, torch.Tensor]:
         return {}
 
@@ -262,7 +266,10 @@ class ForwardModel:
         if self.coherence_px is None:
             return intensity
         shape = tuple(intensity.shape[-self.ndim :])
-        return apply_coherence(intensity, degree_of_coherence(shape, self.coherence_px, like=intensity), self.ndim)
+        known, which = self._degrees_of_coherence, (shape, intensity.dtype, intensity.device)
+        if which not in known:
+            known[which] = degree_of_coherence(shape, self.coherence_px, like=intensity)
+        return apply_coherence(intensity, known[which], self.ndim)
 
     def detect(self, wavefront: torch.Tensor) -> torch.Tensor:
         """Photons (..., *grid) that the detector sees of wavefronts: modes summed, partly coherent, with background.

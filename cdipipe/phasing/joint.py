@@ -52,7 +52,7 @@ def run_frames(run: JointRun, watch: Watch) -> Frames:
     """All iterations of a joint step, with the early stop and the mean of the last objects."""
     recipe, planned = run.recipe, run.parameters.iterations
     ends = Ends(1, planned, recipe.average_last, recipe.stop_below)
-    state = _FirstFrame(run, torch.full((1, planned), torch.nan))
+    state = _FirstFrame(run, torch.full((1, planned), torch.nan, device=run.problems[0].device))
     iterations = run.iterate()
     for iteration, r_factor in enumerate(iterations):
         state.record(r_factor)
@@ -66,7 +66,7 @@ def run_frames(run: JointRun, watch: Watch) -> Frames:
     watch.show(state, last=True)
     mean = ends.mean()
     objects = run.objects() if mean is None else mean.numpy()
-    return Frames(_constrain(objects, run.problems), run.supports(), state.error_trace[0, : state.done].numpy())
+    return Frames(_constrain(objects, run.problems), run.supports(), state.error_trace[0, : state.done].cpu().numpy())
 
 
 def _constrain(objects: np.ndarray, problems) -> np.ndarray:
@@ -87,7 +87,7 @@ class _FirstFrame:
     error_trace: torch.Tensor
     done: int = 0
 
-    def record(self, r_factor: float) -> None:
+    def record(self, r_factor: float | torch.Tensor) -> None:
         self.error_trace[:, self.done] = r_factor
         self.done += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from functools import partial
 
 import numpy as np
@@ -10,11 +11,11 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
-from cdipipe.metrics.fourier import misfits
 from cdipipe.ops import projection as ops
 from cdipipe.optics import fourier, moduli
 from cdipipe.optics.coherence_fit import fit_width
 from cdipipe.optics.forward import ForwardModel
+from cdipipe.phasing.scores import Counts, score_objects
 
 
 class Projections:
@@ -185,12 +186,17 @@ class Problem(Projections):
         ``r_factor`` and ``poisson_nll`` on the measured pixels, ``r_factor_free`` and ``poisson_nll_free`` on the
         withheld ones, if any.
         """
-        names = ["r_factor", "poisson_nll"] + ["r_factor_free", "poisson_nll_free"] * (self.free is not None)
-        measured = self.measured if self.free is None else self.measured | self.free
-        counts, measured, free = (None if a is None else a.cpu().numpy() for a in (self.intensity, measured, self.free))
-        predicted = (self.of_item(index).model.predict_intensity(item[None])[0] for index, item in enumerate(exit_wave))
-        rows = [misfits(photons.cpu().numpy().astype(np.float64), counts, measured, free) for photons in predicted]
-        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+        return score_objects(self, exit_wave)
+
+    @functools.cached_property
+    def seen_counts(self) -> Counts:
+        """The counts that methods see, as scores need them."""
+        return Counts.of(self.intensity, self.measured)
+
+    @functools.cached_property
+    def free_counts(self) -> Counts:
+        """Those withheld from them."""
+        return Counts.of(self.intensity, self.free)
 
 
 def known_support(pattern: Measurement, use_static_region: bool = True) -> np.ndarray | None:

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 
 from cdipipe.metrics.align import lay_over
+from cdipipe.ops.device import lack_of_memory_explained
 from cdipipe.optics import fourier
 from cdipipe.phasing.loop import State, Watch, run_recipe
+from cdipipe.phasing.overlay import lay_over_many
 from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import Recipe
 from cdipipe.phasing.runs import Batch, Runs, blank_runs, centre_on_support, light_scores, rank
-from cdipipe.phasing.starts import Start, derive_seed, random_start, warm_start
+from cdipipe.phasing.starts import Start, derive_seed, random_starts, warm_starts
 from cdipipe.phasing.support import start_support
 from cdipipe.phasing.task import Task, has_photons
 from cdipipe.phasing.workers import run_jobs
@@ -26,20 +28,24 @@ from cdipipe.progress import progress
 CPU_BATCH_BYTES = 2**19
 """Bytes of iterates per batch on a CPU: small arrays go together to save calls, large ones alone to stay in cache."""
 
+GPU_BATCH_BYTES = 2**31
+"""Bytes of all arrays per batch on a GPU: 128 starts of 512^2, 2 of 256^3; every card has them."""
 
 ITERATES = 8
 """Arrays that a batch holds at once, in units of its iterates."""
 
 
 def batch_size(recipe, shape, device) -> int:
-    """Starts to compute at once: as the recipe says, or what suits the caches (CPU) or half the memory (GPU)."""
-    item = 8 * int(np.prod(shape))
+    """Starts to compute at once: as the recipe says, or what suits the caches (CPU) or keeps a GPU busy.
+
+    It depends on nothing but its arguments: with the memory that happens to be free results would change.
+    """
+    item = 8 * math.prod(shape)
     if recipe.batch:
         return min(recipe.batch, recipe.restarts)
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(max(1, min(recipe.restarts, free // (2 * 8 * item))))
-    return int(max(1, min(recipe.restarts, CPU_BATCH_BYTES // item, 8)))
+        return max(1, min(recipe.restarts, GPU_BATCH_BYTES // (ITERATES * item)))
+    return max(1, min(recipe.restarts, CPU_BATCH_BYTES // item, 8))
 
 
 def bytes_of_runs(recipe, shape, count: int, keep: int, device) -> int:
@@ -103,13 +109,19 @@ def phase_patterns(task: Task, recipe, start: Start, keep: int) -> list[Runs]:
             found[index] = runs
             freedoms.append(begin.problem.model.freedom)
         done.close()
-    _align([found[index] for index in lit], freedoms, stop)
+    _align([found[index] for index in lit], freedoms, task.device, stop)
     return found
 
 
-def _align(patterns: list[Runs], freedoms: list[str], stop: threading.Event) -> None:
-    """Lay the runs that are kept over the best one of their pattern, in place."""
+def _align(patterns: list[Runs], freedoms: list[str], device: torch.device, stop: threading.Event) -> None:
+    """Lay the runs that are kept over the best one of their pattern, in place: a GPU does it in batches."""
     pairs = zip(patterns, freedoms, strict=True)
+    if device.type == "cuda":
+        for runs, freedom in pairs:
+            if len(runs.objects) > 1:
+                best, others = (torch.from_numpy(part).to(device) for part in (runs.objects[0], runs.objects[1:]))
+                runs.objects[1:] = lay_over_many(best, others, freedom).cpu().numpy()
+        return
     jobs = [(runs, freedom, index) for runs, freedom in pairs for index in range(1, len(runs.objects))]
 
     def lay(job):
@@ -180,7 +192,8 @@ class _Job:
             watch = replace(watch, preview=self.task.show(problem))
         if not recipe.is_ideal:  # each start has its own light, and the batch its own problem
             problem = problem.with_light_of_each(len(self.indices))
-        estimate, state = run_recipe(state, problem, recipe, watch)
+        with lack_of_memory_explained(self._out_of_memory):
+            estimate, state = run_recipe(state, problem, recipe, watch)
         scores = problem.scores(estimate) | {"seed": np.array(list(self.indices))}
         return Batch(
             fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
@@ -189,15 +202,21 @@ class _Job:
             scores | light_scores(problem, recipe, len(self.indices)),
         )
 
+    def _out_of_memory(self) -> str:
+        count, shape = len(self.indices), self.task.measurement.pattern_shape
+        lower = f"; set batch: {count // 2} or fewer" if count > 1 else ""
+        return f"{self.recipe.name}: memory ran out with {count} starts of {shape} at once{lower}"
+
 
 def _first_state(begin: _Beginning, recipe, indices: range) -> State:
     problem, seed = begin.problem, begin.seed
+    which = [(seed, index) for index in indices]
     if begin.initial is None:
-        waves = [random_start(problem, begin.support, seed, index) for index in indices]
+        waves = random_starts(problem, begin.support, which)
     else:
-        waves = [warm_start(problem, begin.initial, seed, index) for index in indices]
+        waves = warm_starts(problem, begin.initial, which)
     return State(
-        torch.stack(waves),
+        waves,
         begin.support.expand(len(waves), *problem.shape).contiguous(),
         torch.full((len(waves), count_iterations(recipe)), torch.nan, device=problem.device),
         support_known=begin.support_known,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from cdipipe.errors import InputError
+from cdipipe.phasing.workers import run_jobs
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,45 @@ def restart_generator(seed: int, index: int) -> torch.Generator:
     return generator
 
 
-def random_start(problem, support, seed, index):
-    """Random modulus and phase inside the support, with the measured number of photons; (*grid) complex64."""
-    generator = restart_generator(seed, index)
-    modulus, phase = torch.rand((2, *problem.shape), generator=generator).to(problem.device)
+def random_starts(problem, support, which: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """Random modulus and phase inside the support, with the measured number of photons.
+
+    Parameters
+    ----------
+    support : (*grid) or (B, *grid) bool, FFT order
+    which : (seed, index) of each start; on every device the same numbers
+
+    Returns
+    -------
+    (B, *grid) complex64
+    """
+    drawn = _draw(problem, which, lambda generator: torch.rand((2, *problem.shape), generator=generator))
+    modulus, phase = drawn.unbind(1)
     if problem.constraint == "support":
-        wave = torch.polar(modulus, 2 * torch.pi * phase) * support
+        waves = torch.polar(modulus, 2 * torch.pi * phase) * support
     else:
-        wave = problem.project_object(torch.complex(modulus, torch.zeros_like(modulus)), support)
-    norm = wave.abs().square().sum().sqrt().clamp(min=1e-20)
-    return wave * (problem.object_photons**0.5 / norm)
+        waves = problem.project_object(torch.complex(modulus, torch.zeros_like(modulus)), support)
+    norms = waves.abs().square().flatten(1).sum(1).sqrt().clamp(min=1e-20)
+    return waves * (problem.object_photons**0.5 / norms).reshape(-1, *(1,) * problem.ndim)
 
 
-def warm_start(problem, initial, seed, index):
-    """The given object for the first start, and with 10 % of complex noise for the others; (*grid) complex64."""
-    if index == 0:
-        return initial
-    noise = torch.view_as_complex(torch.randn((*problem.shape, 2), generator=restart_generator(seed, index)))
-    return initial + 0.1 * initial.abs() * noise.to(problem.device)
+def warm_starts(problem, initial, which: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """The given object (*grid) for the start of index 0, and with 10 % of complex noise for others: (B, *grid)."""
+    waves = initial.expand(len(which), *problem.shape).clone()
+    others = [place for place, (_, index) in enumerate(which) if index]
+    if others:
+        drawn = _draw(
+            problem,
+            [which[place] for place in others],
+            lambda generator: torch.view_as_complex(torch.randn((*problem.shape, 2), generator=generator)),
+        )
+        waves[others] = initial + 0.1 * initial.abs() * drawn
+    return waves
+
+
+def _draw(problem, which, draw: Callable[[torch.Generator], torch.Tensor]) -> torch.Tensor:
+    """Random numbers of each start from its own generator, stacked; beside a GPU all cores draw them."""
+    jobs = [restart_generator(seed, index) for seed, index in which]
+    if problem.device.type == "cpu":
+        return torch.stack([draw(generator) for generator in jobs])
+    return torch.stack(list(run_jobs(draw, jobs, torch.device("cpu"), threading.Event()))).to(problem.device)

@@ -114,8 +114,8 @@ class JointRun(ABC):
         self.recipe, self.seed, self.watch = recipe, seed, watch
 
     @abstractmethod
-    def iterate(self) -> Iterator[float]:
-        """The R-factor of all frames together at every iteration, as it is done."""
+    def iterate(self) -> Iterator[float | Tensor]:
+        """The R-factor of all frames together at every iteration, as it is done: a number, or (1,) on the device."""
 
     @abstractmethod
     def objects(self) -> np.ndarray:

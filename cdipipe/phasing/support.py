@@ -115,7 +115,8 @@ def shrink_wrap(projected, support, settings, count, progress, ndim):
     new = blurred > settings.threshold * blurred.amax(dim=tuple(range(-ndim, 0)), keepdim=True)
     filled = new.flatten(1).sum(1)
     fits = (filled > 0) & (2 * filled <= new[0].numel())
-    return new if fits.all() else torch.where(fits.reshape((-1,) + (1,) * ndim), new, support)
+    # on a GPU to ask would be to wait for it
+    return new if fits.is_cpu and fits.all() else torch.where(fits.reshape((-1,) + (1,) * ndim), new, support)
 
 
 def _modulus(wave):

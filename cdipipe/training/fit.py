@@ -1,7 +1,7 @@
 """The training loop: stages, epochs, steps, on one or several processes through Lightning Fabric.
 
 Every random number of a step is derived from (seed, stage, epoch, step, process), so that a training that was stopped
-at any moment goes on from its last checkpoint with the same bits as one that never stopped (on a CPU).
+at any moment goes on from its last checkpoint with the same bits as one that never stopped (on a CPU or one GPU).
 """
 
 from __future__ import annotations

@@ -392,6 +392,7 @@ def pretend(kernels: bool = True, free_bytes: int = 2**33):
         future.set_overwrite_module_params_on_conversion(True)  # weights are of another class when they have moved
         if kernels and backend.native is not None:
             stack.enter_context(mock.patch.object(backend, "native", Kernels(backend.native)))
+            stack.enter_context(mock.patch.object(backend, "why_no_cuda", lambda: None))
         else:
             stack.enter_context(backend.use("reference"))
         stack.enter_context(Mode())

@@ -11,7 +11,7 @@ from cdipipe.optics import fourier
 from cdipipe.phasing.loop import State, Watch, run_recipe
 from cdipipe.phasing.plan import count_iterations
 from cdipipe.phasing.recipe import recipe_from_mapping
-from cdipipe.phasing.starts import derive_seed, random_start
+from cdipipe.phasing.starts import derive_seed, random_starts
 
 HIO = {"method": "hio", "er_every": 10, "closing_er": 0.2}
 PIECE_SIGMA_PX, PIECE_THRESHOLD, PIECES_HOLD = 1.5, 0.25, 0.97
@@ -51,7 +51,7 @@ def choose_starts(kind, state, problem, parameters, recipe, watch) -> Starts:
 
 def _best_of_hio(origin, seeds, state, problem, parameters, recipe, watch) -> Starts:
     """Short HIO runs with shrink-wrap; the ``survivors`` of lowest Poisson misfit of each start."""
-    waves = torch.stack([random_start(problem, state.support[o], s, 0) for o, s in zip(origin, seeds, strict=True)])
+    waves = random_starts(problem, state.support[origin], [(seed, 0) for seed in seeds])
     plan = {**HIO, "iterations": parameters.hio_iterations}
     objects, supports = _phase(plan, waves, state.support[origin], seeds, state, problem, recipe, watch)
     score = problem.scores(objects)["poisson_nll"]

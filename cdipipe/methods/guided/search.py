@@ -8,7 +8,7 @@ from cdipipe.methods.ad_refine import AdRefineParameters
 from cdipipe.methods.guided.crop import cropped_problem, regrid
 from cdipipe.methods.guided.population import Population, score
 from cdipipe.phasing.descend import descend
-from cdipipe.phasing.starts import derive_seed, random_start
+from cdipipe.phasing.starts import derive_seed, random_starts
 from cdipipe.phasing.workers import run_jobs
 
 
@@ -53,10 +53,11 @@ class Search:
         population = Population(self.full, self.working, self.parameters, self.wrap, self._teller(trace))
         small = regrid(self.support, self.working.shape)
         own_seed = derive_seed(self.seed, index)
-        waves = [random_start(self.working, small, own_seed, start) for start in range(self.parameters.starts)]
+        which = [(own_seed, start) for start in range(self.parameters.starts)]
+        waves = random_starts(self.working, small, which)
         if index == 0:
             waves[0] = regrid(self.exit_wave, self.working.shape)
-        return population, population.evolve(torch.stack(waves), small), trace
+        return population, population.evolve(waves, small), trace
 
     def _refine(self, waves, supports):
         own = self.parameters

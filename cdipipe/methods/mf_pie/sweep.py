@@ -52,20 +52,20 @@ class Frames:
             given = torch.from_numpy(np.ascontiguousarray(start.object, np.complex64)).to(problems[0].device)
             self.objects = fourier.to_corner(given).expand(shape).clone()
 
-    def sweep(self) -> float:
-        """All frames once; the R-factor before it, of all frames together."""
+    def sweep(self) -> torch.Tensor:
+        """All frames once; the R-factor before it, of all frames together, (1,) float64."""
         own, misfit = self.own, 0.0
         for index in range(len(self.problems)):
             for other in range(max(index - own.neighbours, 0), min(index + own.neighbours + 1, len(self.problems))):
                 error = self._update(index, self.problems[other], own.neighbour_weight ** abs(other - index))
-                misfit += error if other == index else 0.0
+                misfit = misfit + error if other == index else misfit
         self.objects = denoise_movie(self.objects, own.tv_space, own.tv_time, own.tv_iterations)
         if self.problems[0].constraint != "support":
             self.objects = self.problems[0].project_object(self.objects, self.lit)
         self.objects = torch.where(self.lit, self.objects, torch.ones_like(self.objects))
         return misfit / sum(problem.modulus_sum for problem in self.problems)
 
-    def _update(self, index, problem, weight) -> float:
+    def _update(self, index, problem, weight) -> torch.Tensor:
         """One step of the object of a frame towards the counts of this or another frame; the misfit before it."""
         object_ = self.objects[index]
         wavefront = problem.model.propagate(object_[None])
@@ -74,4 +74,4 @@ class Frames:
         waves = fourier.inverse_corner(wavefront)[0]
         change = (self.probes.conj() * (waves - self.probes * object_)).sum(0)
         object_ += weight * self.step * change
-        return float(error)
+        return error

@@ -7,7 +7,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.optics import fourier
-from cdipipe.phasing.starts import random_start
+from cdipipe.phasing.starts import random_starts
 from cdipipe.phasing.support import check_support, start_support
 
 
@@ -34,6 +34,7 @@ class JointFrames:
         self.problems, self.beta = problems, beta
         self.ndim = problems[0].ndim
         self.static = problems[0].static_support
+        self._places = self.static.flatten().nonzero()[:, 0]  # once: to look for them is to wait for the device
         self.static_region = static_region
         self.supports = torch.stack([self._support(p, start, index) for index, p in enumerate(problems)])
         if start.object is not None:
@@ -42,7 +43,7 @@ class JointFrames:
             self.waves = self.waves.expand(self.supports.shape).clone()
         else:
             self.waves = torch.stack(
-                [random_start(p, s, seed, 0) for p, s in zip(problems, self.supports, strict=True)]
+                [random_starts(p, s, [(seed, 0)])[0] for p, s in zip(problems, self.supports, strict=True)]
             )
         photons = torch.tensor([p.photons for p in problems], dtype=torch.float32, device=self.waves.device)
         self.weights = photons / photons.sum()
@@ -61,22 +62,23 @@ class JointFrames:
 
     def _share(self, waves) -> None:
         """One static structure for all frames: the known one, or the mean weighted with the photons."""
+        pixels = waves.view(len(waves), -1)
         if self.static_region is not None:
-            waves[:, self.static] = self.static_region[self.static]
+            pixels[:, self._places] = self.static_region.flatten()[self._places]
         else:
-            waves[:, self.static] = (self.weights[:, None] * waves[:, self.static]).sum(0)
+            pixels[:, self._places] = (self.weights[:, None] * pixels[:, self._places]).sum(0)
 
     def hold(self, static) -> None:
         """Take an estimate (*grid) of the static structure as known, until ``static_region`` is None again."""
         self.static_region = static.to(self.waves.dtype)
         self._share(self.waves)
 
-    def iterate(self, error_reduction: bool) -> float:
-        """One iteration on every frame; the R-factor of all of them together."""
+    def iterate(self, error_reduction: bool) -> torch.Tensor:
+        """One iteration on every frame; the R-factor of all of them together, (1,) float64."""
         projected, misfit = torch.empty_like(self.waves), 0.0
         for index, problem in enumerate(self.problems):
             projected[index], r_factor = problem.impose_modulus(self.waves[index : index + 1])
-            misfit += float(r_factor) * problem.modulus_sum
+            misfit = misfit + r_factor * problem.modulus_sum
         self._share(projected)
         b, c = (0.0, 1.0) if error_reduction else (1.0, 0.0)
         for index, problem in enumerate(self.problems):
