@@ -27,11 +27,29 @@ TRAININGS = {
         ("pseudo_objects", "size=32"),
         {"network": {"size": 32, "width": 16, "downsamplings": 1, "blocks": 1, "compensated_blocks": 1}},
     ),
+    "unrolled": (
+        ("pseudo_objects", "size=32"),
+        {"network": {"size": 32, "box_px": 12, "steps": 2, "start_iterations": 2, "iterations": 2, "widths": [4, 6]}},
+    ),
+    "unrolled volumes": (
+        ("polygons", "size=16", "dimensions=3", "object_size=8", "photons=0"),
+        {
+            "network": {
+                "size": 16,
+                "box_px": 12,
+                "steps": 2,
+                "start_iterations": 2,
+                "iterations": 2,
+                "widths": [4, 6],
+                "dimensions": 3,
+            }
+        },
+    ),
 }
 
 
 def test_every_network_is_tried():
-    assert set(TRAININGS) == set(all_networks())
+    assert {name.split()[0] for name in TRAININGS} == set(all_networks())
 
 
 def fabric(device):
@@ -55,7 +73,7 @@ def test_the_first_steps_are_those_of_a_cpu(name, tmp_path, gpu):
     (scene, *settings), own = TRAININGS[name]
     settings = [f"--set={one}" for one in settings]
     assert run(["corpus", scene, "-o", str(tmp_path / "corpus"), "--count=8", "--chunk=2", *settings]) == 0
-    network, corpus = get_network(name), open_corpus(tmp_path / "corpus")
+    network, corpus = get_network(name := name.split()[0]), open_corpus(tmp_path / "corpus")
     chosen = validate(network.settings, BATCH | own, name)
     losses = {
         device.type: fit(network, chosen, corpus, tmp_path / device.type, fabric(device)) for device in (CPU, CUDA)

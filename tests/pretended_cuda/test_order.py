@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cdipipe.networks.layers.ordered import Doubling, ReflectedConv2d, pad_reflected
+from cdipipe.networks.layers.ordered import Doubling, Halving3d, ReflectedConv2d, pad_reflected
 from cdipipe.ops.repeatable import repeatable
 
 pytestmark = pytest.mark.pretended
 LAYERS = {
     "padding": (lambda x: pad_reflected(x, (2, 3)), lambda x: functional.pad(x, (3, 3, 2, 2), mode="reflect"), 2),
+    "halving": (Halving3d(), torch.nn.AvgPool3d(2), 3),
     "bilinear": (Doubling("bilinear"), lambda x: functional.interpolate(x, scale_factor=2, mode="bilinear"), 2),
     "trilinear": (Doubling("trilinear"), lambda x: functional.interpolate(x, scale_factor=2, mode="trilinear"), 3),
 }
@@ -26,7 +27,7 @@ def value_and_gradient(layer, x, weights):
 def test_values_and_gradients_are_those_of_torch(name, gpu):
     ordered, known, ndim = LAYERS[name]
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn((2, 3, 7, 6, 5)[: 2 + ndim], generator=generator, dtype=torch.float64)
+    x = torch.randn(((2, 3, 7, 6) if ndim == 2 else (2, 3, 4, 6, 8)), generator=generator, dtype=torch.float64)
     weights = torch.randn(known(x).shape, generator=generator, dtype=torch.float64)
     with repeatable("cuda"):
         there = value_and_gradient(ordered, x.to("cuda"), weights.to("cuda"))

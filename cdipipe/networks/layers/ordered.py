@@ -47,6 +47,20 @@ class ReflectedConv2d(nn.Conv2d):
         return functional.conv2d(pad_reflected(x, self.padding), self.weight, None, self.stride)
 
 
+class Halving3d(nn.AvgPool3d):
+    """Means of 2 x 2 x 2 voxels; sides are even."""
+
+    def __init__(self):
+        super().__init__(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not _wants_order(x):
+            return super().forward(x)
+        for axis in range(2, 5):
+            x = x.unflatten(axis, (-1, 2)).mean(axis + 1)
+        return x
+
+
 class Doubling(nn.Upsample):
     """Twice as many pixels along each axis by linear interpolation.
 

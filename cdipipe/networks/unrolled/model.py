@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cdipipe.networks.layers.ordered import Halving3d
 from cdipipe.networks.unrolled.physics import Modulus, hio_step
 
 NOISE_OF_MODULUS = 0.5
@@ -29,7 +30,7 @@ class Look(nn.Module):
     def __init__(self, dimensions: int, inputs: int, outputs: int, widths: tuple[int, ...]):
         super().__init__()
         self.kind = nn.Conv2d if dimensions == 2 else nn.Conv3d
-        self.pool = nn.AvgPool2d(2) if dimensions == 2 else nn.AvgPool3d(2)
+        self.pool = nn.AvgPool2d(2) if dimensions == 2 else Halving3d()
         channels, down, up = inputs, [], []
         for width in widths:
             down.append(nn.Sequential(*self._convolution(channels, width), *self._convolution(width, width)))
