@@ -88,7 +88,7 @@ def by_network(image: Tensor, sigma: float, checkpoint: str | None = None) -> Te
 
     # the network was trained on images whose largest value is 1
     scale = max(_largest(image), sigma, FLAT)
-    network = load_denoiser(checkpoint).to(image.device)
+    network = load_denoiser(checkpoint, image.device)
     return (denoise_by_network(network, image.float() / scale, sigma / scale) * scale).to(image.dtype)
 
 

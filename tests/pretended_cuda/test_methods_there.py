@@ -13,6 +13,7 @@ from cdipipe.phasing import reconstruct as reconstruct_module
 from cdipipe.phasing.loop import State, Watch, run_recipe
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.registry import all_methods, get_method
+from cdipipe.phasing.starts import Start
 
 pytestmark = pytest.mark.pretended
 NAMES = list(all_methods())
@@ -76,4 +77,30 @@ def test_cdip_of_a_movie(gpu):
     there = reconstruct_module.reconstruct(measurement, recipe, seed=1, device="cuda")
     assert not gpu.unordered
     here = reconstruct_module.reconstruct(measurement, recipe, seed=1, device="cpu")
+    np.testing.assert_allclose(there.object, here.object, atol=1e-3 * np.abs(here.object).max())
+
+
+MORE = {
+    "a learned denoiser": ("reference_lsq", "static", {"denoiser": "mean"}),
+    "a static region with a prior": ("static_estimate", "open static", {"prior": "learned", "iterations": 4}),
+    "several views of a pattern": ("cdi_nn", "shots", {"views": 4}),
+    "frames in one go": ("hio", "static movie", {}),
+}
+
+
+@pytest.mark.parametrize("what", MORE)
+def test_what_defaults_would_use(what, folder, gpu):
+    name, kind, options = MORE[what]
+    there, here = (small_runs.run(name, folder, kind, extra={"device": d}, **options) for d in ("cuda", "cpu"))
+    np.testing.assert_allclose(there.object, here.object, atol=1e-3 * np.abs(here.object).max())
+    assert not gpu.unordered
+
+
+def test_a_movie_from_a_given_object(folder, gpu):
+    movie = small_runs.measurement("static movie")
+    begun = Start(small_runs.run("in_situ", folder).object)
+    there, here = (
+        small_runs.run("in_situ", folder, extra={"device": device, "start": begun}) for device in ("cuda", "cpu")
+    )
+    assert there.object.shape == movie.intensity.shape
     np.testing.assert_allclose(there.object, here.object, atol=1e-3 * np.abs(here.object).max())

@@ -14,24 +14,25 @@ from cdipipe.networks.denoiser.model import Denoiser
 from cdipipe.networks.layers.mirror import pad_mirrored
 
 
-def load_denoiser(file: str | Path | None = None) -> Denoiser:
-    """A trained denoiser, in evaluation mode on the CPU.
+def load_denoiser(file: str | Path | None = None, device: str | torch.device = "cpu") -> Denoiser:
+    """A trained denoiser, in evaluation mode; not to be moved, as others use it, too.
 
     Parameters
     ----------
     file : checkpoint that ``cdipipe train denoiser`` wrote; None: the one that comes with the package
+    device : where it is to compute
 
     Raises
     ------
     InputError   the file is no checkpoint of a denoiser
     """
     path = NETWORK.weights if file is None else Path(file).expanduser()
-    return _load(path, path.stat().st_mtime_ns if path.exists() else 0)
+    return _load(path, path.stat().st_mtime_ns if path.exists() else 0, torch.device(device))
 
 
 @functools.lru_cache(maxsize=4)
-def _load(path: Path, _changed: int) -> Denoiser:
-    return read_checkpoint(path, "denoiser").build().requires_grad_(False)
+def _load(path: Path, _changed: int, device: torch.device) -> Denoiser:
+    return read_checkpoint(path, "denoiser").build().requires_grad_(False).to(device)
 
 
 def denoise(network: Denoiser, image: Tensor, sigma: float, ensemble: bool = True) -> Tensor:
