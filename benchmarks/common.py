@@ -77,13 +77,18 @@ def kept(file: Path | None, make: Callable[[], dict]) -> dict:
 
 
 def alternate(
-    variants: Mapping[str, Callable[[], Any]], seconds: float, turns: int = 1, warm: int = 0
+    variants: Mapping[str, Callable[[], Any]],
+    seconds: float,
+    turns: int = 1,
+    warm: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Call the variants in turn for about so many seconds, each at least five times; seconds of every call.
 
     Parameters
     ----------
     turns, warm : so many calls of one variant in a row, of which the first are not timed
+    clock : what a call's seconds are read from
     """
     times: dict[str, list[float]] = {name: [] for name in variants}
     for call in variants.values():
@@ -92,10 +97,10 @@ def alternate(
     while time.perf_counter() - start < seconds or min(map(len, times.values())) < 5:
         for name, call in variants.items():
             for turn in range(turns):
-                before = time.perf_counter()
+                before = clock()
                 call()
                 if turn >= warm:
-                    times[name].append(time.perf_counter() - before)
+                    times[name].append(clock() - before)
     return times
 
 

@@ -2,7 +2,8 @@
 
     python benchmarks/kernels.py [iteration] [program] [chunks] [normalisation] [page_faults] [-o FILE]
 
-iteration       one HIO iteration against two bare FFTs of its size, per instruction set
+iteration       one HIO iteration against two bare FFTs of its size, per instruction set: those of torch.fft, and those
+                with kept plans, which the iteration uses where PyTorch has MKL; processor time of one thread
 program         one HIO iteration of a whole reconstruction and of cohere's (extra ``bench``) over two bare FFTs;
                 processor time of one thread, the support updated at every 20th iteration
 chunks          cost per restart and iteration of 32 x 512^2 when worked on k at a time
@@ -10,8 +11,8 @@ normalisation   the FFT's orthonormal scale against an unscaled FFT
 page_faults     iterations on arrays above 32 MiB, which glibc maps afresh each time; compare with a run under
                 THP_MEM_ALLOC_ENABLE=1, where torch asks for huge pages (set it before the start)
 
-Variants alternate within one process and medians are reported. On a busy machine threads wait for each other by the
-scheduler's quantum; then only ``ratio_of_fastest``, from the fastest call of each, means something.
+Variants alternate within one process and medians are reported. On a busy machine several threads wait for each other
+by the scheduler's quantum; then only ``ratio_of_fastest``, from the fastest call of each, means something.
 The instruction set is that of our kernels; the FFT always uses the best one, so ratios below it are pessimistic.
 Results go to benchmarks/results/kernels.json.
 """
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 
 import torch
 from common import alternate, milliseconds, processor_seconds, ratio, ratio_of_fastest, run_all
@@ -81,13 +83,17 @@ class Problem:
 
 def iteration() -> dict:
     before, results = backend.native.simd_level(), {}
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     for level in reversed(backend.native.simd_levels()):
         backend.native.set_simd_level(level)
         for name, (shape, ndim) in SHAPES.items():
             problem = Problem(shape, ndim)
-            times = alternate({"two_ffts": problem.transform, "hio": problem.iterate}, SECONDS)
+            variants = {"two_ffts": problem.transform, "two_planned": problem.transform_with_plans}
+            variants["hio"] = problem.iterate
+            times = alternate(variants, SECONDS, turns=6, warm=2, clock=clock)
             row = milliseconds(times) | {"ratio": ratio(times, "hio", "two_ffts")}
             row["ratio_of_fastest"] = ratio_of_fastest(times, "hio", "two_ffts")
+            row["ratio_to_planned"] = ratio(times, "hio", "two_planned")
             results.setdefault(name, {})[level] = row
             print(f"{name:>10} {level:>8} {row}", flush=True)
     backend.native.set_simd_level(before)
