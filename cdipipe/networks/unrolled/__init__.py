@@ -44,14 +44,15 @@ def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], devi
     """
     from cdipipe.networks.unrolled.predictor import load_unrolled
 
-    if parameters.checkpoint is None:
+    file = parameters.checkpoint
+    if file is None:
         raise InputError("unrolled: no weights come with the package; train it and give --checkpoint RUN/best.pt")
-    predictor = load_unrolled(parameters, device)
+    predictor = load_unrolled(file, parameters, device)
     if pattern_shape != predictor.pattern_shape:
         got, wanted = (" x ".join(map(str, shape)) for shape in (pattern_shape, predictor.pattern_shape))
         raise InputError(
-            f"unrolled: patterns of {got}; the network of {parameters.checkpoint} takes {wanted}; crop them (cdipipe "
-            "import --crop), or train one for this size"
+            f"unrolled: patterns of {got}; the network of {file} takes {wanted}; crop them (cdipipe import --crop), or "
+            "train one for this size"
         )
     return predictor
 

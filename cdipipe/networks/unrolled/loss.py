@@ -20,12 +20,14 @@ LEAST_SQUARE = 1e-8
 """Keeps the gradient of a root, and a logarithm, finite."""
 SUPPORT_SHARE = 0.02
 """Of an object's maximum: the support is where it is above."""
+MOST_WRONG = 0.6
+"""Strength of the noise that spoils a support: at most about a fifth of the pixels turn."""
 LARGEST_SHARE_OUTSIDE = 0.01
 """Of an object's light; more, and the box is too small for it."""
 
 
 def prepare(arrays, settings: UnrolledSettings, generator):
-    """``inputs`` (B, *grid) photons, ``measured``, ``objects`` (B, *box) of maximum 1, their ``scale``, and ``start``.
+    """``inputs`` (B, *grid) photons, ``measured``, ``objects`` (B, *box) of maximum 1, ``scale``, and where HIO begins.
 
     Raises
     ------
@@ -49,7 +51,23 @@ def prepare(arrays, settings: UnrolledSettings, generator):
     boxes = boxes.abs() if network.real else boxes
     scale = boxes.abs().amax(axes, keepdim=True).clamp(min=1e-12)
     start = draw_start(network, len(boxes), generator)
-    return {"inputs": intensity, "measured": measured, "objects": boxes / scale, "scale": scale, "start": start}
+    support = draw_support(boxes / scale, settings.told_share, generator)
+    batch = {"inputs": intensity, "measured": measured, "objects": boxes / scale, "scale": scale}
+    return {**batch, "start": start, "support": support}
+
+
+def draw_support(objects: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Of a share of the objects the true support with a few wrong patches, of the others the whole box, (B, *box) bool.
+
+    Without them a network hardly ever sees an object that is nearly right, and does not learn to leave it so.
+    """
+    pool = functional.avg_pool2d if objects.ndim == 3 else functional.avg_pool3d
+    noise = torch.randn(objects.shape, generator=generator, device=objects.device)
+    smooth = pool(noise[:, None], 3, 1, 1)[:, 0] * 3 ** ((objects.ndim - 1) / 2)
+    draws = torch.rand((2, len(objects)), generator=generator, device=objects.device)
+    draws = draws.reshape(2, -1, *[1] * (objects.ndim - 1))
+    inside = (objects.abs() > SUPPORT_SHARE).to(smooth.dtype) - 0.5 + MOST_WRONG * draws[0] * smooth > 0
+    return inside | (draws[1] >= share)
 
 
 def draw_start(network, count: int, generator: torch.Generator) -> Tensor:
@@ -113,7 +131,7 @@ def loss(module, batch, settings: UnrolledSettings):
 
     To it comes the cross-entropy of the supports.
     """
-    estimates, logits = module(batch["inputs"], batch["measured"], batch["start"])
+    estimates, logits = module(batch["inputs"], batch["measured"], batch["start"], support=batch["support"])
     estimates = estimates / batch["scale"]
     targets = lay_targets(batch["objects"], estimates[-1].detach())
     difference = on_canvas(estimates, 2) - targets

@@ -24,6 +24,10 @@ LEVELS = -1.5, 1.0
 """Typical decimal logarithm of the noise in an object's pixel, and how far it spreads: to about -1 to 1."""
 
 
+TOLD = 4.0
+"""Logit of a support that is given."""
+
+
 class Look(nn.Module):
     """Small encoder and decoder with skips from ``inputs`` to ``outputs`` channels, a halving per further width."""
 
@@ -83,9 +87,16 @@ class Unrolled(nn.Module):
         self.dimensions, self.real, self.size, self.box_px = dimensions, real, size, box_px
         self.steps, self.start_iterations, self.iterations = steps, start_iterations, iterations
         self.feedback, self.parts = feedback, 1 if real else 2
-        self.look = Look(dimensions, 3 * self.parts + 2, self.parts + 1, widths)
+        self.look = Look(dimensions, 3 * self.parts + 2, self.parts + 2, widths)
 
-    def forward(self, intensity: Tensor, measured: Tensor, start: Tensor, steps: int | None = None):
+    def forward(
+        self,
+        intensity: Tensor,
+        measured: Tensor,
+        start: Tensor,
+        steps: int | None = None,
+        support: Tensor | None = None,
+    ):
         """Photons to an object, step by step.
 
         Parameters
@@ -94,6 +105,7 @@ class Unrolled(nn.Module):
         measured : (B, *grid) bool
         start : (B, *box) float or complex, see ``draw_start`` in ``loss``
         steps : instead of as many as it was built with
+        support : (B, *box) bool, to begin with; None: the whole box
 
         Returns
         -------
@@ -101,7 +113,7 @@ class Unrolled(nn.Module):
         supports : (steps, B, *box) float, logits: above 0 is inside
         """
         modulus = Modulus(intensity, measured, (self.box_px,) * self.dimensions, self.real)
-        inside = torch.ones_like(start, dtype=torch.bool)
+        inside = torch.ones_like(start, dtype=torch.bool) if support is None else support
         with torch.no_grad():
             x = self._iterate(modulus, start * modulus.scale_of(start), inside, self.start_iterations)
             axes = tuple(range(1, x.ndim))
@@ -110,7 +122,10 @@ class Unrolled(nn.Module):
             x, modulus = x / unit, modulus.in_units(unit)
             level = (torch.log10(NOISE_OF_MODULUS / unit) - LEVELS[0]) / LEVELS[1]
             level = level.expand(x.shape)
-        estimate, logits, estimates, supports = torch.zeros_like(x), torch.zeros_like(level), [], []
+            told = ~inside.flatten(1).all(1).reshape(-1, *[1] * self.dimensions)
+            estimate = torch.where(told & inside, self._positive(projected / unit), 0)
+            logits = torch.where(inside, TOLD, -TOLD) * told
+        estimates, supports = [], []
         for step in range(steps or self.steps):
             with torch.no_grad():
                 if step:
@@ -121,7 +136,8 @@ class Unrolled(nn.Module):
                 features = torch.stack(seen, -1).movedim(-1, 1)  # channels last, whatever the layout before
             found = self.look(features).float()
             change, logits = found[:, : self.parts], found[:, self.parts]
-            new = projected + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1]))
+            kept = 2 * torch.sigmoid(found[:, self.parts + 1])
+            new = kept * projected + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1]))
             estimates.append(new)
             supports.append(logits)
             estimate, logits = new.detach(), logits.detach()

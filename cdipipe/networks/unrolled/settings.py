@@ -49,6 +49,9 @@ class UnrolledSettings(TrainingSettings):
     late_power: float = Field(
         1.0, ge=0, description="step t of T counts as (t / T) to this power; 0: all alike; large: the last one only"
     )
+    told_share: float = Field(
+        0.5, ge=0, le=1, description="share of the samples that begin in the true support, more or less spoilt"
+    )
     support_weight: float = Field(0.1, ge=0, description="weight of the cross-entropy of the support")
 
 
@@ -58,3 +61,9 @@ class UnrolledParameters(Parameters):
     starts: int = Field(4, ge=1, le=1000, description="random starts; of their objects the one of least R-factor stays")
     start_seed: int = Field(0, ge=0, description="of the random starts, which all patterns share")
     step_count: int | None = Field(None, ge=1, le=1000, description="steps; not given: as many as in the training")
+    finish: int = Field(
+        60,
+        ge=0,
+        le=10_000,
+        description="iterations of HIO, and a sixth of ER, inside the support that the network found; 0: what it drew",
+    )
