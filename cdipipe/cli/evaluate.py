@@ -17,7 +17,8 @@ def command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="reconstructions of one measurement, and what `strain`, `multipeak` or `uncertainty` wrote, .cxi",
+            help="reconstructions of one measurement, and what `strain`, `multipeak` or `uncertainty` wrote, .cxi; "
+            "with --corpus a trained network, .pt",
             show_default=False,
         ),
     ],
@@ -36,8 +37,22 @@ def command(
         Path | None,
         typer.Option(help="PRTF, FRC and radial curves to write, .npz or .json; in a folder they are NAME/curves.npz"),
     ] = None,
+    corpus: Annotated[Path | None, typer.Option(help="judge a network on every sample of this corpus")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="folder for the pictures of --corpus: errors.png, extremes.png")
+    ] = None,
+    device: Annotated[str, typer.Option(help="of --corpus: auto, cpu or cuda")] = "auto",
 ) -> None:
-    """Measure reconstructions against their measurement, their own runs, and the truth where there is one."""
+    """Measure reconstructions against their measurement, their own runs, and the truth where there is one.
+
+    With --corpus: how good a trained network is on every sample of a corpus, beside its own modulus with phase zero.
+    """
+    if corpus is not None or figures is not None:
+        from cdipipe.cli.evaluate_corpus import evaluate_corpus
+
+        if corpus is None or len(files) != 1 or any(option is not None for option in (measurement, truth, curves)):
+            raise InputError("--corpus DIR: goes with one checkpoint, -o and --figures alone")
+        return evaluate_corpus(files[0], corpus, output, figures, device)
     from cdipipe.cli.labels import labels_of
     from cdipipe.io.atomic import check_output
 

@@ -122,6 +122,8 @@ def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
 
     network = get_network(entry.network, f"{where}.network")
     settings = validate(network.settings, entry.set, f"{where}.set")
+    if entry.judge is not None and entry.judge not in config.corpora:
+        raise unknown_name("corpus", entry.judge, config.corpora, f"{where}.judge")
     if entry.pairs is not None:
         if settings.samples == "fresh":
             raise InputError(f"{where}.set.samples: fresh samples are drawn of a corpus's scene; pairs have none")

@@ -232,6 +232,8 @@ class NetworkEntry(GridEntry):
     """corpus of the study that it learns from; several are taken together, see the setting `shares`"""
     pairs: PairsEntry | None = None
     """files of your own that it learns from"""
+    judge: Name | None = None
+    """corpus of the study, of samples that it has not seen, on every one of which it is judged"""
     set: dict[str, Any] = {}
     """settings of network and training"""
     devices: Size = 1
@@ -241,6 +243,8 @@ class NetworkEntry(GridEntry):
     def _one_source(self) -> NetworkEntry:
         if (self.corpus is None) == (self.pairs is None):
             raise ValueError("needs exactly one of 'corpus' (of the study) and 'pairs' (files of your own)")
+        if self.judge is not None and self.judge in self.corpora:
+            raise ValueError(f"judge '{self.judge}': it learns from that; take another corpus")
         return self
 
     @property

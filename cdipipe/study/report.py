@@ -175,6 +175,21 @@ def _facts(facts: dict[str, Any]) -> dict[str, str]:
     return ranges | counts
 
 
+def _judged(place: Path, corpus: str) -> dict[str, Any]:
+    """How a network did on a corpus that it has not seen."""
+    try:
+        summary = json.loads(_bytes(place / "judged.json"))["summary"]
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{place / 'judged.json'}: damaged; remove it and run the workflow again") from error
+    beside = "Histograms beside phase zero; the correlation against what it may hang on."
+    return {
+        "corpus": corpus,
+        "numbers": {name.replace("_", " "): "{mean:.4g} +- {std:.2g}".format(**told) for name, told in summary.items()},
+        "errors": _picture(place / "judged" / "errors.png", beside),
+        "extremes": _picture(place / "judged" / "extremes.png", "The worst samples, then the best."),
+    }
+
+
 def _network(study: Config, folder: Path, name: str) -> dict[str, Any]:
     """Pictures of a training."""
     entry, place = study.networks[name], folder / name
@@ -185,6 +200,7 @@ def _network(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "settings": _flat(entry.set),
         "curve": _picture(place / "curve.png", "Loss, and its parts, on samples kept aside; dotted: while training."),
         "activations": _picture(place / "activations.png", layers) if study.seen_by(name) else None,
+        "judged": _judged(place, entry.judge) if entry.judge else None,
     }
 
 

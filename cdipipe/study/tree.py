@@ -266,8 +266,8 @@ class Config(Section):
 
     def built(self) -> list[str]:
         """Names of the corpora that a trained network learns from, and of those that are for no network at all."""
-        wanted = {corpus for name in self.trained() for corpus in self.networks[name].corpora}
-        idle = {corpus for entry in self.networks.values() for corpus in entry.corpora} - wanted
+        wanted = {corpus for name in self.trained() for corpus in _corpora_of(self.networks[name])}
+        idle = {corpus for entry in self.networks.values() for corpus in _corpora_of(entry)} - wanted
         return [name for name in self.corpora if name not in idle]
 
     def samples_of(self, network: str) -> tuple[list[str], list[str]]:
@@ -278,6 +278,10 @@ class Config(Section):
         folders = [f"{self.output}/{corpus}" for corpus in entry.corpora]
         return [f"{folder}/corpus.json" for folder in folders], [f"--corpus={folder}" for folder in folders]
 
+    def judged(self) -> list[str]:
+        """Names of the networks that are judged on a corpus."""
+        return [name for name in self.trained() if self.networks[name].judge]
+
     def seen_by(self, network: str) -> str | None:
         """The first measurement that a method with this network of the study takes."""
         return next((m for m, method in self.pairs() if self.network_of(method) == network), None)
@@ -286,6 +290,11 @@ class Config(Section):
         """File of the network of this study that a method uses."""
         network = self.network_of(method)
         return None if network is None else f"{self.output}/{network}/best.pt"
+
+
+def _corpora_of(entry: NetworkEntry) -> list[str]:
+    """Corpora that a network learns from, and the one on which it is judged."""
+    return [*entry.corpora, *([entry.judge] if entry.judge else [])]
 
 
 def _members(entry: TableEntry | GalleryEntry | DistributionEntry) -> list[str]:

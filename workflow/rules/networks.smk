@@ -41,6 +41,41 @@ rule plot_training:
         "cdipipe plot {input:q} -o {output:q} > {log:q} 2>&1"
 
 
+rule judge_network:
+    input:
+        checkpoint=f"{OUT}/{{network}}/best.pt",
+        corpus=lambda wildcards: f"{OUT}/{STUDY.networks[wildcards.network].judge}/corpus.json",
+    output:
+        numbers=f"{OUT}/{{network}}/judged.json",
+        errors=report(
+            f"{OUT}/{{network}}/judged/errors.png",
+            caption="../report/judged.rst",
+            category="Networks",
+            labels={"network": "{network}", "figure": "errors on unseen samples"},
+        ),
+        extremes=report(
+            f"{OUT}/{{network}}/judged/extremes.png",
+            caption="../report/judged.rst",
+            category="Networks",
+            labels={"network": "{network}", "figure": "worst and best unseen samples"},
+        ),
+    log:
+        f"{OUT}/logs/{{network}}.judged.log",
+    benchmark:
+        f"{OUT}/benchmarks/{{network}}.judged.tsv"
+    threads: lambda wildcards: STUDY.threads
+    resources:
+        gpu=STUDY.device == "cuda",
+    params:
+        corpus=lambda wildcards, input: os.path.dirname(input.corpus),
+        figures=lambda wildcards, output: os.path.dirname(output.errors),
+        device=STUDY.device,
+        code=code_of("evaluate"),
+    shell:
+        "cdipipe evaluate {input.checkpoint:q} --corpus {params.corpus:q} -o {output.numbers:q} "
+        "--figures {params.figures:q} --device {params.device} > {log:q} 2>&1"
+
+
 rule plot_activations:
     input:
         checkpoint=f"{OUT}/{{network}}/best.pt",

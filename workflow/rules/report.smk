@@ -26,6 +26,12 @@ rule write_report:
             "{out}/{network}/{name}", out=OUT, network=STUDY.trained(), name=("best.pt", "curve.tsv", "curve.png")
         ),
         activations=[f"{OUT}/{network}/activations.png" for network in STUDY.trained() if STUDY.seen_by(network)],
+        judged=expand(
+            "{out}/{network}/{name}",
+            out=OUT,
+            network=STUDY.judged(),
+            name=("judged.json", "judged/errors.png", "judged/extremes.png"),
+        ),
         trainings=[f"{OUT}/tables/trainings.png"] if len(STUDY.trained()) > 1 else [],
         exports=[
             f"{OUT}/{measurement}/{method}/object.{kind}"

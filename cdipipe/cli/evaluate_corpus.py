@@ -1,0 +1,55 @@
+"""``cdipipe evaluate CHECKPOINT --corpus DIR``: a trained network on samples that it has not seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cdipipe.errors import InputError
+
+FIGURES = ("errors.png", "extremes.png")
+
+
+def evaluate_corpus(checkpoint: Path, corpus: Path, output: Path, figures: Path | None, device: str) -> None:
+    """Judge a network on every sample of a corpus; write the numbers and, where asked for, two pictures.
+
+    Raises
+    ------
+    InputError   names that do not fit, no checkpoint, or no corpus
+    """
+    from cdipipe.io.atomic import atomic_path, check_output
+    from cdipipe.io.corpus.read import open_corpus
+    from cdipipe.ops.device import choose_device
+    from cdipipe.progress import progress
+    from cdipipe.training.judge import judge_network
+
+    if output.suffix != ".json":
+        raise InputError(f"-o {output}: expected a name that ends in .json")
+    if figures is not None and figures.exists() and not figures.is_dir():
+        raise InputError(f"--figures {figures}: is no folder")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    check_output(output)
+    samples = open_corpus(corpus)
+    judged = judge_network(
+        checkpoint, samples, choose_device(device), progress=lambda items: progress(items, "evaluate")
+    )
+    with atomic_path(output) as part:
+        part.write_text(json.dumps(judged.to_dict(), indent=1) + "\n", encoding="utf-8")
+    if figures is not None:
+        _draw(judged, samples, figures)
+    print(f"{output}: {judged.facts['network']} on {judged.facts['count']} {samples.plan.kind}")
+    print(f"{'':24}{'mean':>9}{'std':>9}{'median':>9}{'5 %':>9}{'95 %':>9}")
+    for name, told in judged.summary().items():
+        print(f"{name:24}" + "".join(f"{told[key]:9.4f}" for key in ("mean", "std", "median", "low", "high")))
+
+
+def _draw(judged, samples, folder: Path) -> None:
+    from cdipipe.figures.canvas import save_figure
+    from cdipipe.figures.judged import extremes_figure, judged_figure
+    from cdipipe.provenance import collect
+
+    folder.mkdir(parents=True, exist_ok=True)
+    command, facts = collect()["command"], judged.facts
+    title = f"{facts['network']} on {facts['count']} {samples.plan.kind}"
+    save_figure(judged_figure(judged.columns, title), folder / FIGURES[0], command)
+    save_figure(extremes_figure(judged.shown, f"{title}: the worst, then the best"), folder / FIGURES[1], command)

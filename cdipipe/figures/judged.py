@@ -1,0 +1,71 @@
+"""How a network did on a corpus: histograms, scatter plots, and its worst and best samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cdipipe.figures.canvas import LINES, name_rows, new_figure, show_image
+from cdipipe.figures.contact import middle_plane
+
+BINS = 30
+HANGS_ON = {
+    "support_px": "voxels or pixels of the object",
+    "phase_range_rad": "range of the phase, rad",
+    "photons": "photons",
+    "masked_share": "share not measured",
+}
+
+
+def judged_figure(columns: dict[str, np.ndarray], title: str) -> Figure:
+    """Above histograms, with phase zero beside the network; below the correlation against what it may hang on.
+
+    Parameters
+    ----------
+    columns : of ``cdipipe.training.judge.Judged``
+    """
+    figure, axes = new_figure(2, 4, 2.6, 2.2)
+    pairs = (("complex_correlation", "flat_correlation"), ("phase_error_rad", "flat_phase_error_rad"))
+    for place, (name, flat) in zip(axes[0], pairs, strict=False):
+        values = columns[name], columns[flat]
+        edges = np.histogram_bin_edges(np.concatenate(values), BINS)
+        for data, label, colour in zip(values, ("network", "phase zero"), LINES, strict=False):
+            place.hist(data, edges, histtype="step", label=label, color=colour)
+        place.set(xlabel=name.replace("_", " "))
+    axes[0, 0].legend(frameon=False, loc="upper left")
+    for place, name in zip(axes[0, 2:], ("shape_correlation", "r_factor"), strict=True):
+        place.hist(columns[name], BINS, histtype="step", color=LINES[0])
+        place.set(xlabel=name.replace("_", " "))
+    for place, (name, text) in zip(axes[1], HANGS_ON.items(), strict=True):
+        place.plot(columns[name], columns["complex_correlation"], ".", markersize=2.5, color=LINES[0])
+        place.set(xlabel=text)
+        if name == "photons" and columns[name].max() > 10 * max(columns[name].min(), 1e-12):
+            place.set_xscale("log")
+    axes[0, 0].set_ylabel("samples")
+    axes[1, 0].set_ylabel("complex correlation")
+    figure.suptitle(title)
+    return figure
+
+
+def extremes_figure(shown: list[dict[str, Any]], title: str) -> Figure:
+    """Amplitude and phase of truths and of what the network made of their patterns; of volumes the middle planes.
+
+    Parameters
+    ----------
+    shown : of ``cdipipe.training.judge.Judged``
+    """
+    figure, axes = new_figure(4, len(shown), 1.5, 1.4)
+    for column, entry in enumerate(shown):
+        for row, name in enumerate(("truth", "found")):
+            plane = middle_plane(entry[name])
+            modulus = np.abs(plane)
+            show_image(axes[row, column], modulus, ticks=False, cmap="viridis", vmin=0)
+            hidden = modulus <= 0.1 * max(modulus.max(), 1e-30)
+            phase = np.ma.masked_array(np.angle(plane), hidden)
+            show_image(axes[2 + row, column], phase, ticks=False, cmap="twilight_shifted", vmin=-np.pi, vmax=np.pi)
+        axes[0, column].set_title(f"{entry['number']}: {entry['correlation']:.3f}")
+    name_rows(axes, ("true modulus", "network's", "true phase", "network's"))
+    figure.suptitle(title)
+    return figure
