@@ -54,7 +54,7 @@ def draw(chart: Chart) -> str:
     parts.append(_leaf(LEFT, 8 + STEP * len(chart.questions), chart.last, chart, BOX[0]))
     label = html.escape("Flow chart: " + "; ".join(f"{q} yes: {leaf}" for q, leaf in chart.questions), quote=True)
     return (
-        f'<svg class="flowchart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}" '
+        f'<svg class="flowchart" viewBox="0 0 {WIDTH} {height}" role="group" aria-label="{label}" '
         'xmlns="http://www.w3.org/2000/svg" style="max-width:654px;width:100%;font-size:17px">'
         '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
         '<path d="M0 0 8 4 0 8z" fill="currentColor"/></marker></defs>' + "".join(parts) + "</svg>"
