@@ -69,9 +69,10 @@ def training_units(study: Config, name: str) -> float:
     network = get_network(entry.network)
     settings = validate(network.settings, entry.set, name)
     epochs = sum(stage.epochs or settings.epochs for stage in network.stages(settings))
-    samples = patterns_of(study.corpora[entry.corpus], study.corpora[entry.corpus].count)
-    passes = epochs * samples.count * (2 if settings.asam_rho else 1)
-    return passes * operations(entry.network, settings.network.model_dump_json(), samples.size, samples.ndim)
+    corpora = [study.corpora[corpus] for corpus in entry.corpora]
+    samples = [patterns_of(corpus, corpus.count) for corpus in corpora]
+    passes = epochs * sum(one.count for one in samples) * (2 if settings.asam_rho else 1)
+    return passes * operations(entry.network, settings.network.model_dump_json(), samples[0].size, samples[0].ndim)
 
 
 @functools.cache

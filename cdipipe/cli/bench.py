@@ -65,6 +65,9 @@ BENCHMARKS = {
         "strain of the measured gold crystal beside cohere's (extra 'bench', cohere_ui, CDIPIPE_DATA_DIR)",
         "strain_peer",
     ),
+    "startups": Benchmark(
+        ["startups.py"], "what starting costs on a cluster, of every study at paper scale", "startups"
+    ),
     "gpu": Benchmark(["gpu.py", "--all"], "on an NVIDIA GPU: tests, every method, kernels, timings, a training", "gpu"),
     "speed": Benchmark(["solvers.py", "speed"], "620 iterations beside cohere (extra 'bench')", "solvers_speed"),
     "restarts": Benchmark(

@@ -13,6 +13,10 @@ SMALL_WORK = 2e8
 """Pixels times iterations times starts that take about a second of one core."""
 JOB_WORK = 4e8
 """At most so much in one job, so that others find work for their cores."""
+MANY = 40
+"""Reconstructions of a study from which on others find work anyway: jobs may be longer then, to begin less often."""
+LONG = 50
+"""Factor on both works there: a minute or two in one job."""
 
 
 def shared_jobs(study: Config) -> list[tuple[str, list[str]]]:
@@ -26,7 +30,8 @@ def shared_jobs(study: Config) -> list[tuple[str, list[str]]]:
     study : Config
     """
     works = {pair: _work(study, *pair) for pair in study.pairs()}
-    return _together(works, {pair: tuple(study.options("reconstruct", *pair)) for pair in works})
+    options = {pair: tuple(study.options("reconstruct", *pair)) for pair in works}
+    return _together(works, options, LONG if len(works) >= MANY else 1)
 
 
 def shared_error_bars(study: Config) -> list[tuple[str, list[str]]]:
@@ -41,19 +46,20 @@ def shared_error_bars(study: Config) -> list[tuple[str, list[str]]]:
         entry = study.measurements[measurement]
         pixels = None if entry.scene is None else _pixels(entry.scene, json.dumps(entry.set))
         works[measurement, method] = None if pixels is None else float(pixels * iterations)
-    return _together(works, dict.fromkeys(works, ()))
+    return _together(works, dict.fromkeys(works, ()), LONG if len(works) >= MANY else 1)
 
 
-def _together(works: dict[tuple[str, str], float | None], options: dict[tuple[str, str], tuple[str, ...]]):
+def _together(works: dict[tuple[str, str], float | None], options: dict[tuple[str, str], tuple[str, ...]], factor: int):
     """Jobs of several pairs of one measurement whose work is small and whose options agree."""
+    small, most = factor * SMALL_WORK, factor * JOB_WORK
     jobs: list[tuple[str, list[str]]] = []
     last: dict[tuple[str, ...], tuple[list[str], float]] = {}
     for (measurement, method), work in works.items():
-        if work is None or work > SMALL_WORK:
+        if work is None or work > small:
             continue
         alike = (measurement, *options[measurement, method])
-        methods, before = last.get(alike, ([], JOB_WORK))
-        if before + work > JOB_WORK:
+        methods, before = last.get(alike, ([], most))
+        if before + work > most:
             methods, before = [], 0.0
             jobs.append((measurement, methods))
         methods.append(method)

@@ -1,7 +1,9 @@
 """Which reconstructions and error bars of a study share a job."""
 
+import pytest
+
 from cdipipe.study.config import Config
-from cdipipe.study.shared import JOB_WORK, shared_error_bars, shared_jobs
+from cdipipe.study.shared import JOB_WORK, LONG, shared_error_bars, shared_jobs
 
 METHODS = {
     "hio": {"method": "hio", "iterations": 300},
@@ -34,11 +36,12 @@ def test_a_method_that_is_tuned_waits_for_its_settings_alone():
     assert shared_jobs(study(restarts=2, tunings={"hio": {}})) == []
 
 
-def test_a_job_has_no_more_than_a_few_seconds_of_work():
-    many = {f"hio_{number}": {"method": "hio", "iterations": 1000 + number} for number in range(200)}
-    jobs = shared_jobs(study(methods=many))
+@pytest.mark.parametrize(("count", "restarts", "most"), [(12, 10, JOB_WORK), (200, 50, LONG * JOB_WORK)])
+def test_a_job_has_some_seconds_of_work_and_in_a_large_study_a_minute_or_two(count, restarts, most):
+    many = {f"hio_{number}": {"method": "hio", "iterations": 1000 + number} for number in range(count)}
+    jobs = shared_jobs(study(methods=many, restarts=restarts))
     assert [name for _, names in jobs for name in names] == list(many) and len(jobs) > 1
-    assert max(len(names) for _, names in jobs) <= JOB_WORK / (1000 * 64**2)
+    assert max(len(names) for _, names in jobs) <= most / (1000 * 64**2 * restarts)
 
 
 def test_error_bars_of_small_simulated_objects_share_a_job():

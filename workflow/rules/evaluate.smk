@@ -17,6 +17,8 @@ for NAME in STUDY.used():
             f"{OUT}/logs/{NAME}.evaluate.log",
         benchmark:
             f"{OUT}/benchmarks/{NAME}.evaluate.tsv"
+        group:
+            f"judge.{NAME}"
         threads: 1
         params:
             folder=lambda wildcards, input: os.path.dirname(input.measurement),
@@ -41,6 +43,8 @@ rule collect_metrics:
         f"{OUT}/logs/collect.log",
     benchmark:
         f"{OUT}/benchmarks/collect.tsv"
+    group:
+        "report"
     threads: 1
     params:
         code=code_of("collect"),
@@ -62,6 +66,8 @@ rule plot_metrics:
         f"{OUT}/logs/metrics.plot.log",
     benchmark:
         f"{OUT}/benchmarks/metrics.plot.tsv"
+    group:
+        "report"
     threads: 1
     params:
         code=code_of("plot"),

@@ -52,6 +52,8 @@ for NAME in STUDY.used():
             f"{OUT}/logs/{NAME}.plot.log",
         benchmark:
             f"{OUT}/benchmarks/{NAME}.plot.tsv"
+        group:
+            f"judge.{NAME}"
         threads: 1
         params:
             folder=lambda wildcards, input: os.path.dirname(input.measurement),

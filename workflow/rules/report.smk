@@ -44,6 +44,8 @@ rule write_report:
         f"{OUT}/logs/report.log",
     benchmark:
         f"{OUT}/benchmarks/report.tsv"
+    group:
+        "report"
     threads: 1
     params:
         code=code_of("report"),

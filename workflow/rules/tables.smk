@@ -22,6 +22,8 @@ rule draw_table:
         f"{OUT}/logs/table.{{table}}.log",
     benchmark:
         f"{OUT}/benchmarks/table.{{table}}.tsv"
+    group:
+        "report"
     threads: 1
     params:
         code=code_of("table"),
@@ -45,6 +47,8 @@ rule draw_gallery:
         f"{OUT}/logs/gallery.{{gallery}}.log",
     benchmark:
         f"{OUT}/benchmarks/gallery.{{gallery}}.tsv"
+    group:
+        "report"
     threads: 1
     params:
         code=code_of("table"),
@@ -75,6 +79,8 @@ rule draw_distribution:
         f"{OUT}/logs/distribution.{{distribution}}.log",
     benchmark:
         f"{OUT}/benchmarks/distribution.{{distribution}}.tsv"
+    group:
+        "report"
     threads: 1
     params:
         code=code_of("table"),
@@ -104,6 +110,8 @@ rule draw_sweep:
         f"{OUT}/logs/sweep.{{sweep}}.log",
     benchmark:
         f"{OUT}/benchmarks/sweep.{{sweep}}.tsv"
+    group:
+        "report"
     threads: 1
     params:
         code=code_of("table"),
