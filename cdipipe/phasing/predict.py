@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from cdipipe.measurement import Measurement
-from cdipipe.metrics.fourier import misfits
 from cdipipe.optics.forward import ForwardModel
 from cdipipe.phasing.registry import get_method
 from cdipipe.phasing.runs import Runs
+from cdipipe.phasing.scores import NAMES, score_patterns
 from cdipipe.phasing.task import Task
 from cdipipe.phasing.workers import run_jobs
 from cdipipe.progress import progress
@@ -43,27 +43,26 @@ def _predict_batch(patterns: list[Measurement], predictor, device, free_pixels) 
     lit = np.array([bool((c[m] > 0).any()) for c, m in zip(counts, used, strict=True)])
     objects = np.zeros(counts.shape, np.complex64)
     supports = np.zeros(counts.shape, bool)
-    predicted = np.zeros(counts.shape)
+    scores = dict.fromkeys(NAMES[: 2 if free_pixels is None else 4])
     if lit.any():
-        made = _run(predictor, counts[lit], used[lit], device)
-        objects[lit], supports[lit], predicted[lit] = made
-    runs = []
+        withheld = None if free_pixels is None else measured[lit] & free_pixels
+        objects[lit], supports[lit], scores = _run(predictor, counts[lit], used[lit], withheld, device)
+    runs, places = [], np.cumsum(lit) - 1
     for index, is_lit in enumerate(lit):
-        row = misfits(predicted[index], counts[index], measured[index], free_pixels) if is_lit else {}
-        names = ["r_factor", "poisson_nll"] + ["r_factor_free", "poisson_nll_free"] * (free_pixels is not None)
-        scores = {name: np.array([row.get(name, np.nan)]) for name in names}
-        scores["seed"] = np.array([0.0 if is_lit else np.nan])
-        trace = np.array([[row.get("r_factor", np.nan)]], np.float32)
-        runs.append(Runs(objects[index : index + 1], supports[index], trace, scores))
+        one = {name: np.array([row[places[index]] if is_lit else np.nan]) for name, row in scores.items()}
+        trace = one["r_factor"].astype(np.float32)[None]
+        one["seed"] = np.array([0.0 if is_lit else np.nan])
+        runs.append(Runs(objects[index : index + 1], supports[index], trace, one))
     return runs
 
 
 @torch.inference_mode()
-def _run(predictor, counts: np.ndarray, used: np.ndarray, device):
-    """Objects with the photons of their patterns, supports, and predicted intensities; centred."""
-    intensity, mask = (torch.from_numpy(array).to(device) for array in (counts, used))
+def _run(predictor, counts: np.ndarray, used: np.ndarray, withheld: np.ndarray | None, device):
+    """Objects with the photons of their patterns, supports, centred; and scores."""
+    arrays = (None if array is None else torch.from_numpy(array).to(device) for array in (counts, used, withheld))
+    intensity, mask, free = arrays
     objects, supports, predicted = predict_on_device(predictor, intensity, mask)
-    return objects.cpu().numpy(), supports.cpu().numpy(), predicted.double().cpu().numpy()
+    return objects.cpu().numpy(), supports.cpu().numpy(), score_patterns(predicted, intensity, mask, free)
 
 
 def predict_on_device(predictor, intensity: torch.Tensor, mask: torch.Tensor):

@@ -191,12 +191,12 @@ class Problem(Projections):
     @functools.cached_property
     def seen_counts(self) -> Counts:
         """The counts that methods see, as scores need them."""
-        return Counts.of(self.intensity, self.measured)
+        return Counts.of(self.intensity.reshape(1, -1), self.measured.reshape(1, -1))
 
     @functools.cached_property
-    def free_counts(self) -> Counts:
-        """Those withheld from them."""
-        return Counts.of(self.intensity, self.free)
+    def free_counts(self) -> Counts | None:
+        """Those withheld from them, if any."""
+        return None if self.free is None else Counts.of(self.intensity.reshape(1, -1), self.free.reshape(1, -1))
 
 
 def known_support(pattern: Measurement, use_static_region: bool = True) -> np.ndarray | None:
