@@ -59,7 +59,7 @@ def prepare(arrays, settings: UnrolledSettings, generator):
 def draw_support(objects: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Of a share of the objects the true support with a few wrong patches, of the others the whole box, (B, *box) bool.
 
-    Without them a network hardly ever sees an object that is nearly right, and does not learn to leave it so.
+    A network that seldom sees an object that is nearly right does not learn to leave it so.
     """
     pool = functional.avg_pool2d if objects.ndim == 3 else functional.avg_pool3d
     noise = torch.randn(objects.shape, generator=generator, device=objects.device)

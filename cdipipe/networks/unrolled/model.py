@@ -87,7 +87,7 @@ class Unrolled(nn.Module):
         self.dimensions, self.real, self.size, self.box_px = dimensions, real, size, box_px
         self.steps, self.start_iterations, self.iterations = steps, start_iterations, iterations
         self.feedback, self.parts = feedback, 1 if real else 2
-        self.look = Look(dimensions, 3 * self.parts + 2, self.parts + 2, widths)
+        self.look = Look(dimensions, 3 * self.parts + 2, self.parts + 1, widths)
 
     def forward(
         self,
@@ -136,8 +136,7 @@ class Unrolled(nn.Module):
                 features = torch.stack(seen, -1).movedim(-1, 1)  # channels last, whatever the layout before
             found = self.look(features).float()
             change, logits = found[:, : self.parts], found[:, self.parts]
-            kept = 2 * torch.sigmoid(found[:, self.parts + 1])
-            new = kept * projected + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1]))
+            new = projected + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1]))
             estimates.append(new)
             supports.append(logits)
             estimate, logits = new.detach(), logits.detach()

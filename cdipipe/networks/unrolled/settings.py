@@ -50,7 +50,7 @@ class UnrolledSettings(TrainingSettings):
         1.0, ge=0, description="step t of T counts as (t / T) to this power; 0: all alike; large: the last one only"
     )
     told_share: float = Field(
-        0.5, ge=0, le=1, description="share of the samples that begin in the true support, more or less spoilt"
+        0.0, ge=0, le=1, description="share of the samples that begin in the true support, more or less spoilt"
     )
     support_weight: float = Field(0.1, ge=0, description="weight of the cross-entropy of the support")
 
