@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 STUDY = {
     "output": "out",
     "measurements": {
-        "alone": {"scene": "polygons", "set": {"size": 32, "photons": 1e5}},
-        "beside": {"scene": "static_region", "set": {"size": 32, "sample_photons_per_pixel": 10}},
+        "alone": {"scene": "polygons", "set": {"size": 32, "photons": 1e5}, "uncertainty": False},
+        "beside": {"scene": "static_region", "set": {"size": 32, "sample_photons_per_pixel": 10}, "uncertainty": False},
     },
     "methods": {"er": {"method": "er", "iterations": 5}, "lsq": {"method": "reference_lsq"}},
     "reconstructions": [
