@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from cdipipe.figures.canvas import LINES, name_rows, new_figure, show_image
 from cdipipe.figures.contact import middle_plane
+from cdipipe.figures.objects import crop_box
 
 BINS = 30
 HANGS_ON = {
@@ -58,8 +59,10 @@ def extremes_figure(shown: list[dict[str, Any]], title: str) -> Figure:
     """
     figure, axes = new_figure(4, len(shown), 1.5, 1.4)
     for column, entry in enumerate(shown):
+        there = np.abs(middle_plane(entry["truth"]))
+        box = crop_box(there > 0.05 * there.max())
         for row, name in enumerate(("truth", "found")):
-            plane = middle_plane(entry[name])
+            plane = middle_plane(entry[name])[box]
             modulus = np.abs(plane)
             show_image(axes[row, column], modulus, ticks=False, cmap="viridis", vmin=0)
             hidden = modulus <= 0.1 * max(modulus.max(), 1e-30)
