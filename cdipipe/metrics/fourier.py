@@ -45,11 +45,23 @@ def r_factor_local(model: np.ndarray, intensity: np.ndarray, pixels: np.ndarray)
     ----------
     The DPR paper, section 4.4 (local R_F, pixelwise above 0.5 photons)
     """
+    found = local_misfits(model, intensity, pixels)
+    known = found[np.isfinite(found)]
+    return float(np.mean(known, dtype=float)) if known.size else None
+
+
+def local_misfits(model: np.ndarray, intensity: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """|sqrt(model) - sqrt(I)| / sqrt(I) where ``pixels`` saw more than half a photon, NaN elsewhere; float64.
+
+    References
+    ----------
+    As :func:`r_factor_local`
+    """
+    found = np.full(intensity.shape, np.nan)
     pixels = pixels & (intensity > 0.5)
-    if not pixels.any():
-        return None
     seen = np.sqrt(intensity[pixels])
-    return float(np.mean(np.abs(np.sqrt(model[pixels]) - seen) / seen, dtype=float))
+    found[pixels] = np.abs(np.sqrt(model[pixels]) - seen) / seen
+    return found
 
 
 def chi2(model: np.ndarray, intensity: np.ndarray, pixels: np.ndarray) -> float | None:

@@ -56,6 +56,7 @@ def _sweep(study: Config, name: str) -> tuple[Figure, str]:
 
 
 def _gallery(study: Config, name: str) -> tuple[Figure, None]:
+    from cdipipe.study.draw_agreements import agreement_figure
     from cdipipe.study.draw_galleries import gallery_figure
 
     entry, pairs = study.galleries[name], study.pairs_of(study.galleries[name])
@@ -63,10 +64,12 @@ def _gallery(study: Config, name: str) -> tuple[Figure, None]:
     for label, measurement in entry.rows.items():
         methods = [method for other, method in pairs if other == measurement]
         if methods:
-            rows[label] = read_objects(study, measurement, _in_order(methods, study.rows_of(entry)), entry.sample)
+            methods = _in_order(methods, study.rows_of(entry))
+            rows[label] = read_objects(study, measurement, methods, entry.sample, entry.misfit)
     if not rows:
         raise InputError(f"gallery '{name}': none of its measurements is reconstructed by one of its methods")
-    return gallery_figure(rows, study.rows_of(entry), entry.title or name, entry.phase), None
+    figure = agreement_figure if entry.misfit else gallery_figure
+    return figure(rows, study.rows_of(entry), entry.title or name, entry.phase), None
 
 
 def _in_order(methods: list[str], order: list[str]) -> list[str]:

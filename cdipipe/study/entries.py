@@ -336,6 +336,8 @@ class GalleryEntry(Section):
     """which pattern of a stack"""
     phase: bool = False
     """the phase instead of the amplitude"""
+    misfit: bool = False
+    """beneath each object where it does not explain the pattern, and beside them how far they agree"""
 
 
 class DistributionEntry(Section):

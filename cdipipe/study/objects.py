@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from cdipipe.measurement import Reconstruction, Truth
+from cdipipe.measurement import Measurement, Reconstruction, Truth
 from cdipipe.study.tree import Config
 
 
@@ -20,11 +20,13 @@ class PatternObjects:
     truth : complex, where it is known
     support : bool, of the truth or of the first object
     objects : method -> complex, laid over the truth or over the first of them
+    misfits : method -> local R-factor of each pixel of the pattern, NaN where nothing was seen, if it was asked for
     """
 
     truth: np.ndarray | None
     support: np.ndarray
     objects: dict[str, np.ndarray]
+    misfits: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def first(self) -> np.ndarray:
@@ -32,8 +34,14 @@ class PatternObjects:
         return next(iter(self.objects.values())) if self.truth is None else self.truth
 
 
-def read_objects(study: Config, measurement: str, methods: list[str], index: int) -> PatternObjects:
+def read_objects(
+    study: Config, measurement: str, methods: list[str], index: int, misfit: bool = False
+) -> PatternObjects:
     """Objects of pattern ``index`` of a measurement; of a stack with fewer patterns, of its last one.
+
+    Parameters
+    ----------
+    misfit : also the local R-factors
 
     Raises
     ------
@@ -46,11 +54,22 @@ def read_objects(study: Config, measurement: str, methods: list[str], index: int
     results = {method: read_reconstruction(place / method / study.result_name()) for method in methods}
     counts = read_measurement(place / "M.cxi")
     index = min(index, counts.pattern_count - 1)
+    misfits = {method: _misfit(result, counts, index) for method, result in results.items()} if misfit else {}
     if measurement not in study.simulated():
-        return _over_the_first(results, index)
+        return replace(_over_the_first(results, index), misfits=misfits)
     truth = read_truth(place / "T.cxi")
     found = {method: _plane(lay_over_truth(result, counts, truth, index)) for method, result in results.items()}
-    return PatternObjects(*(_plane(array) for array in _of_pattern(truth, index)), found)
+    return PatternObjects(*(_plane(array) for array in _of_pattern(truth, index)), found, misfits)
+
+
+def _misfit(result: Reconstruction, counts: Measurement, index: int) -> np.ndarray:
+    """Local R-factors of the pixels of one pattern."""
+    from cdipipe.metrics.cases import WholeCase
+    from cdipipe.metrics.fourier import local_misfits
+
+    case = WholeCase(result, counts, None).pattern(index)
+    predicted = case.predicted if case.photons is None else case.photons
+    return _plane(local_misfits(predicted, case.intensity, case.pattern.measured))
 
 
 def _over_the_first(results: dict[str, Reconstruction], index: int) -> PatternObjects:

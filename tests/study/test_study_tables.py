@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from cdipipe.errors import InputError
+from cdipipe.metrics import fourier
 from cdipipe.study.config import check_config
+from cdipipe.study.draw_agreements import agreement_figure, correlations
 from cdipipe.study.draw_galleries import gallery_figure
 from cdipipe.study.objects import PatternObjects
 from cdipipe.study.scales import at_scale
@@ -134,3 +136,33 @@ def test_a_gallery_of_many_methods_goes_on_in_the_next_line():
         axes = np.array(gallery_figure(rows, shown, "t").axes).reshape(lines, -1)
         assert [sum(bool(axis.images) for axis in line) for line in axes] == places
         assert [line[0].get_ylabel() for line in axes] == ["a", "", "b"][:: 1 if lines == 3 else 2]
+
+
+def test_a_gallery_of_misfits_shows_where_and_how_far_methods_agree():
+    generator = np.random.default_rng(5)
+    truth = np.zeros((24, 24), complex)
+    truth[8:16, 7:18] = 1 + generator.random((8, 11))
+    other = truth * (1 + 0.5 * generator.random(truth.shape))
+    misfits = {"a": np.full((32, 32), 0.25), "b": np.full((32, 32), np.nan)}
+    misfits["b"][3, 4] = 0.75
+    rows = {"one": PatternObjects(truth, truth != 0, {"a": truth, "b": other}, misfits)}
+    figure = agreement_figure(rows, ["a", "b"], "t")
+    shown = {ax.get_title(): ax for ax in figure.axes if ax.images}
+    assert list(shown) == ["truth", "a", "b", "correlation", "mean 0.25", "mean 0.75"]
+    drawn = shown["mean 0.75"].images[0].get_array()
+    assert drawn.count() == 1 and drawn[3, 4] == 0.75 and drawn.shape == (32, 32)
+    matrix = correlations([truth, truth, other], truth != 0)
+    inside = truth != 0
+    expected = np.corrcoef(np.abs(truth[inside]), np.abs(other[inside]))[0, 1]
+    np.testing.assert_allclose(matrix, [[1, 1, expected], [1, 1, expected], [expected, expected, 1]])
+    assert [text.get_text() for text in shown["correlation"].texts][:3] == ["1.00", "1.00", f"{expected:.2f}"]
+
+
+def test_local_misfits_are_those_whose_mean_is_the_local_r_factor():
+    intensity = np.array([[4.0, 0.4], [9.0, 16.0]])
+    model = np.array([[9.0, 1.0], [9.0, 1.0]])
+    pixels = np.array([[True, True], [True, False]])
+    found = fourier.local_misfits(model, intensity, pixels)
+    np.testing.assert_array_equal(found, [[0.5, np.nan], [0, np.nan]])
+    assert fourier.r_factor_local(model, intensity, pixels) == 0.25
+    assert fourier.r_factor_local(model, np.zeros((2, 2)), pixels) is None
