@@ -148,13 +148,24 @@ class Config(Section):
 
     def pairs(self) -> list[tuple[str, str]]:
         """(measurement, method) of every reconstruction, each once, in the order of the file."""
+        return list(self._pairs)
+
+    @functools.cached_property
+    def _pairs(self) -> dict[tuple[str, str], None]:
+        """What :meth:`pairs` gives; the rules ask for it hundreds of times, in every job."""
         pairs = {}
         for pairing in self.reconstructions:
             for measurement in pairing.measurements or self.measurements:
                 for method in pairing.methods or self.methods:
                     if not pairing.fitting or not self.lacks(measurement, method):
                         pairs[measurement, method] = None
-        return list(pairs)
+        return pairs
+
+    def model_copy(self, **options: Any) -> Config:
+        """A copy that finds its own pairs."""
+        copy = super().model_copy(**options)
+        copy.__dict__.pop("_pairs", None)
+        return copy
 
     def lacks(self, measurement: str, method: str) -> list[str]:
         """What a method declares to need and a simulated measurement has not; of a measured one nothing is known."""

@@ -11,6 +11,7 @@ import pytest
 from cdipipe.errors import InputError
 from cdipipe.study.config import check_config, load_config
 from cdipipe.study.entries import as_options
+from cdipipe.study.tree import Config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "config").rglob("*.yaml"))
 QUICKSTART = next(path for path in CONFIGS if path.stem == "quickstart")
@@ -161,3 +162,11 @@ def test_the_config_command_prints_the_tree_and_single_entries(cli):
     assert "phase_range_rad: 1.0" in cli("config", QUICKSTART).out
     assert cli("config", QUICKSTART, "--get", "output").out.strip() == "results/quickstart"
     assert "no entry 'outptu'" in cli("config", QUICKSTART, "--get", "outptu").complaint
+
+
+def test_a_changed_copy_of_a_study_has_its_own_pairs():
+    study = Config(output="out", measurements={"a": {"scene": "polygons"}}, methods={"er": {"method": "er"}})
+    assert study.pairs() == [("a", "er")]
+    changed = study.model_copy(update={"methods": {"er": {"method": "er"}, "hio": {"method": "hio"}}})
+    assert changed.pairs() == [("a", "er"), ("a", "hio")] and study.pairs() == [("a", "er")]
+    assert study == Config(output="out", measurements={"a": {"scene": "polygons"}}, methods={"er": {"method": "er"}})
