@@ -243,6 +243,13 @@ def test_more_steps_than_in_the_training(checkpoint):
     assert np.isfinite(found).all() and not np.array_equal(found, phase(measurement, checkpoint, starts=1).object)
 
 
+def test_a_network_that_finds_no_support_leaves_the_box():
+    module = unrolled.build(settings().network).eval()  # fresh: nothing is inside
+    counts = pattern(objects("real"))
+    found, inside = from_starts(module, counts, torch.ones_like(counts, dtype=torch.bool), 1, finish=6)
+    assert inside.all() and found.flatten(1).any(1).all()
+
+
 def test_it_starts_other_methods(checkpoint):
     steps = [{"unrolled": {"checkpoint": str(checkpoint)}}, {"er": {"iterations": 20}}]
     result = reconstruct(shots(1), recipe_from_mapping({"steps": steps}))

@@ -140,7 +140,7 @@ class Unrolled(nn.Module):
             estimates.append(new)
             supports.append(logits)
             estimate, logits = new.detach(), logits.detach()
-            inside = logits > 0
+            inside = inside_of(logits)
         result = torch.stack(estimates) * unit
         if not self.training:  # where a pixel that is cut would not learn
             result = self._positive(result)
@@ -158,3 +158,9 @@ class Unrolled(nn.Module):
 def split(objects: Tensor) -> tuple[Tensor, ...]:
     """Real and imaginary part, or what is real already."""
     return (objects.real, objects.imag) if objects.is_complex() else (objects,)
+
+
+def inside_of(logits: Tensor) -> Tensor:
+    """(B, *box) bool; the whole box where nothing is inside."""
+    inside = logits > 0
+    return inside | ~inside.flatten(1).any(1).reshape(-1, *[1] * (logits.ndim - 1))

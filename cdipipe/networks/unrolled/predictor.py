@@ -11,7 +11,7 @@ from torch import Tensor
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
 from cdipipe.networks.predictor import best_layout
 from cdipipe.networks.unrolled.loss import draw_start
-from cdipipe.networks.unrolled.model import Unrolled
+from cdipipe.networks.unrolled.model import Unrolled, inside_of
 from cdipipe.networks.unrolled.physics import Modulus, hio_step
 from cdipipe.networks.unrolled.settings import UnrolledNetwork, UnrolledParameters
 from cdipipe.optics.grid import central_slices
@@ -71,7 +71,7 @@ def from_starts(
     for _ in range(starts):
         start = draw_start(module, 1, generator).expand(len(intensity), *[-1] * module.dimensions)
         estimates, logits = module(intensity, measured, start, steps)
-        x, inside = estimates[-1], logits[-1] > 0
+        x, inside = estimates[-1], inside_of(logits[-1])
         for _ in range(finish):
             x = hio_step(x, modulus.project(x), inside, module.feedback)
         for _ in range(-(-finish // ER_SHARE)):
