@@ -8,8 +8,14 @@ PYTHON ?= python3
 BENCH ?=
 WORKERS ?= 2
 VENV := .venv
-STAMP := $(VENV)/.cdipipe-installed
+# CUDA=1 brings nvcc, of the CUDA that torch is for, by pip and builds the CUDA kernels with it; it holds until CUDA=0
+CUDA ?= $(if $(wildcard $(VENV)/.cdipipe-installed-cuda),1)
+NVCC := cuda-toolkit[nvcc,cudart,crt]==13.0.*
+STAMP := $(VENV)/.cdipipe-installed$(if $(filter 1,$(CUDA)),-cuda)
 BUILD := pyproject.toml constraints.txt $(wildcard csrc/CMakeLists.txt csrc/*.cpp csrc/*/*)
+# tells a build of the nvcc that pip brought
+WITH_NVCC = toolkit=$$(echo $(abspath $(VENV))/lib/python3*/site-packages/nvidia/cu13) && CDIPIPE_CUDA=ON \
+  CUDACXX=$$toolkit/bin/nvcc LIBRARY_PATH=$$toolkit/lib
 
 # the modules that the guide's API page shows: their docstrings are checked
 PUBLIC = $(foreach module,$(subst .,/,$(shell sed -n 's/^::: *//p' docs/api.md)),$(or $(wildcard $(module)/__init__.py),$(module).py))
@@ -27,10 +33,13 @@ $(STAMP): $(BUILD)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "cdipipe needs Python 3.11 or newer; name one with make PYTHON=python3.12 ..." >&2; exit 2; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(if $(filter 1,$(CUDA)),$(VENV)/bin/python -m pip install --quiet -c constraints.txt torch '$(NVCC)')
+	$(if $(filter 1,$(CUDA)),$(WITH_NVCC)) $(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@rm -f $(VENV)/.cdipipe-installed*
 	@touch $@
+	@$(VENV)/bin/python -c 'from cdipipe.ops import backend; print(backend.what_was_built())'
 
-install: $(STAMP) ## set up .venv, pinned by constraints.txt
+install: $(STAMP) ## set up .venv, pinned by constraints.txt; CUDA=1 brings nvcc and builds the CUDA kernels
 
 STUDY := $(if $(SCALE),results/$(basename $(notdir $(CONFIG)))-$(SCALE).yaml,$(CONFIG))
 

@@ -3,7 +3,7 @@
 #
 #   docker build -f containers/cdipipe.Dockerfile -t cdipipe:cpu .
 #
-# and for NVIDIA GPUs (sm_80 and later, driver R580 or later):
+# and for NVIDIA GPUs (sm_75 and later, driver R580 or later):
 #
 #   docker build -f containers/cdipipe.Dockerfile -t cdipipe:cuda \
 #     --build-arg BUILD_IMAGE=nvidia/cuda:13.0.1-devel-ubuntu24.04 --build-arg CDIPIPE_CUDA=ON \

@@ -141,6 +141,14 @@ def name(device: Any = "cpu") -> str:
     return text
 
 
+def what_was_built() -> str:
+    """One line for the end of an installation."""
+    if native is None:
+        return f"Kernels: none; {_import_error}"
+    cuda = ", ".join(kernel_architectures()) or "none (no nvcc was found; make install CUDA=1 brings one)"
+    return f"Kernels for CPUs: {', '.join(native.simd_levels())}; for NVIDIA GPUs: {cuda}"
+
+
 def describe() -> dict[str, Any]:
     """What was built and what would run, as plain data for ``cdipipe doctor``."""
     facts: dict[str, Any] = {"choice": _choice, "native_built": native is not None}
