@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from cdipipe.ops import projection as ops
-from cdipipe.ops.projection import iterate, relax
+from cdipipe.ops.projection import relax
 from cdipipe.optics import fourier
 from cdipipe.optics.forward import ForwardModel
 
@@ -45,30 +45,6 @@ def impose_modulus(model: ForwardModel, object_, modulus, measured=None) -> tupl
     return object_ + (model.probe_modes.conj() * change).sum(-model.ndim - 1) / model.divisor, misfit
 
 
-def iterate_(model: ForwardModel, exit_wave, modulus, measured, support, **rule) -> tuple[torch.Tensor, torch.Tensor]:
-    """:func:`impose_modulus`, and with it one object update in place in ``exit_wave``.
-
-    Parameters
-    ----------
-    model : ForwardModel
-    exit_wave : (..., *grid) complex, replaced by the next one
-    modulus, measured : as in :func:`impose_modulus`
-    support : bool, broadcast like ``modulus``
-    **rule : ``constraint``, ``phase_range_rad``, ``a``, ``b``, ``c``, ``g`` of
-        :func:`cdipipe.ops.projection.update_object`
-
-    Returns
-    -------
-    the projected object, and the misfit of the exit wave before
-    """
-    if model.is_ideal and model.probe_modes is None and model.static_region is None:
-        misfit = _empty_misfit(model, exit_wave)
-        return iterate.iterate_(exit_wave, modulus, measured, support, misfit, ndim=model.ndim, **rule), misfit
-    projected, misfit = impose_modulus(model, exit_wave, modulus, measured)
-    ops.update_object_(exit_wave, projected, support, **rule)
-    return projected, misfit
-
-
 def modulus_misfit(model: ForwardModel, object_, modulus, measured=None) -> torch.Tensor:
     """sum_measured |sqrt(I) - modulus| of objects.
 
@@ -99,7 +75,7 @@ def relax_modulus_(model: ForwardModel, wavefront, dual, modulus, measured, **st
     -------
     (...) float64: sum_measured |A - modulus| of what the modulus was imposed on
     """
-    misfit = _empty_misfit(model, wavefront)
+    misfit = empty_misfit(model, wavefront)
     static, modes = model.static_wavefront(wavefront.dtype), model.probe_modes is not None
     relax.relax_modulus_(
         wavefront, dual, modulus, measured, misfit, reference=static, modes=modes, ndim=model.ndim, **steps
@@ -107,14 +83,25 @@ def relax_modulus_(model: ForwardModel, wavefront, dual, modulus, measured, **st
     return misfit
 
 
-def _empty_misfit(model: ForwardModel, wavefront) -> torch.Tensor:
+def empty_misfit(model: ForwardModel, wavefront) -> torch.Tensor:
+    """Room for the misfit of each item of a batch.
+
+    Parameters
+    ----------
+    model : ForwardModel
+    wavefront : objects or wavefronts (..., *grid), with a probe (..., modes, *grid)
+
+    Returns
+    -------
+    float64 of the batch shape, uninitialised
+    """
     batch = wavefront.shape[: wavefront.ndim - model.ndim - (model.probe_modes is not None)]
     return torch.empty(batch, dtype=torch.float64, device=wavefront.device)
 
 
 def _replace_modulus_(model: ForwardModel, wavefront, modulus, measured) -> torch.Tensor:
     """Modulus projection on the detector, in place; returns the misfit before it."""
-    misfit = _empty_misfit(model, wavefront)
+    misfit = empty_misfit(model, wavefront)
     if model.is_ideal:
         ops.project_modulus_(wavefront, modulus, measured, misfit, model.probe_modes is not None, ndim=model.ndim)
     else:

@@ -12,6 +12,7 @@ import torch
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement
 from cdipipe.ops import projection as ops
+from cdipipe.ops.projection import iterate
 from cdipipe.optics import fourier, moduli
 from cdipipe.optics.coherence_fit import fit_width
 from cdipipe.optics.forward import ForwardModel
@@ -33,7 +34,13 @@ class Projections:
     def iterate_(self, exit_wave, support, *, a, b, c, g):
         """One object update with P_M u, in place: the next exit wave, P_M u, and the R-factor (B,) of u."""
         rule = {"constraint": self.constraint, "phase_range_rad": self.phase_range_rad, "a": a, "b": b, "c": c, "g": g}
-        projected, misfit = moduli.iterate_(self.model, exit_wave, self.modulus, self.measured, support, **rule)
+        model, modulus, measured = self.model, self.modulus, self.measured
+        if model.is_ideal and model.probe_modes is None and model.static_region is None:
+            misfit = moduli.empty_misfit(model, exit_wave)
+            projected = iterate.iterate_(exit_wave, modulus, measured, support, misfit, ndim=model.ndim, **rule)
+        else:
+            projected, misfit = moduli.impose_modulus(model, exit_wave, modulus, measured)
+            ops.update_object_(exit_wave, projected, support, **rule)
         return exit_wave, projected, misfit / self.modulus_sum
 
     def r_factor(self, exit_wave):

@@ -23,18 +23,18 @@ def stack_of_the_package():
 
 
 def test_beta_of_hio_passes_at_most_14_functions(tmp_path, monkeypatch):
-    stacks, original = {}, native.update_usual
+    stacks, original = {}, native.known_rule
 
-    def kernel(exit_wave, projected, support, constraint, coefficients, *rest):
+    def rule_of_the_kernel(constraint, coefficients, phase_range_rad):
         kept, feedback, *_ = coefficients
         if kept == 1:  # not a projection, which takes the same kernel
             # main() runs run(), and takes the process's signals for itself
-            stacks["main.main", *stack_of_the_package(), "native.update_usual"] = -feedback
-        return original(exit_wave, projected, support, constraint, coefficients, *rest)
+            stacks["main.main", *stack_of_the_package()] = -feedback
+        return original(constraint, coefficients, phase_range_rad)
 
     measurement, threads = str(tmp_path / "M.cxi"), torch.get_num_threads()
     assert run(["simulate", "polygons", "--set", "size=32", "-o", measurement]) == 0
-    monkeypatch.setattr(native, "update_usual", kernel)
+    monkeypatch.setattr(native, "known_rule", rule_of_the_kernel)
     try:
         torch.set_num_threads(1)  # another thread would begin a stack of its own
         settings = ["--set", "beta=0.7", "--set", "iterations=10", "--set", "restarts=2"]

@@ -53,8 +53,24 @@ def iterate_(
         checks.check_object_arguments(exit_wave, exit_wave, support, constraint, phase_range_rad)
         constraint = checks.effective_constraint(constraint, phase_range_rad)
     rule = constraint, (a, b, c, g), phase_range_rad
-    projected = _iterate_usual(exit_wave, modulus, measured, support, error_out, *rule, ndim)
-    if projected is not None:
+    if _is_usual(exit_wave, modulus, measured, support, error_out, ndim):
+        projected, batch = torch.empty_like(exit_wave), error_out.numel()
+        pixels = exit_wave.numel() // batch
+        backend.native.iterate(
+            exit_wave.data_ptr(),
+            projected.data_ptr(),
+            modulus.data_ptr(),
+            pixels if modulus.numel() > pixels else 0,
+            measured.data_ptr(),
+            pixels if measured.numel() > pixels else 0,
+            error_out.data_ptr(),
+            support.data_ptr(),
+            pixels if support.numel() > pixels else 0,
+            exit_wave.shape[-ndim:],
+            batch,
+            native.known_rule(*rule),
+            torch.get_num_threads(),
+        )
         increment_version(exit_wave)
         return projected
     wavefront = fft.transform(exit_wave, ndim)
@@ -64,13 +80,11 @@ def iterate_(
     return projected
 
 
-def _iterate_usual(
-    exit_wave, modulus, measured, support, error, constraint: str, coefficients, phase_range_rad, ndim: int
-) -> Tensor | None:
-    """P of what loops on a CPU give, which is seen to be right at a glance; None: nothing was done."""
+def _is_usual(exit_wave, modulus, measured, support, error, ndim: int) -> bool:
+    """Whether it is what loops on a CPU give, which is seen to be right at a glance."""
     shape = exit_wave.shape
     grid = shape[-ndim:]
-    usual = (
+    return (
         exit_wave.dtype is torch.complex64
         and modulus.dtype is torch.float32
         and measured.dtype is torch.bool
@@ -92,23 +106,3 @@ def _iterate_usual(
         and not exit_wave.requires_grad
         and fft.is_planned(exit_wave, ndim)
     )
-    if not usual:
-        return None
-    projected, batch = torch.empty_like(exit_wave), error.numel()
-    pixels = exit_wave.numel() // batch
-    backend.native.iterate(
-        exit_wave.data_ptr(),
-        projected.data_ptr(),
-        modulus.data_ptr(),
-        pixels if modulus.numel() > pixels else 0,
-        measured.data_ptr(),
-        pixels if measured.numel() > pixels else 0,
-        error.data_ptr(),
-        support.data_ptr(),
-        pixels if support.numel() > pixels else 0,
-        grid,
-        batch,
-        native.known_rule(constraint, coefficients, phase_range_rad),
-        torch.get_num_threads(),
-    )
-    return projected
