@@ -27,9 +27,8 @@ import torch
 from common import alternate, milliseconds, processor_seconds, ratio, ratio_of_fastest, run_all
 
 import cdipipe as cdi
-from cdipipe.ops import backend
+from cdipipe.ops import backend, fft
 from cdipipe.ops.projection.iterate import iterate_
-from cdipipe.optics.fourier import forward_corner, inverse_corner_
 
 HIO = {"a": 1.0, "b": -0.9, "c": 0.0, "g": 0.0}
 SHAPES = {
@@ -74,7 +73,7 @@ class Problem:
         torch.fft.ifftn(torch.fft.fftn(self.exit_wave, dim=axes, norm="ortho"), dim=axes, norm="ortho")
 
     def transform_with_plans(self) -> None:
-        inverse_corner_(forward_corner(self.exit_wave, self.ndim), self.ndim)
+        fft.transform_(fft.transform(self.exit_wave, self.ndim), self.ndim, inverse=True)
 
     def transform_unscaled(self) -> None:
         axes = tuple(range(-self.ndim, 0))

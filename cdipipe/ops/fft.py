@@ -1,4 +1,6 @@
-"""Orthonormal Fourier transforms of complex tensors, in FFT order; :mod:`cdipipe.optics.fourier` is their face.
+"""Orthonormal Fourier transforms of complex tensors, in FFT order, for loops that make thousands of them.
+
+All else takes those of :mod:`cdipipe.optics.fourier`, which depend on no compiled code of ours.
 
 On a CPU, where PyTorch has Intel's MKL inside, its plans are kept from call to call and the transform may overwrite its
 argument; the values are those of ``torch.fft``, which does everything else: gradients, GPUs, other processors.

@@ -1,4 +1,4 @@
-"""The one Fourier transform of the package.
+"""The one Fourier transform of the package; loops that iterate have the same with kept plans, :mod:`cdipipe.ops.fft`.
 
 Two statements hold everywhere. The transform is orthonormal, so sum |u|^2 = sum |Fu|^2 and photons carry over to
 the object. Files and public functions keep object centre and zero frequency at index ``N // 2``; only loops work in
@@ -11,8 +11,6 @@ import functools
 import math
 
 import torch
-
-from cdipipe.ops import fft
 
 
 def _axes(ndim: int) -> tuple[int, ...]:
@@ -53,7 +51,7 @@ def forward_corner(exit_wave: torch.Tensor, ndim: int = 2) -> torch.Tensor:
     -------
     (..., *grid) complex; the sum of squared moduli is that of ``exit_wave``
     """
-    return fft.transform(exit_wave, ndim)
+    return torch.fft.fftn(exit_wave, dim=_axes(ndim), norm="ortho")
 
 
 def inverse_corner(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
@@ -64,18 +62,7 @@ def inverse_corner(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
     wavefront : (..., *grid) complex, FFT order
     ndim : number of grid axes
     """
-    return fft.transform(wavefront, ndim, inverse=True)
-
-
-def inverse_corner_(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """:func:`inverse_corner` of a wavefront that nobody needs any more: it may be overwritten.
-
-    Parameters
-    ----------
-    wavefront : (..., *grid) complex, FFT order
-    ndim : number of grid axes
-    """
-    return fft.transform_(wavefront, ndim, inverse=True)
+    return torch.fft.ifftn(wavefront, dim=_axes(ndim), norm="ortho")
 
 
 def forward(exit_wave: torch.Tensor, ndim: int = 2) -> torch.Tensor:

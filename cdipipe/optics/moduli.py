@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import torch
 
+from cdipipe.ops import fft
 from cdipipe.ops import projection as ops
 from cdipipe.ops.projection import relax
-from cdipipe.optics import fourier
 from cdipipe.optics.forward import ForwardModel
 
 LEAST_SHARE = 1e-7
@@ -38,7 +38,7 @@ def impose_modulus(model: ForwardModel, object_, modulus, measured=None) -> tupl
     misfit = _replace_modulus_(model, wavefront, modulus, measured)
     if model.static_region is not None:
         wavefront -= model.static_wavefront(wavefront.dtype)
-    waves = fourier.inverse_corner_(wavefront, model.ndim)
+    waves = fft.transform_(wavefront, model.ndim, inverse=True)
     if model.probe_modes is None:
         return waves, misfit
     change = waves - model.probe_modes * model.per_mode(object_)
