@@ -11,6 +11,10 @@ import pytest
 import studies
 import yaml
 
+from cdipipe.study.config import load_config
+from cdipipe.study.preflight import COMPRESSED
+from cdipipe.study.sizes import disk_bytes
+
 STUDY = {
     "output": "out",
     "measurements": {"one": {"scene": "polygons", "seed": 1, "set": {"size": 32, "photons": 1e5}}},
@@ -114,6 +118,10 @@ def test_a_full_disk_is_named_and_with_room_the_same_command_goes_on(tmp_path):
         filler = tmp_path / "disk/filler"
         filler.write_bytes(b"\0" * (1020 * 1024))
         config = write_study(tmp_path, output="disk/out")
+        code, text = studies.run(tmp_path, config, "disk/out/one/er/R.cxi")
+        assert code != 0 and len(lines_with(text, "before the first job", "disk/out", "make room")) == 1, text
+        begins = int(disk_bytes(load_config(tmp_path / config)) / COMPRESSED) + 8 * 1024  # and does not come to its end
+        filler.write_bytes(b"\0" * (1024 * 1024 - begins))
         code, text = studies.run(tmp_path, config, "disk/out/one/er/R.cxi")
         assert code != 0 and len(lines_with(text, "disk/out", "disk is full")) == 1, text
         filler.unlink()

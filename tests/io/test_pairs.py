@@ -97,9 +97,9 @@ def test_pixels_without_a_count_and_those_of_the_mask_are_unmeasured(files, shot
         (lambda i, o: (i.astype(complex), o), "patterns must be real"),
         (
             lambda i, o: (i, np.where(np.arange(12)[:, None, None] == 7, np.nan, o)),
-            "sample 7 has a dark pattern or an ob",
+            "sample 7 has an empty pattern, or an ob",
         ),
-        (lambda i, o: (i * (np.arange(12) != 4)[:, None, None], o), "sample 4 has a dark"),
+        (lambda i, o: (i * (np.arange(12) != 4)[:, None, None], o), "sample 4 has an empty pattern"),
     ],
     ids=["corner", "amplitudes", "fewer", "oblong", "one", "complex", "nan", "dark"],
 )

@@ -119,8 +119,9 @@ def test_the_tiny_study_makes_every_output(tiny_study):
 
 def test_the_report_needs_no_other_file(tiny_study):
     page = (tiny_study[0] / "out/report.html").read_text()
-    # all metrics, table, gallery; of each measurement its best result, its pattern and two of its object; error bars
-    pictures = 1 + 2 + 2 * (1 + 1 + 2) + 1
+    # all metrics, table, gallery; of each measurement its best result, its pattern and what its object came from; error
+    # bars
+    pictures = 1 + 2 + 2 * (1 + 2) + 1
     assert page.count('src="data:image/webp;base64,') == pictures
     assert 'src="http' not in page and "<link" not in page
     commands = ["simulate polygons", "import counts.npy", "plot out/measured/M.cxi out/measured/mix/mean.cxi"]
