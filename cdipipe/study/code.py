@@ -8,7 +8,11 @@ import json
 from cdipipe.import_closure import Used, code_digest_of
 from cdipipe.study.config import Config
 
-STARTS = {"import": "cdipipe.cli.import_", "shard": "cdipipe.simulation.corpora"}
+STARTS = {
+    "import": "cdipipe.cli.import_",
+    "judge": "cdipipe.cli.evaluate_corpus",
+    "shard": "cdipipe.simulation.corpora",
+}
 """Where the code of a job begins, if not in the module of its command."""
 
 
@@ -17,7 +21,7 @@ def code_of_job(study: Config, command: str, **names: str) -> str:
 
     Parameters
     ----------
-    command : of the command line, or ``shard`` for the part of ``corpus`` that draws samples
+    command : of the command line, or of ``STARTS``: ``shard`` draws samples of a corpus, ``judge`` judges networks
     names : what the job is about: ``measurement``, ``method``, ``corpus``, ``network``; others do not matter
     """
     return code_digest_of([STARTS.get(command, f"cdipipe.cli.{command}")], records_of_job(study, command, **names))

@@ -77,7 +77,8 @@ def snakemake(folder: Path, *options: str) -> str:
 def jobs_to_run(folder: Path) -> set[str]:
     """``rule measurement method`` of every job that would run because its parameters, among them the code, changed."""
     text = snakemake(folder, "-n", "out/summary.tsv")
-    blocks = re.findall(r"^rule ([\w.]+):\n(.*?)(?=^\[|^rule |^Job stats|\Z)", text, re.M | re.S)
+    # jobs of a group are indented
+    blocks = re.findall(r"^ *rule ([\w.]+):\n(.*?)(?=^\[|^ *rule |^Job stats|\Z)", text, re.M | re.S)
     changed = [(rule, body) for rule, body in blocks if "Params have changed" in body]
     return {" ".join([rule, *re.findall(r"(?:measurement|method)=(\w+)", body)]) for rule, body in changed}
 

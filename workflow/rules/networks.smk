@@ -70,7 +70,7 @@ rule judge_network:
         corpus=lambda wildcards, input: os.path.dirname(input.corpus),
         figures=lambda wildcards, output: os.path.dirname(output.errors),
         device=STUDY.device,
-        code=code_of("evaluate"),
+        code=code_of("judge"),
     shell:
         "cdipipe evaluate {input.checkpoint:q} --corpus {params.corpus:q} -o {output.numbers:q} "
         "--figures {params.figures:q} --device {params.device} > {log:q} 2>&1"
