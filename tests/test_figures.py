@@ -95,6 +95,25 @@ def test_a_pixel_lies_where_its_index_says():
     assert (top, bottom) == (-9.0, 7.0)  # rows -4 .. 3, 2 nm each
 
 
+def test_a_bright_structure_beside_a_faint_sample_does_not_hide_it():
+    support = np.zeros((32, 32), bool)
+    support[10:20, 8:22] = True
+    truth = np.zeros((32, 32), np.complex64)
+    truth[10:20, 8:14] = 2.0
+    whole = truth.copy()
+    whole[10:20, 18:22] = 3000.0
+    shapes = np.linspace(1, 2, 60).reshape(10, 6)
+    truth[10:20, 8:14] *= shapes
+    whole[10:20, 8:14] *= shapes
+    figure = objects.object_figure(Reconstruction(whole, support), truth=Truth(truth, support))
+    drawn = {ax.get_title(): ax.images[0] for ax in figure.axes if ax.images}
+    assert drawn["amplitude"].get_clim()[1] < 7 < 3000
+    np.testing.assert_allclose(drawn["true amplitude"].get_array()[:, :10], drawn["amplitude"].get_array()[:, :10])
+    figure = objects.comparison_figure([("lsq", Reconstruction(whole, support))], Truth(truth, support))
+    true, found = (ax.images[0].get_array() for ax in figure.axes if ax.images)
+    np.testing.assert_allclose(true[:, :10], found[:, :10], rtol=1e-5)
+
+
 def test_real_objects_have_no_panel_of_phases():
     support = np.zeros((32, 32), bool)
     support[10:20, 8:22] = True

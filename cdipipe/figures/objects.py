@@ -195,7 +195,7 @@ def object_figure(
     support = first_frame(reconstruction.support, reconstruction.stack)
     pixel = object_pixel(reconstruction.geometry, values.shape)
     box = crop_box(support)
-    true_values = None if truth is None else _laid_over(values, truth)
+    true_values = None if truth is None else _laid_over(values, first_frame(truth.object, truth.stack))
     planes = _slices(values, support, box, pixel)
     true_planes = [None] * len(planes) if truth is None else _slices(true_values, support, box, pixel)
     patterns = _pattern_planes(*_first_pattern(measurement)) if measurement is not None else []
@@ -205,6 +205,8 @@ def object_figure(
     columns = bool(patterns) + (1 + has_phase) * (1 + (truth is not None)) + 1
     figure, axes = new_figure(len(planes), columns, margins=_margins(is_stack))
     limit, span = _amplitude_limit(shown), phase_limit(values[box])
+    if truth is not None:  # a static structure beside a faint sample would leave nothing of it to see
+        limit = min(limit, 1.5 * _amplitude_limit(true_values[box]))
     for row, (plane, true_plane) in enumerate(zip(planes, true_planes, strict=True)):
         where = f", {PLANES[row]}" if len(planes) == 3 else ""
         cells = iter(axes[row])
@@ -226,11 +228,22 @@ def object_figure(
     return figure
 
 
-def _laid_over(values: np.ndarray, truth: Truth) -> np.ndarray:
-    from cdipipe.metrics.align import align_to
+def _laid_over(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    """An object laid over another one by whole pixels, twin and global phase; or only by the phase.
 
-    true_values = first_frame(truth.object, truth.stack)
-    return align_to(values, true_values, ndim=values.ndim, subpixel=False).object
+    The latter where it fits better inside the smaller one of both: a static structure that only one of them has keeps
+    both in their places, and being brighter than the sample it would draw the sample over itself.
+    """
+    from cdipipe.metrics.align import align_to, correlation, lay_over
+
+    moved = align_to(reference, moving, ndim=reference.ndim, subpixel=False).object
+    staying = lay_over(reference, moving, "phase")
+
+    def fit(laid: np.ndarray) -> float:
+        inside = min(laid != 0, reference != 0, key=np.count_nonzero)
+        return correlation(laid[inside], reference[inside])
+
+    return staying if fit(staying) > fit(moved) else moved
 
 
 def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | None = None) -> Figure:
@@ -241,8 +254,6 @@ def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | No
     All are laid over the truth, or over the first one (whole-pixel shift, twin, global phase), and share their scales.
     Volumes show their plane through the middle of the support.
     """
-    from cdipipe.metrics.align import align_to
-
     objects = [(name, first_frame(r.object, r.stack), first_frame(r.support, r.stack)) for name, r in named]
     if truth is not None:
         head = ("truth", first_frame(truth.object, truth.stack), first_frame(truth.support, truth.stack))
@@ -251,8 +262,7 @@ def comparison_figure(named: list[tuple[str, Reconstruction]], truth: Truth | No
     box = crop_box(objects[0][2])
     pixel = object_pixel(named[0][1].geometry, reference.shape)
     span = phase_limit(reference[box])
-    laid = [reference]
-    laid += [align_to(reference, v, ndim=reference.ndim, subpixel=False).object for _, v, _ in objects[1:]]
+    laid = [reference, *(_laid_over(reference, values) for _, values, _ in objects[1:])]
     has_phase = not all(is_positive(values[box]) for values in laid)
     figure, axes = new_figure(1 + has_phase, len(objects), margins=OF_IMAGES)
     limit = min(max(_amplitude_limit(values[box]) for values in laid), 1.5 * _amplitude_limit(reference[box]))
