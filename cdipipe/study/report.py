@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import importlib.resources
 import json
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from cdipipe.errors import InputError
 from cdipipe.figures import viewer
-from cdipipe.figures.frames import MOST_FRAMES, stack_frames
+from cdipipe.figures.frames import MOST_FRAMES
 from cdipipe.figures.tables import shown_columns
 from cdipipe.io.cxi import read_measurement, read_reconstruction
 from cdipipe.io.metrics_file import read_metrics
@@ -21,17 +20,13 @@ from cdipipe.metrics.registry import all_metrics
 from cdipipe.provenance import collect
 from cdipipe.study.answers import best_of, next_of, numbers_of, telling
 from cdipipe.study.config import Config
+from cdipipe.study.embedded import bytes_of, frames_of, picture_of, tsv_link
 
 TEMPLATE = "report.html.j2"
 VALUES_OF_A_VIEW = 250_000
 """Numbers of each array that can be looked into: half a megabyte before it is packed."""
 FEWEST_FRAMES, FRAMES_OF_A_PAGE = 6, 480
 """A page of many stacks shows fewer frames of each, so that it stays small; none shows less than these."""
-
-LOSSLESS = {"lossless": True, "quality": 20, "method": 1}
-"""Half the bytes of a PNG; method 0 has 0.9 of them in a fifth of the time, 6 has 0.4 in thirty times the time."""
-CSS_DPI, WIDE_PX = 96, 1600
-"""Pictures that were drawn for more than this width are scrolled: on the page's own nobody could read them."""
 
 
 def write_html(study: Config, source: Path) -> str:
@@ -62,16 +57,16 @@ def write_html(study: Config, source: Path) -> str:
         scale=study.scale,
         answers=answers,
         viewer=viewer.parts(has_surfaces=any(a["has_surfaces"] for a in answers)),
-        download=_tsv(folder / "summary.tsv"),
+        download=tsv_link(folder / "summary.tsv"),
         provenance=collect([source]),
         columns=[all_metrics()[key] for key in keys],
         rows=rows,
         tables=[_table(study, folder, name, entry.title or name) for name, entry in study.drawn().items()],
-        overview=_picture(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
+        overview=picture_of(folder / "metrics.png", "The darker a cell, the better the method on its measurement."),
         measurements=measurements,
         corpora=[_corpus(study, folder, name) for name in study.built()],
         networks=[_network(study, folder, name) for name in study.trained()],
-        trainings=_picture(folder / "tables" / "trainings.png", "All trainings: loss on samples kept aside.")
+        trainings=picture_of(folder / "tables" / "trainings.png", "All trainings: loss on samples kept aside.")
         if len(study.trained()) > 1
         else None,
     )
@@ -113,13 +108,6 @@ def _closer(best: dict[str, Any]) -> dict[str, Any]:
     return {"view": viewer.as_json(view), "has_surfaces": bool(view["surfaces"])}
 
 
-def _tsv(path: Path) -> str | None:
-    """The summary as a data URL, where it is."""
-    if not path.is_file():
-        return None
-    return "data:text/tab-separated-values;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-
-
 def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]:
     """A table, gallery or distribution of the study."""
     if name in study.galleries:
@@ -131,13 +119,13 @@ def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]
     else:
         caption = f"{title}; mean ± standard deviation over the patterns"
         caption += ", grey: as printed in the paper." if study.tables[name].printed else "."
-    return {"name": name, "title": title, "picture": _picture(folder / "tables" / f"{name}.png", caption)}
+    return {"name": name, "title": title, "picture": picture_of(folder / "tables" / f"{name}.png", caption)}
 
 
 def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
     """Picture and numbers of a corpus, from its card."""
     try:
-        card = json.loads(_bytes(folder / name / "corpus.json"))
+        card = json.loads(bytes_of(folder / name / "corpus.json"))
     except ValueError as error:
         raise InputError(f"{folder / name / 'corpus.json'}: damaged; remove it and run the workflow again") from error
     numbers = {
@@ -158,7 +146,7 @@ def _corpus(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "summary": f"{card['samples']} samples of scene {entry.scene} in {entry.shards} shards",
         "settings": _flat(entry.set),
         "numbers": numbers,
-        "sheet": _picture(folder / name / "contact.png", "Intensity, amplitude and phase of some samples."),
+        "sheet": picture_of(folder / name / "contact.png", "Intensity, amplitude and phase of some samples."),
     }
 
 
@@ -178,15 +166,15 @@ def _facts(facts: dict[str, Any]) -> dict[str, str]:
 def _judged(place: Path, corpus: str) -> dict[str, Any]:
     """How a network did on a corpus that it has not seen."""
     try:
-        summary = json.loads(_bytes(place / "judged.json"))["summary"]
+        summary = json.loads(bytes_of(place / "judged.json"))["summary"]
     except (ValueError, KeyError) as error:
         raise InputError(f"{place / 'judged.json'}: damaged; remove it and run the workflow again") from error
     beside = "Histograms beside phase zero; the correlation against what it may hang on."
     return {
         "corpus": corpus,
         "numbers": {name.replace("_", " "): "{mean:.4g} +- {std:.2g}".format(**told) for name, told in summary.items()},
-        "errors": _picture(place / "judged" / "errors.png", beside),
-        "extremes": _picture(place / "judged" / "extremes.png", "The worst samples, then the best."),
+        "errors": picture_of(place / "judged" / "errors.png", beside),
+        "extremes": picture_of(place / "judged" / "extremes.png", "The worst samples, then the best."),
     }
 
 
@@ -198,8 +186,8 @@ def _network(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "name": name,
         "summary": f"{entry.network}, trained on {' and '.join(entry.corpora or entry.pairs.files())}",
         "settings": _flat(entry.set),
-        "curve": _picture(place / "curve.png", "Loss, and its parts, on samples kept aside; dotted: while training."),
-        "activations": _picture(place / "activations.png", layers) if study.seen_by(name) else None,
+        "curve": picture_of(place / "curve.png", "Loss, and its parts, on samples kept aside; dotted: while training."),
+        "activations": picture_of(place / "activations.png", layers) if study.seen_by(name) else None,
         "judged": _judged(place, entry.judge) if entry.judge else None,
     }
 
@@ -214,11 +202,11 @@ def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
         "origin": f"simulated, scene {entry.scene}" if entry.scene else "read from " + ", ".join(entry.import_.files),
         "settings": _flat(entry.set) if entry.scene else _flat(entry.import_.model_dump(exclude_defaults=True)),
         "light": _light(provenance),
-        "pattern": _picture(place / "pattern.png", "Measured intensity, logarithmic; grey pixels were not measured."),
-        "comparison": _picture(place / "comparison.png", f"All methods, laid over {truth}.")
+        "pattern": picture_of(place / "pattern.png", "Measured intensity, logarithmic; grey pixels were not measured."),
+        "comparison": picture_of(place / "comparison.png", f"All methods, laid over {truth}.")
         if name in study.compared()
         else None,
-        "resolution": _picture(place / "resolution.png", "Resolution of all methods, as far as it can be told.")
+        "resolution": picture_of(place / "resolution.png", "Resolution of all methods, as far as it can be told.")
         if name in study.compared()
         else None,
         "made": {str(place / "M.cxi"): _flat(provenance)},
@@ -245,15 +233,15 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         "path": path,
         "recipe": json.dumps(study.methods[method]),
         "metrics": read_metrics(place / "metrics.json"),
-        "object": _picture(
+        "object": picture_of(
             place / "object.png",
             "Amplitude, phase (hidden where the amplitude is below a tenth of its maximum) and support.",
         ),
-        "movie": _picture(place / "movie.gif", "Amplitude and phase of the frames.")
+        "movie": picture_of(place / "movie.gif", "Amplitude and phase of the frames.")
         if study.measurements[measurement].is_movie
         else None,
-        "frames": _frames(result, max(FEWEST_FRAMES, min(MOST_FRAMES, FRAMES_OF_A_PAGE // len(study.pairs())))),
-        "diagnostics": _picture(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
+        "frames": frames_of(result, max(FEWEST_FRAMES, min(MOST_FRAMES, FRAMES_OF_A_PAGE // len(study.pairs())))),
+        "diagnostics": picture_of(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
         "runs": _runs(result, source),
         "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
         "made": made,
@@ -261,7 +249,7 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
         "uncertainty": _uncertainty(place) if study.measurements[measurement].has_error_bars else None,
         "resolution": _resolution(place) if study.measurements[measurement].resolution else None,
         "tuning": _tuning(place) if method in study.tunings else None,
-        "shots": _bytes(place / "shots.html").decode() if study.measurements[measurement].has_shots else None,
+        "shots": bytes_of(place / "shots.html").decode() if study.measurements[measurement].has_shots else None,
         "exports": [place / f"object.{kind}" for kind in study.measurements[measurement].export],
     }
 
@@ -276,7 +264,7 @@ def _strain(place: Path) -> dict[str, Any]:
         "strain_details.png": "Strain in bulk and surface, facets with their mean strain, profiles through the middle.",
     }
     return {
-        "pictures": [_picture(place / name, caption) for name, caption in pictures.items()],
+        "pictures": [picture_of(place / name, caption) for name, caption in pictures.items()],
         "numbers": {name: f"{value:.5g}" for name, value in read_metrics(place / "strain.json").items()},
         "notes": read_strain(place / "strain.cxi").notes,
         "files": [place / "strain.cxi", place / "facets.tsv"],
@@ -286,7 +274,7 @@ def _strain(place: Path) -> dict[str, Any]:
 def _uncertainty(place: Path) -> dict[str, Any]:
     """Picture and numbers of the error bars."""
     return {
-        "picture": _picture(
+        "picture": picture_of(
             place / "uncertainty.png",
             "Half widths of the 90 % intervals of amplitude and phase, and spreads over counts and starts.",
         ),
@@ -298,7 +286,7 @@ def _uncertainty(place: Path) -> dict[str, Any]:
 def _resolution(place: Path) -> dict[str, Any]:
     """Picture and numbers of the resolution without a truth."""
     return {
-        "picture": _picture(
+        "picture": picture_of(
             place / "resolution.png",
             "Resolution without a truth: the estimate, what it is made of, the limit by counting noise, and the PRTF.",
         ),
@@ -315,35 +303,13 @@ def _tuning(place: Path) -> dict[str, Any]:
 
     record = read_record(place / "tuned.json")
     return {
-        "picture": _picture(place / "tuned.png", "Loss over every key; square: the default, ring: what was taken."),
+        "picture": picture_of(place / "tuned.png", "Loss over every key; square: the default, ring: what was taken."),
         "verdict": record["verdict"],
         "rows": [
             (key, _plain(default), _plain(record["settings"].get(key, default)))
             for key, default in record["defaults"].items()
         ],
         "recipe": json.dumps(record["recipe"]),
-    }
-
-
-def _frames(result: Reconstruction, most: int) -> dict[str, Any] | None:
-    """What a slider steps through, of a stack: small pictures as data URLs; None of a single pattern."""
-    import io
-
-    from PIL import Image
-
-    frames = stack_frames(result, most)
-    if frames is None:
-        return None
-    pictures = []
-    for label, picture in zip(frames.labels, frames.pictures, strict=True):
-        content = io.BytesIO()
-        Image.fromarray(picture).save(content, format="webp", quality=80, method=4)
-        pictures.append((label, _url("webp", content.getvalue())))
-    span = "π" if frames.span_rad == np.pi else f"{frames.span_rad:.1f}"
-    return {
-        "pictures": pictures,
-        "first": frames.first,
-        "caption": f"Amplitude, phase (−{span} to {span} rad) and support; the slider steps through them.",
     }
 
 
@@ -383,35 +349,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, (list, tuple, np.ndarray)):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _picture(path: Path, caption: str) -> dict[str, str | int | None]:
-    """A picture as a data URL, with the command that its file says made it; ``width`` in CSS pixels of a wide one."""
-    import io
-
-    from PIL import Image, ImageSequence
-
-    packed = io.BytesIO()
-    with Image.open(io.BytesIO(_bytes(path))) as image:
-        command = image.info.get("Description") or image.info.get("comment", b"").decode()
-        width = round(image.width * CSS_DPI / image.info.get("dpi", (CSS_DPI,))[0])
-        moving = {"duration": image.info["duration"], "loop": 0} if getattr(image, "n_frames", 1) > 1 else {}
-        first, *others = (frame.convert("RGB") for frame in ImageSequence.Iterator(image))
-        first.save(packed, format="webp", save_all=bool(moving), append_images=others, **moving, **LOSSLESS)
-    return {
-        "url": _url("webp", packed.getvalue()),
-        "caption": caption,
-        "command": command,
-        "width": width if width > WIDE_PX else None,
-    }
-
-
-def _url(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: missing; run the workflow that makes it first") from error

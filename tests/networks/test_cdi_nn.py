@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from steps import losses_of
 
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
@@ -81,14 +82,7 @@ def test_a_training_on_few_patterns_lowers_the_loss(heads, arrays):
     module = cdi_nn.build(settings.network)
     (stage,) = cdi_nn.stages(settings)
     batch = cdi_nn.prepare(arrays, settings, torch.Generator())
-    optimiser = torch.optim.Adam(module.parameters(), lr=3e-3)
-    losses = []
-    for _ in range(40):
-        loss, _ = stage.loss(module, batch, settings)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(float(loss.detach()))
+    losses, _ = losses_of(module, stage.loss, batch, settings, torch.optim.Adam(module.parameters(), lr=3e-3), 40)
     assert losses[-1] < 0.8 * losses[0]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from steps import losses_of
 
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
@@ -39,14 +40,8 @@ def test_a_few_steps_lower_the_loss():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = dpr.build(chosen.network)
-    optimiser, losses = torch.optim.AdamW(module.parameters(), 3e-3), []
-    for _ in range(30):
-        value, terms = loss(module, batch, chosen)
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        losses.append(float(value.detach()))
-    assert set(terms) == {"mae", "gradient", "r_factor"}
+    losses, terms = losses_of(module, loss, batch, chosen, torch.optim.AdamW(module.parameters(), 3e-3), 30)
+    assert terms == {"mae", "gradient", "r_factor"}
     assert losses[-1] < 0.8 * losses[0]
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from steps import losses_of
 
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
@@ -120,14 +121,8 @@ def test_a_few_steps_lower_the_loss(norm):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = unrolled.build(chosen.network)
-    optimiser, losses = torch.optim.Adam(module.parameters(), 1e-2), []
-    for _ in range(25):
-        value, terms = loss(module, batch, chosen)
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        losses.append(float(value.detach()))
-    assert set(terms) == {"last", "psnr_db", "wrong_support"}
+    losses, terms = losses_of(module, loss, batch, chosen, torch.optim.Adam(module.parameters(), 1e-2), 25)
+    assert terms == {"last", "psnr_db", "wrong_support"}
     assert losses[-1] < 0.9 * losses[0]
 
 

@@ -16,7 +16,8 @@ from cdipipe.cli.main import run
 from cdipipe.figures.frames import SIDES_PX, stack_frames
 from cdipipe.measurement import Reconstruction
 from cdipipe.study.config import load_config
-from cdipipe.study.report import _picture, write_html
+from cdipipe.study.embedded import picture_of
+from cdipipe.study.report import write_html
 
 STUDY = {
     "output": "out",
@@ -104,7 +105,7 @@ def test_pictures_and_movies_lose_nothing_in_the_page(tmp_path):
     frames[0].save(tmp_path / "one.png", dpi=(110, 110))
     frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:], duration=80, comment=b"cdipipe plot")
     for name, count in (("one.png", 1), ("two.gif", 2)):
-        picture = _picture(tmp_path / name, "what it shows")
+        picture = picture_of(tmp_path / name, "what it shows")
         with Image.open(io.BytesIO(base64.b64decode(picture["url"].partition(",")[2]))) as packed:
             assert packed.format == "WEBP" and packed.n_frames == count
             for number in range(count):
