@@ -1,4 +1,4 @@
-"""``cdipipe table``: a table, gallery or distribution of a study."""
+"""``cdipipe table``: a figure of a study: a table, gallery, distribution, sweep or curves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cdipipe.errors import InputError
 
 def command(
     study: Annotated[Path, typer.Argument(help="configuration of the study, .yaml; results lie in its output folder")],
-    name: Annotated[str, typer.Argument(help="an entry of its tables, galleries, distributions or sweeps")],
+    name: Annotated[str, typer.Argument(help="an entry of its tables, galleries, curves, distributions or sweeps")],
     output: Annotated[Path, typer.Option("-o", "--output", help="figure to write: .png, .svg or .pdf")],
-    values: Annotated[Path | None, typer.Option(help="values of a table, distribution or sweep to write, .tsv")] = None,
+    values: Annotated[Path | None, typer.Option(help="values of any but a gallery to write, .tsv")] = None,
 ) -> None:
-    """Draw a table (with curves, where it has an axis, or a ranking), gallery, distribution or sweep of a study."""
+    """Draw a table (with curves, where it has an axis, or a ranking), a gallery or another figure of a study."""
     from cdipipe.cli.imports import quick_imports
 
     with quick_imports():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cdipipe.errors import InputError
 from cdipipe.settings import unknown_name
+from cdipipe.study.curves import fill_curves, write_curves
 from cdipipe.study.distributions import best_and_worst, fill_distribution, write_distribution
 from cdipipe.study.objects import read_objects
 from cdipipe.study.rankings import rank_table, ranking_lines
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def draw(study: Config, name: str, where: str) -> tuple[Figure, str | None]:
-    """Picture and values, as tab-separated text, of a table, gallery, distribution or sweep; a gallery has no values.
+    """Picture and values, as tab-separated text, of a figure; a gallery has no values.
 
     Parameters
     ----------
@@ -27,12 +28,18 @@ def draw(study: Config, name: str, where: str) -> tuple[Figure, str | None]:
     ------
     InputError   no such figure, or a result is missing or damaged
     """
-    kinds = {"tables": _table, "galleries": _gallery, "distributions": _distribution, "sweeps": _sweep}
+    kinds = {
+        "tables": _table,
+        "galleries": _gallery,
+        "curves": _curves,
+        "distributions": _distribution,
+        "sweeps": _sweep,
+    }
     for kind, drawn in kinds.items():
         if name in getattr(study, kind):
             return drawn(study, name)
     known = [name for kind in kinds for name in getattr(study, kind)]
-    raise unknown_name("table, gallery, distribution or sweep", name, known, where)
+    raise unknown_name("figure", name, known, where)
 
 
 def _table(study: Config, name: str) -> tuple[Figure, str]:
@@ -70,6 +77,13 @@ def _gallery(study: Config, name: str) -> tuple[Figure, None]:
         raise InputError(f"gallery '{name}': none of its measurements is reconstructed by one of its methods")
     figure = agreement_figure if entry.misfit else gallery_figure
     return figure(rows, study.rows_of(entry), entry.title or name, entry.phase), None
+
+
+def _curves(study: Config, name: str) -> tuple[Figure, str]:
+    from cdipipe.study.draw_curves import curves_figure
+
+    curves = fill_curves(study, name)
+    return curves_figure(curves), write_curves(curves)
 
 
 def _in_order(methods: list[str], order: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The entries of a study's configuration: measurements, corpora, tables, galleries; see ``cdipipe.study.config``."""
+"""The entries of a study's configuration: measurements, corpora, figures; see ``cdipipe.study.config``."""
 
 from __future__ import annotations
 
@@ -338,6 +338,54 @@ class GalleryEntry(Section):
     """the phase instead of the amplitude"""
     misfit: bool = False
     """beneath each object where it does not explain the pattern, and beside them how far they agree"""
+
+
+class CurvesEntry(Section):
+    """Curves of some methods, a panel per row: profiles, densities of two classes, or PRTF over draws of the noise."""
+
+    show: Literal["profile", "densities", "prtf"]
+    """profile: values along arcs or a line, and those of the truth; densities: of the phases of particles and of
+    background in a frame of a movie in a known probe, told apart by Otsu's threshold; prtf: how far objects from other
+    photons of the same sample agree on the phases"""
+    rows: Annotated[dict[str, Name | list[Name]], Headed] = Field(min_length=1)
+    """label -> measurement; of prtf: those that differ by their `noise_draw` only; a list may hold patterns"""
+    title: str = ""
+    """over the panels"""
+    methods: list[Name] | None = None
+    """one curve for each; left out: all that run on its measurements"""
+    sample: Count = 0
+    """which pattern of a stack; beyond its end: the last. A PRTF is the mean over all of them"""
+    phase: bool = False
+    """of a profile: the phase in rad instead of the amplitude"""
+    arcs_px: list[Positive] = []
+    """of a profile: radii of arcs, pixels"""
+    centre_px: tuple[float, float] = (0.0, 0.0)
+    """of a profile: row and column of the middle of the arcs, pixels from the middle of the array"""
+    degrees: tuple[float, float] = (0.0, 360.0)
+    """of a profile: where the arcs begin and end; 0 along the columns' axis, 90 down the rows"""
+    line_px: tuple[tuple[float, float], tuple[float, float]] | None = None
+    """of a profile: ends of a line, each row and column in pixels from the middle of the array"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> CurvesEntry:
+        if self.show != "profile":
+            of_profile = ("phase", "arcs_px", "centre_px", "degrees", "line_px")
+            if extra := [key for key in of_profile if getattr(self, key) != type(self).model_fields[key].default]:
+                raise ValueError(f"{', '.join(extra)}: for a profile, not for {self.show}")
+        elif bool(self.arcs_px) == (self.line_px is not None):
+            raise ValueError("a profile takes either arcs_px or line_px")
+        if not self.degrees[0] < self.degrees[1]:
+            raise ValueError(f"degrees {list(self.degrees)}: expected a larger number last")
+        if self.line_px is not None and self.line_px[0] == self.line_px[1]:
+            raise ValueError("line_px: both ends are the same")
+        if self.show != "prtf" and any(isinstance(names, list) for names in self.rows.values()):
+            raise ValueError(f"rows: {self.show} takes one measurement each; only prtf takes several")
+        return self
+
+    def members(self, label: str) -> list[str]:
+        """Measurements of a row."""
+        names = self.rows[label]
+        return [names] if isinstance(names, str) else names
 
 
 class DistributionEntry(Section):

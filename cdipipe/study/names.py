@@ -14,10 +14,10 @@ from typing import Any
 from cdipipe.errors import InputError
 
 KINDS = ("measurements", "methods")
-FIGURES = ("tables", "galleries", "distributions")
-LISTS = {"reconstructions": KINDS, "distributions": KINDS, "tables": ("methods",), "galleries": ("methods",)}
+FIGURES = ("tables", "galleries", "curves", "distributions")
+LISTS = {"reconstructions": KINDS, "distributions": KINDS} | dict.fromkeys(FIGURES[:3], ("methods",))
 """Section -> keys that are lists of names."""
-HEADED = {"tables": "columns", "galleries": "rows"}
+HEADED = {"tables": "columns", "galleries": "rows", "curves": "rows"}
 """Section -> key whose headings stand for measurements."""
 
 
@@ -41,7 +41,7 @@ def matching(pattern: str, known: Iterable[str], where: str) -> list[str]:
 
 
 def expand_names(study: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The study with names for all patterns in reconstructions, tables, galleries and distributions.
+    """The study with names for all patterns in reconstructions and figures.
 
     Raises
     ------

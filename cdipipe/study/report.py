@@ -25,6 +25,11 @@ from cdipipe.study.embedded import bytes_of, frames_of, picture_of, tsv_link
 TEMPLATE = "report.html.j2"
 VALUES_OF_A_VIEW = 250_000
 """Numbers of each array that can be looked into: half a megabyte before it is packed."""
+CURVES_SHOW = {
+    "profile": "in black the truth, where it is known",
+    "densities": "solid: particles, dashed: background, told apart by Otsu's threshold; d': their distance",
+    "prtf": "where a curve falls below 1/e (dotted) noise has taken the phases; beside the names the full period there",
+}
 FEWEST_FRAMES, FRAMES_OF_A_PAGE = 6, 480
 """A page of many stacks shows fewer frames of each, so that it stays small; none shows less than these."""
 
@@ -109,11 +114,13 @@ def _closer(best: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(study: Config, folder: Path, name: str, title: str) -> dict[str, Any]:
-    """A table, gallery or distribution of the study."""
+    """A figure that the study asks for by name."""
     if name in study.galleries:
         caption = f"{title}."
     elif name in study.distributions:
         caption = f"{title}; of every pattern, two-sided tests between the methods."
+    elif name in study.curves:
+        caption = f"{title}; {CURVES_SHOW[study.curves[name].show]}."
     elif name in study.sweeps:
         caption = f"{title}: likelihood of withheld pixels, the lowest ringed; below, with a truth, the correlation."
     else:

@@ -19,6 +19,7 @@ from cdipipe.study.entries import (
     AverageOptions,
     CorpusEntry,
     Count,
+    CurvesEntry,
     DistributionEntry,
     GalleryEntry,
     MeasurementEntry,
@@ -35,9 +36,9 @@ from cdipipe.study.paths import OutputFolder
 from cdipipe.study.sweeps import FREE_BLOCK_PX, FREE_FRACTION, SweepEntry
 from cdipipe.tuning.choices import TuneChoices
 
-FIGURES = ("tables", "galleries", "distributions", "sweeps")
+FIGURES = ("tables", "galleries", "curves", "distributions", "sweeps")
 """Kinds of what a study shows by name."""
-FigureEntry = TableEntry | GalleryEntry | DistributionEntry | SweepEntry
+FigureEntry = TableEntry | GalleryEntry | CurvesEntry | DistributionEntry | SweepEntry
 
 
 class Config(Section):
@@ -80,6 +81,8 @@ class Config(Section):
     """a metric of methods on measurements, each under a name"""
     galleries: dict[Name, GalleryEntry] = Field({})
     """objects side by side, each under a name"""
+    curves: dict[Name, CurvesEntry] = Field({})
+    """profiles, densities of classes and PRTF over draws of the noise, each under a name"""
     distributions: dict[Name, DistributionEntry] = Field({})
     """a metric of every pattern, each under a name"""
     sweeps: dict[Name, SweepEntry] = Field({})
@@ -117,9 +120,10 @@ class Config(Section):
             members = [member for heading in table.columns for member in table.members(heading)]
             found += [(f"tables.{name}.columns", "measurements", members)]
             found += [(f"tables.{name}.methods", "methods", table.methods or [])]
-        for name, gallery in self.galleries.items():
-            found += [(f"galleries.{name}.rows", "measurements", list(gallery.rows.values()))]
-            found += [(f"galleries.{name}.methods", "methods", gallery.methods or [])]
+        for kind in ("galleries", "curves"):
+            for name, entry in getattr(self, kind).items():
+                found += [(f"{kind}.{name}.rows", "measurements", _members(entry))]
+                found += [(f"{kind}.{name}.methods", "methods", entry.methods or [])]
         for name, entry in self.distributions.items():
             found += [(f"distributions.{name}.{k}", k, getattr(entry, k) or []) for k in ("measurements", "methods")]
         found += [("tunings", "methods", list(self.tunings))]
@@ -133,7 +137,7 @@ class Config(Section):
         return [method for method in entry.methods or self.methods if method in used]
 
     def drawn(self) -> dict[str, FigureEntry]:
-        """Tables, galleries, distributions and sweeps that have at least one reconstruction to show."""
+        """Figures that have at least one reconstruction to show."""
         entries = {name: entry for kind in FIGURES for name, entry in getattr(self, kind).items()}
         return {name: entry for name, entry in entries.items() if self.pairs_of(entry)}
 
@@ -308,12 +312,14 @@ def _corpora_of(entry: NetworkEntry) -> list[str]:
     return [*entry.corpora, *([entry.judge] if entry.judge else [])]
 
 
-def _members(entry: TableEntry | GalleryEntry | DistributionEntry) -> list[str]:
+def _members(entry: TableEntry | GalleryEntry | CurvesEntry | DistributionEntry) -> list[str]:
     """Measurements that a figure shows."""
-    if isinstance(entry, GalleryEntry):
-        return list(entry.rows.values())
     if isinstance(entry, DistributionEntry):
         return entry.measurements
+    if isinstance(entry, GalleryEntry):
+        return list(entry.rows.values())
+    if isinstance(entry, CurvesEntry):
+        return [member for label in entry.rows for member in entry.members(label)]
     return [member for heading in entry.columns for member in entry.members(heading)]
 
 

@@ -112,6 +112,7 @@ wildcard_constraints:
     method=any_of(STUDY.methods),
     table=any_of(STUDY.tables),
     gallery=any_of(STUDY.galleries),
+    curves=any_of(STUDY.curves),
     distribution=any_of(STUDY.distributions),
     sweep=any_of(STUDY.sweeps),
 

@@ -1,4 +1,4 @@
-# What a study asks for by name: tables, galleries, distributions and sweeps.
+# What a study asks for by name: tables, galleries, curves, distributions and sweeps.
 rule draw_table:
     input:
         study=STUDY_FILE,
@@ -54,6 +54,37 @@ rule draw_gallery:
         code=code_of("table"),
     shell:
         "cdipipe table {input.study:q} {wildcards.gallery} -o {output:q} > {log:q} 2>&1"
+
+
+rule draw_curves:
+    input:
+        study=STUDY_FILE,
+        results=lambda wildcards: files_of(STUDY.pairs_of(STUDY.curves[wildcards.curves]), RESULT_NAME),
+    output:
+        figure=report(
+            f"{OUT}/tables/{{curves}}.png",
+            caption="../report/curves.rst",
+            category="Tables",
+            labels={"figure": "{curves}"},
+        ),
+        values=report(
+            f"{OUT}/tables/{{curves}}.tsv",
+            caption="../report/curves.rst",
+            category="Tables",
+            labels={"figure": "{curves}, values"},
+        ),
+    log:
+        f"{OUT}/logs/curves.{{curves}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/curves.{{curves}}.tsv"
+    group:
+        "report"
+    threads: 1
+    params:
+        code=code_of("table"),
+    shell:
+        "cdipipe table {input.study:q} {wildcards.curves} --values {output.values:q} -o {output.figure:q} "
+        "> {log:q} 2>&1"
 
 
 rule draw_distribution:
