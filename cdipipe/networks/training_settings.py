@@ -74,7 +74,13 @@ class TrainingSettings(Bounded):
     checkpoint_steps: int = Field(0, ge=0, description="steps between checkpoints within an epoch; 0: at its end only")
     start_from: str | None = Field(
         None,
-        description="checkpoint whose weights are taken where names and shapes are the same; not given: none",
+        description="checkpoint whose weights are taken where names and shapes are the same, in a study also the name "
+        "of another of its networks; not given: none",
+    )
+    keeps_statistics: bool = Field(
+        False,
+        description="batch norms take the statistics that start_from gave them, in training as in use; needed where "
+        "what they see changes from pass to pass",
     )
     workers: int = Field(0, ge=0, le=256, description="processes that draw fresh samples; 0: none beside")
 
@@ -88,6 +94,8 @@ class TrainingSettings(Bounded):
             raise ValueError(f"least_learning_rate {self.least_learning_rate} is above learning_rate")
         if self.samples == "corpus" and (self.vary or self.samples_per_epoch is not None):
             raise ValueError("vary and samples_per_epoch belong to samples: fresh")
+        if self.keeps_statistics and self.start_from is None:
+            raise ValueError("keeps_statistics needs start_from, whose statistics are kept")
         if self.shares and (min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6):
             raise ValueError(f"shares {self.shares}: expected numbers above 0 that sum up to 1")
         if any(not values for values in self.vary.values()):

@@ -65,6 +65,7 @@ def _check_parts(config: Config, where: str) -> None:
         _check_scene(corpus, f"{where}: corpora.{name}")
     for name, network in config.networks.items():
         _check_network(config, network, f"{where}: networks.{name}")
+        _check_start(config, name, f"{where}: networks.{name}.set.start_from")
     for name in config.methods:
         _check_method(config, name, f"{where}: methods.{name}")
     for name, choices in config.tunings.items():
@@ -137,6 +138,15 @@ def _check_network(config: Config, entry: NetworkEntry, where: str) -> None:
         parameters = validate(get_scene(corpus.scene).parameters, corpus.set, where).model_dump(mode="json")
         if network.check_corpus is not None:
             network.check_corpus(Plan(corpus.scene, parameters, corpus.seed, corpus.count, corpus.shards, 1), settings)
+
+
+def _check_start(config: Config, name: str, where: str) -> None:
+    """A network starts from one of its own kind, and not from itself."""
+    for start in config.starts_of(name):
+        if start == name:
+            raise InputError(f"{where}: '{name}' would start from itself")
+        if config.networks[start].network != config.networks[name].network:
+            raise InputError(f"{where}: '{start}' is a network {config.networks[start].network}")
 
 
 def _check_method(config: Config, name: str, where: str) -> None:

@@ -275,9 +275,19 @@ class Config(Section):
         return next((name for name in self.networks if name in named), None)
 
     def trained(self) -> list[str]:
-        """Names of the networks that a reconstruction uses; all of them where none uses any."""
+        """Names of the networks that a reconstruction uses, and of those they start from; all where none uses any."""
         used = {self.network_of(method) for _, method in self.pairs()} - {None}
+        used |= {start for name in used for start in self.starts_of(name)}
         return [name for name in self.networks if not used or name in used]
+
+    def starts_of(self, network: str) -> list[str]:
+        """The network of this study that a network starts from, the one that this one starts from, and so on."""
+        found = [network]
+        while (start := self.networks[found[-1]].set.get("start_from")) in self.networks:
+            found.append(start)
+            if start in found[:-1]:  # in a circle, which is refused
+                break
+        return found[1:]
 
     def built(self) -> list[str]:
         """Names of the corpora that a trained network learns from, and of those that are for no network at all."""
@@ -288,10 +298,18 @@ class Config(Section):
     def samples_of(self, network: str) -> tuple[list[str], list[str]]:
         """What a network learns from: files that must be there, and command-line options of ``cdipipe train``."""
         entry = self.networks[network]
+        starts = [self.trained_file(name) for name in self.starts_of(network)[:1]]
         if entry.pairs is not None:
-            return entry.pairs.files(), entry.pairs.options()
+            return [*entry.pairs.files(), *starts], entry.pairs.options()
         folders = [f"{self.output}/{corpus}" for corpus in entry.corpora]
-        return [f"{folder}/corpus.json" for folder in folders], [f"--corpus={folder}" for folder in folders]
+        return [*(f"{folder}/corpus.json" for folder in folders), *starts], [f"--corpus={one}" for one in folders]
+
+    def training_options(self, network: str) -> list[str]:
+        """Command-line options of ``cdipipe train``, the network to start from as its file; samples not included."""
+        entry = self.networks[network]
+        for name in self.starts_of(network)[:1]:
+            entry = entry.model_copy(update={"set": entry.set | {"start_from": self.trained_file(name)}})
+        return entry.options()
 
     def judged(self) -> list[str]:
         """Names of the networks that are judged on a corpus."""
@@ -304,7 +322,11 @@ class Config(Section):
     def checkpoint(self, method: str) -> str | None:
         """File of the network of this study that a method uses."""
         network = self.network_of(method)
-        return None if network is None else f"{self.output}/{network}/best.pt"
+        return None if network is None else self.trained_file(network)
+
+    def trained_file(self, network: str) -> str:
+        """The checkpoint of a network of this study."""
+        return f"{self.output}/{network}/best.pt"
 
 
 def _corpora_of(entry: NetworkEntry) -> list[str]:

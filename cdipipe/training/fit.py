@@ -179,7 +179,7 @@ class _Training:
     def _run_epoch(self, now: _StageRun, epoch: int, bar) -> None:
         began, seconds, rate = time.perf_counter(), self.at.seconds, 0.0
         steps, every = self.batches.steps(epoch), self.settings.checkpoint_steps
-        self.module.train()
+        optimisers.start_learning(self.module, self.settings.keeps_statistics)
         for step, arrays in enumerate(self.batches.read(epoch, self.at.step), self.at.step):
             rate = now.set_rate(optimisers.learning_rate(self.settings, epoch + step / steps, now.epochs))
             batch = self._prepare(arrays, 3, now.index, epoch, step)

@@ -79,7 +79,7 @@ def descend(before: list[tuple[nn.Parameter, torch.Tensor]]) -> None:
 @contextlib.contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
     """Batch norms keep their running statistics: they have seen this batch before."""
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = batch_norms(module)
     momenta = [norm.momentum for norm in norms]
     try:
         for norm in norms:
@@ -88,3 +88,15 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+def start_learning(module: nn.Module, keeps_statistics: bool) -> None:
+    """Training mode; on request batch norms take the statistics that they have, as in use."""
+    module.train()
+    for norm in batch_norms(module) if keeps_statistics else ():
+        norm.eval()
+
+
+def batch_norms(module: nn.Module) -> list[nn.Module]:
+    """The batch norms of a module."""
+    return [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]

@@ -1,4 +1,4 @@
-"""What a training leaves behind: best.pt, last.pt, curve.tsv, settings.json, and TensorBoard's events."""
+"""What a training leaves behind: best.pt with its card, last.pt, curve.tsv, settings.json, and TensorBoard's events."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import Any
 from cdipipe.errors import InputError
 from cdipipe.io.atomic import atomic_path
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from cdipipe.training.card import card_of
 
-BEST, LAST, CURVE = "best.pt", "last.pt", "curve.tsv"
+BEST, LAST, CURVE, CARD = "best.pt", "last.pt", "curve.tsv", "card.md"
 
 
 class RunFolder:
@@ -46,9 +47,11 @@ class RunFolder:
         self._tell_tensorboard(row)
 
     def save(self, checkpoint: Checkpoint, best: bool) -> None:
-        """``last.pt``, and ``best.pt`` without what only a resumed training needs."""
+        """``last.pt``, and ``best.pt``, without what only a resumed training needs, with its card."""
         if best:
             write_checkpoint(self.folder / BEST, replace(checkpoint, training={}))
+            with atomic_path(self.folder / CARD) as part:
+                part.write_text(card_of(checkpoint), encoding="utf-8")
         write_checkpoint(self.folder / LAST, checkpoint)
 
     def close(self) -> None:
@@ -84,7 +87,7 @@ def code_of_training(network: str, scene: str | None) -> str:
 
 def clear(folder: Path) -> None:
     """Remove a training."""
-    for name in (LAST, BEST, CURVE, "settings.json"):
+    for name in (LAST, BEST, CURVE, CARD, "settings.json"):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 

@@ -18,6 +18,10 @@ def test_there_are_some():
     assert {"cdi_nn", "cdi_nn_3d"} <= {network.name for network in TRAINED}
 
 
+def test_together_they_stay_small():
+    assert sum(network.weights.stat().st_size for network in TRAINED) <= 20 * 2**20
+
+
 @pytest.mark.parametrize("network", TRAINED, ids=lambda network: network.name)
 def test_they_are_small_plain_and_have_a_card(network):
     file = network.weights

@@ -246,8 +246,26 @@ def test_a_training_can_start_from_the_weights_of_another(folder, tmp_path):
     first = tmp_path / "first" / "best.pt"
     asked = {"network": SMALL["network"] | {"corrector": [4]}, "learns": "corrector", "start_from": str(first)}
     train(folder, tmp_path / "second", epochs=1, **asked)
+    card = (tmp_path / "second" / "card.md").read_text()
+    for part in (
+        "# cdi_nn\n",
+        "`corrector=[4]`",
+        '`learns="corrector"`',
+        "samples, digest `",
+        "**Samples seen**",
+        "steps",
+    ):
+        assert part in card, part
+    assert "seed=" not in card and "data_share" not in card  # as by default
     before, after = weights(first), weights(tmp_path / "second" / "best.pt")
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert after["corrector.last.weight"].abs().max() > 0
+    again = asked | {"start_from": str(tmp_path / "second" / "best.pt"), "keeps_statistics": True}
+    train(folder, tmp_path / "unrolled", epochs=1, **again | {"network": asked["network"] | {"passes": 3}})
+    unrolled, moved = weights(tmp_path / "unrolled" / "best.pt"), "corrector.down.0.1.running_mean"
+    assert not torch.equal(before_norm := after["corrector.last.weight"], unrolled["corrector.last.weight"])
+    assert moved in after and torch.equal(after[moved], unrolled[moved]) and before_norm.isfinite().all()
+    with pytest.raises(ValueError, match="keeps_statistics needs start_from"):
+        train(folder, tmp_path / "third", epochs=1, keeps_statistics=True)
     with pytest.raises(InputError, match="none of its weights fits"):
         train(folder, tmp_path / "third", epochs=1, network={"widths": [5]}, start_from=str(first))

@@ -35,7 +35,7 @@ def test_a_study_trains_and_reconstructs_with_what_it_trained(tmp_path):
     code, text = snakemake(tmp_path, path, "out/one/chain/R.cxi")
     assert code == 0, text
     trained = read_checkpoint(tmp_path / "out/learned/best.pt", "cdi_nn")
-    assert trained.settings.epochs == 1 and (tmp_path / "out/learned/curve.tsv").exists()
+    assert trained.settings.epochs == 1 and (tmp_path / "out/learned/card.md").exists()
     result = read_reconstruction(tmp_path / "out/one/chain/R.cxi")
     assert result.method == "cdi_nn+er" and "best.pt" in result.provenance["inputs"]
     changed = STUDY | {"networks": {"learned": STUDY["networks"]["learned"] | {"set": SMALL | {"epochs": 2}}}}
@@ -64,6 +64,34 @@ def test_corpora_of_networks_that_nobody_uses_are_not_built():
     networks = STUDY["networks"] | {"spare": STUDY["networks"]["learned"] | {"corpus": "idle"}}
     study = check_config(STUDY | {"corpora": STUDY["corpora"] | more, "networks": networks}, "study.yaml")
     assert study.trained() == ["learned"] and study.built() == ["samples", "own"]
+
+
+def test_a_network_starts_from_another_one_of_the_study(tmp_path):
+    first = STUDY["networks"]["learned"]
+    networks = {"first": first, "spare": first, "learned": first | {"set": SMALL | {"start_from": "first"}}}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(STUDY | {"networks": networks}, sort_keys=False))
+    code, text = snakemake(tmp_path, path, "-n", "-p", "out/learned/best.pt")
+    assert code == 0, text
+    assert 'start_from="out/first/best.pt"' in text and "out/spare" not in text
+    assert check_config(STUDY | {"networks": networks}, "study.yaml").trained() == ["first", "learned"]
+
+
+@pytest.mark.parametrize(
+    "start, other, told",
+    [("first", {"start_from": "learned"}, "start from itself"), ("learned", {}, "itself"), ("deep", {}, "cdi_nn_3d")],
+)
+def test_a_network_that_cannot_start_from_another_is_refused(start, other, told):
+    first = STUDY["networks"]["learned"]
+    solid = {"scene": "polygons", "set": {"size": 32, "dimensions": 3, "photons": 0}}
+    networks = {
+        "first": first | {"set": SMALL | other},
+        "learned": first | {"set": SMALL | {"start_from": start}},
+        "deep": {"network": "cdi_nn_3d", "corpus": "solids"},
+    }
+    asked = STUDY | {"networks": networks, "corpora": STUDY["corpora"] | {"solids": solid}}
+    with pytest.raises(InputError, match=told):
+        check_config(asked, "study.yaml")
 
 
 @pytest.mark.parametrize(

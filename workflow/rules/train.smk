@@ -6,6 +6,7 @@ rule train_network:
     output:
         checkpoint=f"{OUT}/{{network}}/best.pt",
         curve=f"{OUT}/{{network}}/curve.tsv",
+        card=f"{OUT}/{{network}}/card.md",
     log:
         f"{OUT}/logs/{{network}}.train.log",
     benchmark:
@@ -15,7 +16,7 @@ rule train_network:
         device=DEVICE,
         gpu=lambda wildcards: STUDY.networks[wildcards.network].devices * GPU,
     params:
-        options=lambda wildcards: shlex.join(STUDY.networks[wildcards.network].options()),
+        options=lambda wildcards: shlex.join(STUDY.training_options(wildcards.network)),
         samples=lambda wildcards: shlex.join(STUDY.samples_of(wildcards.network)[1]),
         folder=lambda wildcards, output: os.path.join(os.path.dirname(output.checkpoint), "run"),
         device=STUDY.device,
@@ -23,4 +24,5 @@ rule train_network:
     shell:
         "cdipipe train {params.options} {params.samples} -o {params.folder:q} --device {resources.device} "
         "--resume --rebuild > {log:q} 2>&1 && "
-        "cp {params.folder:q}/best.pt {output.checkpoint:q} && cp {params.folder:q}/curve.tsv {output.curve:q}"
+        "cp {params.folder:q}/best.pt {output.checkpoint:q} && cp {params.folder:q}/curve.tsv {output.curve:q} && "
+        "cp {params.folder:q}/card.md {output.card:q}"

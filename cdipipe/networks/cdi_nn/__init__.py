@@ -15,7 +15,8 @@ def build(settings: CdiNnNetwork):
     from cdipipe.networks.layers.complex_heads import Corrected, RealImaginary
 
     if settings.corrector:
-        return Corrected(settings.widths, settings.has_norms, settings.data_share, settings.corrector)
+        widths, share, passes = settings.corrector, settings.data_share, settings.passes
+        return Corrected(settings.widths, settings.has_norms, share, widths, passes=passes)
     if settings.heads == "complex":
         return RealImaginary(settings.widths, settings.has_norms, settings.data_share)
     return ShapePhase(settings.widths, settings.has_norms)

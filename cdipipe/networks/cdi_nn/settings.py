@@ -36,6 +36,7 @@ class CdiNnNetwork(NetworkSettings):
         description="channels of each level of a second network that corrects the object with the help of its Fourier "
         "projection (complex heads only, not in the paper), such as (16, 32, 64); (): none",
     )
+    passes: int = Field(1, ge=1, le=50, description="how often the corrector does so, with the same weights")
     input_gain: float = Field(1500.0, gt=0, description="largest value of the input, whatever the photons")
 
     @model_validator(mode="after")
