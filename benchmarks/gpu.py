@@ -1,13 +1,14 @@
 """The CUDA half on a GPU: tests of ops, methods and networks first, then what takes how long.
 
     python benchmarks/gpu.py --all [--minutes 14] [-o FILE]
-    python benchmarks/gpu.py [tests] [methods] [kernels] [hio] [dpr] [cdip] [cdi_nn] [training]
+    python benchmarks/gpu.py [tests] [methods] [kernels] [hio] [savings] [dpr] [cdip] [cdi_nn] [training]
     python benchmarks/gpu.py --all --cpu-rehearsal -o FILE
 
 tests      tests/ops, phasing, methods, networks and training with CDIPIPE_DEVICE=cuda, a minute each at most
 methods    every method on a few pixels: the same bits twice, and its R-factor beside that of the CPU
 kernels    kernels beside the reference, and HIO iterations alone, in chunks and as CUDA graphs
 hio        100 starts of 1000 iterations at 512^2, from a measurement to ranked, aligned objects
+savings    with and without: scaling in a kernel, CUDA graphs of small batches, stacks in one batch
 dpr        a pattern of 512^2 in batches
 cdip       2000 steps of a neural field on one shot
 cdi_nn     patterns a second in one large batch

@@ -14,10 +14,13 @@ from kernels import Problem
 from cdipipe.ops.projection import (
     CONSTRAINTS,
     project_modulus,
+    project_modulus_,
     reference_project_modulus,
     reference_update_object,
     update_object,
+    update_object_,
 )
+from cdipipe.ops.projection.iterate import iterate_
 
 TOLERANCE = 1e-5
 RAAR = {"a": 0.9, "b": -0.8, "c": 0.9, "g": 1.0}
@@ -95,6 +98,32 @@ def run_seconds(problem: Problem, batches: int, iterations: int, use_graph: bool
         step()
     synchronize()
     return time.perf_counter() - start
+
+
+def scaling(device: torch.device, starts: int, size: int, times: int = 20) -> dict[str, float]:
+    """Milliseconds of an iteration whose transforms scale in passes of their own, and of one whose kernel scales."""
+    problem = on_device(Problem((starts, size, size), 2), device)
+    rule = {"a": 1.0, "b": -0.9, "c": 0.0, "g": 0.0}
+
+    def apart() -> None:
+        wavefront = torch.fft.fft2(problem.exit_wave, norm="ortho")
+        project_modulus_(wavefront, problem.modulus, problem.measured, problem.error)
+        update_object_(problem.exit_wave, torch.fft.ifft2(wavefront, norm="ortho"), problem.support, **rule)
+
+    def inside() -> None:
+        iterate_(problem.exit_wave, problem.modulus, problem.measured, problem.support, problem.error, **rule)
+
+    found = {}
+    with torch.inference_mode():
+        for name, iterate in (("in transforms", apart), ("in a kernel", inside)):
+            iterate()
+            synchronize()
+            began = time.perf_counter()
+            for _ in range(times):
+                iterate()
+            synchronize()
+            found[f"{name}: ms"] = 1e3 * (time.perf_counter() - began) / times
+    return found
 
 
 def speed(device: torch.device, restarts: int, iterations: int, size: int) -> dict[str, float]:

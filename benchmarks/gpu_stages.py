@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import torch
 from common import ROOT
-from gpu_kernels import TOLERANCE, parity, speed, synchronize
+from gpu_kernels import TOLERANCE, parity, scaling, speed, synchronize
 
 import cdipipe as cdi
 
@@ -30,6 +31,9 @@ class Sizes:
     side: int = 512
     starts: int = 100
     iterations: int = 1000
+    small_side: int = 64
+    shots: int = 256
+    shot_side: int = 128
     batches: tuple[int, ...] = (1, 8, 32, 128)
     dpr: str = "{}"
     cdip_side: int = 128
@@ -50,7 +54,10 @@ REHEARSAL = Sizes(
     times=1,
     side=32,
     starts=4,
-    iterations=5,
+    iterations=25,
+    small_side=16,
+    shots=4,
+    shot_side=16,
     batches=(1, 2),
     dpr='{"size": 32, "width": 16, "downsamplings": 1, "blocks": 1, "compensated_blocks": 1}',
     cdip_side=32,
@@ -151,6 +158,27 @@ def hio(device: str, sizes: Sizes) -> dict:
     return found | {"starts": sizes.starts, "iterations": sizes.iterations, "size": sizes.side}
 
 
+def savings(device: str, sizes: Sizes) -> dict:
+    """The same work with and without: scaling inside kernels, CUDA graphs, patterns of a stack in one batch."""
+    from cdipipe.ops import graphs
+    from cdipipe.phasing import restarts
+
+    found: dict = {"scaling": scaling(torch.device(device), sizes.starts, sizes.side)}
+    small = cdi.simulate("polygons", seed=1, size=sizes.small_side, photons=1e6)
+    settings = {"restarts": 4, "iterations": sizes.iterations, "device": device}
+    for name in ("hio", "dm"):
+        for wanted in ("1", "0"):
+            with mock.patch.dict(os.environ, {graphs.VARIABLE: wanted}):
+                run = lambda n=name: cdi.reconstruct(small, n, seed=1, shrink_wrap={"every": 0}, **settings)  # noqa: E731
+                found[f"{name}, graphs {wanted}: s"] = seconds_of(run, sizes.times)
+    shots = cdi.simulate("polygons", seed=1, size=sizes.shot_side, count=sizes.shots, photons=1e6)
+    settings = {"iterations": sizes.iterations // 5, "device": device}
+    found["shots together: s"] = seconds_of(lambda: cdi.reconstruct(shots, "hio", seed=1, **settings), 1)
+    with mock.patch.object(restarts, "patterns_at_once", lambda *_: 1):
+        found["shots one by one: s"] = seconds_of(lambda: cdi.reconstruct(shots, "hio", seed=1, **settings), 1)
+    return found | {"small": [4, sizes.small_side], "shots": [sizes.shots, sizes.shot_side]}
+
+
 def dpr(device: str, sizes: Sizes) -> dict:
     """The network of the paper with random weights; milliseconds a pattern."""
     from cdipipe.networks.dpr.inference import FusedDPR
@@ -231,4 +259,4 @@ def _steps(last: Path, read) -> int:
         return 0
 
 
-STAGES = {one.__name__: one for one in (tests, methods, kernels, hio, dpr, cdip, cdi_nn, training)}
+STAGES = {one.__name__: one for one in (tests, methods, kernels, hio, savings, dpr, cdip, cdi_nn, training)}

@@ -76,7 +76,7 @@ def _devices() -> dict[str, Any]:
 
 def _gpu() -> dict[str, Any]:
     """GPUs, what ``auto`` takes and why, and what is wrong with those that could work."""
-    from cdipipe.ops import gpu_faults, gpus
+    from cdipipe.ops import gpu_faults, gpus, graphs
     from cdipipe.ops.device import resolve_device
 
     found = gpus.facts()
@@ -88,6 +88,7 @@ def _gpu() -> dict[str, Any]:
         "torch was built with CUDA": found.torch_cuda,
         "device auto takes": device,
         "why no GPU": str(faults[0]) if faults and gpu_faults.why_not(found) else None,
+        f"CUDA graphs ({graphs.VARIABLE})": "for small batches" if graphs.are_wanted() else "off",
         "tried": TRIED,
         LOST: [str(fault) for fault in faults if fault.lost],
     }

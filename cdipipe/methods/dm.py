@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Update
+from cdipipe.phasing.registry import IterativeParameters, Update, alike
 from cdipipe.tunable import Tune
 
 
@@ -47,6 +47,8 @@ METHOD = Update(
     summary="Difference map with step beta",
     reference="Elser, J. Opt. Soc. Am. A 20, 40 (2003), doi:10.1364/JOSAA.20.000040",
     parameters=DmParameters,
+    mixes_patterns=True,
     update=update,
+    kind=alike,
     estimate=estimate,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdipipe.phasing.registry import IterativeParameters, Update
+from cdipipe.phasing.registry import IterativeParameters, Update, alike
 
 
 def update(exit_wave, problem, support, parameters, iteration):
@@ -15,6 +15,8 @@ METHOD = Update(
     summary="Error reduction: keep what satisfies the object constraint, zero the rest",
     reference="Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758",
     parameters=IterativeParameters,
+    mixes_patterns=True,
     update=update,
+    kind=alike,
     converged_estimate=True,
 )

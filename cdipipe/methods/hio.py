@@ -22,9 +22,14 @@ class HioParameters(IterativeParameters):
 
 def update(exit_wave, problem, support, parameters, iteration):
     """u+ = P where the constraint holds, u - beta P elsewhere; P = P_M u (Fienup 1982, hybrid input-output)."""
-    if parameters.er_every and (iteration + 1) % parameters.er_every == 0:
+    if kind(parameters, iteration) == "er":
         return er.update(exit_wave, problem, support, parameters, iteration)
     return problem.iterate_(exit_wave, support, a=1.0, b=-parameters.beta, c=0.0, g=0.0)
+
+
+def kind(parameters, iteration):
+    """``er`` or ``hio``."""
+    return "er" if parameters.er_every and (iteration + 1) % parameters.er_every == 0 else "hio"
 
 
 METHOD = Update(
@@ -32,5 +37,7 @@ METHOD = Update(
     summary="Hybrid input-output with feedback beta",
     reference="Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758",
     parameters=HioParameters,
+    mixes_patterns=True,
     update=update,
+    kind=kind,
 )

@@ -37,11 +37,16 @@ class HioStaticParameters(IterativeParameters):
 
 def update(exit_wave, problem, support, parameters, iteration):
     """HIO on the sample, zero where the static structure stands: there the sum of both is the static region itself."""
-    if iteration >= parameters.iterations - parameters.er_iterations:
+    if kind(parameters, iteration) == "er":
         return er.update(exit_wave, problem, support, parameters, iteration)
     exit_wave, projected, r_factor = hio.update(exit_wave, problem, support, _plain_hio(parameters), iteration)
     exit_wave.masked_fill_(problem.static_support, 0)
     return exit_wave, projected, r_factor
+
+
+def kind(parameters, iteration):
+    """``hio``, in the closing block ``er``."""
+    return "er" if iteration >= parameters.iterations - parameters.er_iterations else "hio"
 
 
 def _plain_hio(parameters):
@@ -55,6 +60,7 @@ METHOD = Update(
     "Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758",
     parameters=HioStaticParameters,
     update=update,
+    kind=kind,
     needs=("static_region",),
     refuses=("shrink_wrap", "start_support", "use_static_region"),
     converged_estimate=True,

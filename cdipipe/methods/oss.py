@@ -38,7 +38,7 @@ class OssRun(StepRun):
                 self._best.restore(state.exit_wave)
                 self._best.forget()
                 skip = own.hio_first and current is None
-                low_pass, current = None if skip else _filter(block.values[0], problem), block
+                low_pass, current = None if skip else _filter(block.values[0], problem, state.exit_wave), block
             self._projected, r_factor = problem.impose_modulus(state.exit_wave)
             if iteration % 2:
                 self._best.offer(problem.r_factor(self.estimate()), state.exit_wave)
@@ -74,18 +74,24 @@ def _update(exit_wave, projected, problem, support, beta, low_pass):
 
 
 def _smooth(wave, problem, low_pass):
+    from cdipipe.ops import fft
     from cdipipe.optics import fourier
 
+    scaled = fft.share(wave, problem.ndim) == 1
     if problem.constraint == "real_nonneg":  # the update has left real parts alone
         half = low_pass[..., : wave.shape[-1] // 2 + 1]
-        return fourier.multiply_even_corner(wave.real, half, problem.ndim).to(wave.dtype)
-    return fourier.inverse_corner(fourier.forward_corner(wave, problem.ndim).mul_(low_pass), problem.ndim)
+        return fourier.multiply_even_corner(wave.real, half, problem.ndim, scaled).to(wave.dtype)
+    wavefront = fourier.forward_corner(wave, problem.ndim, scaled).mul_(low_pass)
+    return fourier.inverse_corner(wavefront, problem.ndim, scaled)
 
 
-def _filter(width, problem):
+def _filter(width, problem, exit_wave):
+    """The filter, with the scaling that transforms on a GPU leave out."""
+    from cdipipe.ops import fft
     from cdipipe.optics.fourier import gaussian_corner
 
-    return gaussian_corner(problem.shape, tuple(width * size for size in problem.shape), problem.device)
+    widths = tuple(width * size for size in problem.shape)
+    return gaussian_corner(problem.shape, widths, problem.device) * fft.share(exit_wave, problem.ndim) ** 2
 
 
 METHOD = Step(
@@ -95,4 +101,5 @@ METHOD = Step(
     parameters=OssParameters,
     begin=OssRun,
     refuses=LIGHT,
+    mixes_patterns=True,
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cdipipe.phasing.registry import IterativeParameters, Update
+from cdipipe.phasing.registry import IterativeParameters, Update, alike
 from cdipipe.tunable import Tune
 
 
@@ -30,5 +30,7 @@ METHOD = Update(
     summary="Relaxed averaged alternating reflections with relaxation beta",
     reference="Luke, Inverse Problems 21, 37 (2005), doi:10.1088/0266-5611/21/1/004",
     parameters=RaarParameters,
+    mixes_patterns=True,
     update=update,
+    kind=alike,
 )

@@ -4,6 +4,9 @@ All else takes those of :mod:`cdipipe.optics.fourier`, which depend on no compil
 
 On a CPU, where PyTorch has Intel's MKL inside, its plans are kept from call to call and the transform may overwrite its
 argument; the values are those of ``torch.fft``, which does everything else: gradients, GPUs, other processors.
+
+On a GPU torch scales in a pass of its own over the array. Where a kernel of ours stands between a transform and its
+inverse it scales instead, see :func:`share`.
 """
 
 from __future__ import annotations
@@ -21,7 +24,24 @@ _DOUBLE = {torch.complex64: False, torch.complex128: True}
 _TOLERANCE = {torch.complex64: 1e-5, torch.complex128: 1e-13}
 
 
-def transform(array: Tensor, ndim: int, inverse: bool = False) -> Tensor:
+def share(array: Tensor, ndim: int) -> float:
+    """What a kernel multiplies by, before and after its work, where transforms on both sides of it do not scale.
+
+    Parameters
+    ----------
+    array : (..., *grid) complex, to be transformed
+    ndim : number of grid axes
+
+    Returns
+    -------
+    ``1 / sqrt(pixels)``; 1 where transforms scale: on a CPU, which does it on the way, and where no kernel is
+    """
+    if array.is_cpu or array.dtype != torch.complex64 or not backend.use_native(array.device.type):
+        return 1.0
+    return array.shape[-ndim:].numel() ** -0.5
+
+
+def transform(array: Tensor, ndim: int, inverse: bool = False, share: float = 1.0) -> Tensor:
     """Transform along the last axes into a new tensor.
 
     Parameters
@@ -29,31 +49,32 @@ def transform(array: Tensor, ndim: int, inverse: bool = False) -> Tensor:
     array : (..., *grid) complex
     ndim : number of grid axes
     inverse : whether back
+    share : of :func:`share`; anything but 1: without scaling
     """
-    if is_planned(array, ndim):
+    if share == 1 and is_planned(array, ndim):
         out = torch.empty_like(array)
         if _run(array, out, ndim, inverse):
             return out
-    return _by_torch(array, ndim, inverse)
+    return _by_torch(array, ndim, inverse, share)
 
 
-def transform_(array: Tensor, ndim: int, inverse: bool = False) -> Tensor:
+def transform_(array: Tensor, ndim: int, inverse: bool = False, share: float = 1.0) -> Tensor:
     """:func:`transform` of a tensor that nobody needs any more: in its memory where that is possible.
 
     Parameters
     ----------
     array : (..., *grid) complex
         Either as before or overwritten.
-    ndim, inverse : as in :func:`transform`
+    ndim, inverse, share : as in :func:`transform`
 
     Returns
     -------
     ``array``, or a new tensor
     """
-    if is_planned(array, ndim) and _run(array, array, ndim, inverse):
+    if share == 1 and is_planned(array, ndim) and _run(array, array, ndim, inverse):
         increment_version(array)
         return array
-    return _by_torch(array, ndim, inverse)
+    return _by_torch(array, ndim, inverse, share)
 
 
 def has_plans() -> bool:
@@ -61,9 +82,9 @@ def has_plans() -> bool:
     return backend.use_native("cpu") and _are_right()
 
 
-def _by_torch(array: Tensor, ndim: int, inverse: bool) -> Tensor:
-    run = torch.fft.ifftn if inverse else torch.fft.fftn
-    return run(array, dim=tuple(range(-ndim, 0)), norm="ortho")
+def _by_torch(array: Tensor, ndim: int, inverse: bool, share: float = 1.0) -> Tensor:
+    run, unscaled = (torch.fft.ifftn, "forward") if inverse else (torch.fft.fftn, "backward")
+    return run(array, dim=tuple(range(-ndim, 0)), norm="ortho" if share == 1 else unscaled)
 
 
 def is_planned(array: Tensor, ndim: int) -> bool:

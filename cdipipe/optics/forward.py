@@ -143,43 +143,46 @@ class ForwardModel:
         other.__dict__.update({name: value for name, value in self.__dict__.items() if name in lasting})
         return other
 
-    def propagate(self, object_: torch.Tensor) -> torch.Tensor:
+    def propagate(self, object_: torch.Tensor, share: float = 1.0) -> torch.Tensor:
         """Wavefronts of the object alone, (..., *grid), or (..., M, *grid) with probe modes; linear.
 
         Parameters
         ----------
         object_ : (..., *grid) complex
+        share : of :func:`cdipipe.ops.fft.share`; anything but 1: by a transform that does not scale, so that
+            ``share`` times what is returned is the wavefront
         """
-        if self.probe_modes is None:
-            return fourier.forward_corner(object_, self.ndim)
-        return fourier.forward_corner(self.probe_modes * object_.unsqueeze(-self.ndim - 1), self.ndim)
+        waves = object_ if self.probe_modes is None else self.probe_modes * object_.unsqueeze(-self.ndim - 1)
+        return fourier.forward_corner(waves, self.ndim, share == 1)
 
-    def backpropagate(self, wavefront: torch.Tensor) -> torch.Tensor:
+    def backpropagate(self, wavefront: torch.Tensor, share: float = 1.0) -> torch.Tensor:
         """Adjoint of :meth:`propagate`.
 
         Parameters
         ----------
         wavefront : (..., *grid), or (..., M, *grid) with probe modes, complex
+        share : anything but 1: of ``share`` times a wavefront, by a transform that does not scale
 
         Returns
         -------
         (..., *grid) complex
         """
-        waves = fourier.inverse_corner(wavefront, self.ndim)
+        waves = fourier.inverse_corner(wavefront, self.ndim, share == 1)
         return waves if self.probe_modes is None else (self.probe_modes.conj() * waves).sum(-self.ndim - 1)
 
-    def invert(self, wavefront: torch.Tensor) -> torch.Tensor:
+    def invert(self, wavefront: torch.Tensor, share: float = 1.0) -> torch.Tensor:
         """The object whose :meth:`propagate` is nearest to given wavefronts (least squares).
 
         Parameters
         ----------
         wavefront : (..., *grid), or (..., M, *grid) with probe modes, complex
+        share : as of :meth:`backpropagate`
 
         Returns
         -------
         (..., *grid) complex; 0 where no probe mode has light
         """
-        waves = self.backpropagate(wavefront)
+        waves = self.backpropagate(wavefront, share)
         return waves if self.probe_modes is None else waves.div_(self.divisor)
 
     @functools.cached_property
@@ -216,19 +219,22 @@ class ForwardModel:
             known[dtype] = self.propagate(self.static_region.to(torch.complex128)).to(dtype)
         return known[dtype]
 
-    def wavefront(self, object_: torch.Tensor) -> torch.Tensor:
+    def wavefront(self, object_: torch.Tensor, share: float = 1.0) -> torch.Tensor:
         """Wavefronts of all that stands in the beam: :meth:`propagate` and that of the static region.
 
         Parameters
         ----------
         object_ : (..., *grid) complex
+        share : as of :meth:`propagate`
 
         Returns
         -------
         (..., *grid), or (..., M, *grid) with probe modes, complex
         """
-        alone = self.propagate(object_)
-        return alone if self.static_region is None else alone.add_(self.static_wavefront(alone.dtype))
+        alone = self.propagate(object_, share)
+        if self.static_region is None:
+            return alone
+        return alone.add_(self.static_wavefront(alone.dtype), alpha=1 / share)
 
     def sum_modes(self, per_mode: torch.Tensor) -> torch.Tensor:
         """A real array of wavefronts, summed over the probe modes if there are any: (..., *grid).

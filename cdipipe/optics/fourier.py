@@ -39,30 +39,32 @@ def to_centre(array: torch.Tensor, ndim: int = 2) -> torch.Tensor:
     return torch.fft.fftshift(array, dim=_axes(ndim))
 
 
-def forward_corner(exit_wave: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+def forward_corner(exit_wave: torch.Tensor, ndim: int = 2, scaled: bool = True) -> torch.Tensor:
     """Orthonormal transform of an array in FFT order, to FFT order.
 
     Parameters
     ----------
     exit_wave : (..., *grid) complex, FFT order
     ndim : number of grid axes
+    scaled : False: what comes is larger by ``sqrt(pixels)``, for whoever scales on another way
 
     Returns
     -------
     (..., *grid) complex; the sum of squared moduli is that of ``exit_wave``
     """
-    return torch.fft.fftn(exit_wave, dim=_axes(ndim), norm="ortho")
+    return torch.fft.fftn(exit_wave, dim=_axes(ndim), norm="ortho" if scaled else "backward")
 
 
-def inverse_corner(wavefront: torch.Tensor, ndim: int = 2) -> torch.Tensor:
-    """Inverse of :func:`forward_corner`.
+def inverse_corner(wavefront: torch.Tensor, ndim: int = 2, scaled: bool = True) -> torch.Tensor:
+    """Orthonormal transform back, the inverse of :func:`forward_corner`.
 
     Parameters
     ----------
     wavefront : (..., *grid) complex, FFT order
     ndim : number of grid axes
+    scaled : False: larger by ``sqrt(pixels)``
     """
-    return torch.fft.ifftn(wavefront, dim=_axes(ndim), norm="ortho")
+    return torch.fft.ifftn(wavefront, dim=_axes(ndim), norm="ortho" if scaled else "forward")
 
 
 def forward(exit_wave: torch.Tensor, ndim: int = 2) -> torch.Tensor:
@@ -175,7 +177,9 @@ def inverse_real_box_corner(half: torch.Tensor, shape: tuple[int, ...], box: tup
     return torch.fft.irfft(half, n=shape[-1], dim=-1, norm="ortho")[..., : box[-1]]
 
 
-def multiply_even_corner(image: torch.Tensor, half_kernel: torch.Tensor, ndim: int = 2) -> torch.Tensor:
+def multiply_even_corner(
+    image: torch.Tensor, half_kernel: torch.Tensor, ndim: int = 2, scaled: bool = True
+) -> torch.Tensor:
     """F [kernel * F^-1 image] of a real array and a real kernel that is even under r -> -r.
 
     Parameters
@@ -183,9 +187,11 @@ def multiply_even_corner(image: torch.Tensor, half_kernel: torch.Tensor, ndim: i
     image : (..., H, W) real; in either order, since a shift commutes with a convolution
     half_kernel : (..., H, W // 2 + 1) real, FFT order: the half that the transform of a real array needs
     ndim : number of grid axes
+    scaled : False: larger by the number of pixels, for a kernel that was divided by it
     """
-    spectrum = torch.fft.rfftn(image, dim=_axes(ndim))
-    return torch.fft.irfftn(spectrum.mul_(half_kernel), s=image.shape[-ndim:], dim=_axes(ndim))
+    spectrum = torch.fft.rfftn(image, dim=_axes(ndim)).mul_(half_kernel)
+    norm = "backward" if scaled else "forward"
+    return torch.fft.irfftn(spectrum, s=image.shape[-ndim:], dim=_axes(ndim), norm=norm)
 
 
 def autocorrelation_corner(block: torch.Tensor, ndim: int = 2) -> torch.Tensor:

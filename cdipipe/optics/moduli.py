@@ -34,11 +34,12 @@ def impose_modulus(model: ForwardModel, object_, modulus, measured=None) -> tupl
     -------
     the object, and the :func:`modulus_misfit` of the one given
     """
-    wavefront = model.wavefront(object_)
-    misfit = _replace_modulus_(model, wavefront, modulus, measured)
+    share = share_of(model, object_)
+    wavefront = model.wavefront(object_, share)
+    misfit = _replace_modulus_(model, wavefront, modulus, measured, share)
     if model.static_region is not None:
-        wavefront -= model.static_wavefront(wavefront.dtype)
-    waves = fft.transform_(wavefront, model.ndim, inverse=True)
+        wavefront.sub_(model.static_wavefront(wavefront.dtype), alpha=share)
+    waves = fft.transform_(wavefront, model.ndim, inverse=True, share=share)
     if model.probe_modes is None:
         return waves, misfit
     change = waves - model.probe_modes * model.per_mode(object_)
@@ -56,7 +57,19 @@ def modulus_misfit(model: ForwardModel, object_, modulus, measured=None) -> torc
     -------
     (...) float64, sqrt(photons)
     """
-    return _replace_modulus_(model, model.wavefront(object_), modulus, measured)
+    share = share_of(model, object_)
+    return _replace_modulus_(model, model.wavefront(object_, share), modulus, measured, share)
+
+
+def share_of(model: ForwardModel, object_) -> float:
+    """What kernels multiply by where transforms around them need not scale, see :func:`cdipipe.ops.fft.share`.
+
+    Parameters
+    ----------
+    model : ForwardModel
+    object_ : (..., *grid) complex, or wavefronts
+    """
+    return fft.share(object_, model.ndim) if model.is_ideal else 1.0  # no kernel knows of other light
 
 
 def relax_modulus_(model: ForwardModel, wavefront, dual, modulus, measured, **steps) -> torch.Tensor:
@@ -68,7 +81,7 @@ def relax_modulus_(model: ForwardModel, wavefront, dual, modulus, measured, **st
     wavefront : (..., *grid), or (..., M, *grid) with probe modes, complex; replaced
     dual : like ``wavefront``; replaced
     modulus, measured : as in :func:`impose_modulus`
-    **steps : ``t``, ``s``, ``softness``, ``keep``, ``low_pass`` of
+    **steps : ``t``, ``s``, ``softness``, ``keep``, ``low_pass``, ``scale`` of
         :func:`cdipipe.ops.projection.relax.relax_modulus_`
 
     Returns
@@ -99,11 +112,12 @@ def empty_misfit(model: ForwardModel, wavefront) -> torch.Tensor:
     return torch.empty(batch, dtype=torch.float64, device=wavefront.device)
 
 
-def _replace_modulus_(model: ForwardModel, wavefront, modulus, measured) -> torch.Tensor:
-    """Modulus projection on the detector, in place; returns the misfit before it."""
+def _replace_modulus_(model: ForwardModel, wavefront, modulus, measured, share: float) -> torch.Tensor:
+    """``share`` times the projection of ``share`` times a wavefront, in place; returns the misfit before it."""
     misfit = empty_misfit(model, wavefront)
     if model.is_ideal:
-        ops.project_modulus_(wavefront, modulus, measured, misfit, model.probe_modes is not None, ndim=model.ndim)
+        modes = model.probe_modes is not None
+        ops.project_modulus_(wavefront, modulus, measured, misfit, modes, ndim=model.ndim, scale=share)
     else:
         _scale_(model, wavefront, modulus, measured, misfit)
     return misfit

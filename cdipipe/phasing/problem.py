@@ -26,6 +26,11 @@ class Projections:
     ``modulus_sum`` of the measured pixels, ``constraint`` and ``phase_range_rad``; and ``update_object_``.
     """
 
+    @property
+    def coherence_px(self):
+        """Width of partial coherence: None, one, or one for each item of a batch as a tensor (B,)."""
+        return self.model.coherence_px
+
     def impose_modulus(self, exit_wave):
         """P_M u of a batch (B, *grid), and the R-factor (B,) of u on the measured pixels."""
         projected, misfit = moduli.impose_modulus(self.model, exit_wave, self.modulus, self.measured)
@@ -42,6 +47,15 @@ class Projections:
             projected, misfit = moduli.impose_modulus(model, exit_wave, modulus, measured)
             ops.update_object_(exit_wave, projected, support, **rule)
         return exit_wave, projected, misfit / self.modulus_sum
+
+    def relax_modulus_(self, wavefront, dual, **steps):
+        """Primal-dual step on wavefronts of the object alone, in place; R-factor (B,) of what it was made from.
+
+        ``t``, ``s``, ``softness``, ``keep``, ``low_pass`` and ``scale`` as in
+        :func:`cdipipe.ops.projection.relax.relax_modulus_`.
+        """
+        misfit = moduli.relax_modulus_(self.model, wavefront, dual, self.modulus, self.measured, **steps)
+        return misfit / self.modulus_sum
 
     def r_factor(self, exit_wave):
         """R-factor (B,) of a batch (B, *grid) on the measured pixels; one transform."""
@@ -137,11 +151,6 @@ class Problem(Projections):
         return max(self.photons - float((static * self.measured).sum(dtype=torch.float64)), self.photons**0.5)
 
     @property
-    def coherence_px(self):
-        """Width of partial coherence: None, one, or one for each item of a batch as a tensor (B,)."""
-        return self.model.coherence_px
-
-    @property
     def background(self):
         """Photons per pixel beside those of the object: a number, (*grid) in FFT order, or (B, 1, 1) for a batch."""
         return self.model.background
@@ -177,15 +186,6 @@ class Problem(Projections):
         coherent = self.model.sum_modes(self.model.wavefront(estimate).abs().square_())
         width = fit_width(coherent, self.coherence_px, self.modulus, self.measured, self.background, self.ndim)
         self.set_light(width, self.background)
-
-    def relax_modulus_(self, wavefront, dual, **steps):
-        """Primal-dual step on wavefronts of the object alone, in place; R-factor (B,) of what it was made from.
-
-        ``t``, ``s``, ``softness``, ``keep`` and ``low_pass`` as in
-        :func:`cdipipe.ops.projection.relax.relax_modulus_`.
-        """
-        misfit = moduli.relax_modulus_(self.model, wavefront, dual, self.modulus, self.measured, **steps)
-        return misfit / self.modulus_sum
 
     def scores(self, exit_wave) -> dict[str, np.ndarray]:
         """Misfits of a batch of objects, (B,) float64 each, as ``evaluate`` defines them; NaN where there is none.

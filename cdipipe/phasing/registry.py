@@ -61,6 +61,8 @@ class Method:
     by_itself : options that it honours and the loop leaves to it
     uses_static_region : False for a method that reconstructs the static region as part of the object
     converged_estimate : whether the iterate itself is an estimate, so that no closing ER block is wanted
+    mixes_patterns : whether the items of a batch may be of several patterns: the method knows of the problem only what
+        ``cdipipe.phasing.problem.Projections`` has
     """
 
     honoured: ClassVar[tuple[str, ...]] = ()
@@ -77,6 +79,7 @@ class Method:
     by_itself: tuple[str, ...] = ()
     uses_static_region: bool = True
     converged_estimate: bool = False
+    mixes_patterns: bool = False
 
     @property
     def all_needs(self) -> tuple[str, ...]:
@@ -111,6 +114,16 @@ class Method:
         return self
 
 
+def alike(parameters, iteration) -> str:
+    """The one kind of an :class:`Update` whose iterations all do the same.
+
+    Parameters
+    ----------
+    parameters, iteration : it depends on neither
+    """
+    return "alike"
+
+
 _ITERATIONS = ("constraint", "stop_below", "average_last", "closing_er", "shrink_wrap", "start_support")
 _BEGINNINGS = ("start object", "start support", "preview", "use_static_region")
 
@@ -126,12 +139,16 @@ class Update(Method):
         (B,) its misfit.
     estimate : ``(exit_wave, problem, support, parameters) -> exit_wave``, optional
         The object that an iterate stands for; P_S P_M u unless given.
+    kind : ``(parameters, iteration) -> hashable``, optional
+        Iterations of one kind do the same, whatever their number, and ask for no value of an array on the way; small
+        batches on a GPU repeat them as a whole, see ``cdipipe.ops.graphs``. None: each is taken by itself.
     """
 
     honoured = (*_ITERATIONS, *STARTS, *_BEGINNINGS, *LIGHT)
 
     update: Callable[..., Any]
     estimate: Callable[..., Any] | None = None
+    kind: Callable[..., Any] | None = None
     fits: tuple[str, ...] = ("coherence.fit",)
 
 

@@ -22,6 +22,7 @@ from cdipipe.phasing.runs import Batch, Runs, blank_runs, centre_on_support, lig
 from cdipipe.phasing.starts import Start, derive_seed, random_starts, warm_starts
 from cdipipe.phasing.support import start_support
 from cdipipe.phasing.task import Task, has_photons
+from cdipipe.phasing.together import Together, join, may_go_together
 from cdipipe.phasing.workers import run_jobs
 from cdipipe.progress import progress
 
@@ -35,17 +36,32 @@ ITERATES = 8
 """Arrays that a batch holds at once, in units of its iterates."""
 
 
-def batch_size(recipe, shape, device) -> int:
-    """Starts to compute at once: as the recipe says, or what suits the caches (CPU) or keeps a GPU busy.
+def items_at_once(recipe, shape, device) -> int:
+    """Items of a batch, starts of one pattern or of several: as the recipe says, or what suits the caches (CPU) or
+    keeps a GPU busy.
 
     It depends on nothing but its arguments: with the memory that happens to be free results would change.
     """
     item = 8 * math.prod(shape)
     if recipe.batch:
-        return min(recipe.batch, recipe.restarts)
+        return recipe.batch
     if device.type == "cuda":
-        return max(1, min(recipe.restarts, GPU_BATCH_BYTES // (ITERATES * item)))
-    return max(1, min(recipe.restarts, CPU_BATCH_BYTES // item, 8))
+        return max(1, GPU_BATCH_BYTES // (ITERATES * item))
+    return max(1, min(CPU_BATCH_BYTES // item, 8))
+
+
+def batch_size(recipe, shape, device) -> int:
+    """Starts of a pattern to compute at once."""
+    return min(recipe.restarts, items_at_once(recipe, shape, device))
+
+
+def patterns_at_once(task: Task, recipe, count: int) -> int:
+    """Patterns of ``count`` whose starts are computed together; on a CPU every core has some."""
+    if not may_go_together(task, recipe):
+        return 1
+    fitting = items_at_once(recipe, task.measurement.pattern_shape, task.device) // recipe.restarts
+    cores = torch.get_num_threads() if task.device.type == "cpu" else 1
+    return max(1, min(fitting, math.ceil(count / cores)))
 
 
 def bytes_of_runs(recipe, shape, count: int, keep: int, device) -> int:
@@ -56,7 +72,7 @@ def bytes_of_runs(recipe, shape, count: int, keep: int, device) -> int:
     count : patterns whose results are held together
     keep : runs of each that are kept
     """
-    pixels, together = math.prod(shape), batch_size(recipe, shape, device)
+    pixels, together = math.prod(shape), min(count * recipe.restarts, items_at_once(recipe, shape, device))
     kept = count * pixels * (9 * keep + 1)
     traces = 4 * recipe.restarts * count_iterations(recipe) * count
     return kept + traces + (together * ITERATES + recipe.restarts) * 8 * pixels
@@ -99,8 +115,12 @@ def phase_patterns(task: Task, recipe, start: Start, keep: int) -> list[Runs]:
     with progress(len(found) * planned * len(batches), f"{recipe.name}{task.which}") as bar:
         watch = Watch(_one_by_one(bar.update), preview_every=recipe.preview_every, stop=stop)
         begins = {index: _Once(task, recipe, start, index, len(batches) + 1) for index in lit}
-        jobs = [_Job(task, recipe, begins[index], batch, watch) for index in lit for batch in batches]
-        done = run_jobs(_Job.run, jobs, task.device, stop, math.prod(task.measurement.pattern_shape))
+        parts = [(begins[index], batch) for index in lit for batch in batches]
+        together = patterns_at_once(task, recipe, len(lit))
+        jobs = [_Job(task, recipe, parts[i : i + together], watch) for i in range(0, len(parts), together)]
+        shape = task.measurement.pattern_shape
+        running = run_jobs(_Job.run, jobs, task.device, stop, math.prod(shape))
+        done = itertools.chain.from_iterable(running)
         freedoms = []
         for index in lit:
             runs, begin = rank(list(itertools.islice(done, len(batches))), recipe.select, keep), begins[index]()
@@ -108,7 +128,7 @@ def phase_patterns(task: Task, recipe, start: Start, keep: int) -> list[Runs]:
                 runs.objects[0], runs.support = centre_on_support(runs.objects[0], runs.support)
             found[index] = runs
             freedoms.append(begin.problem.model.freedom)
-        done.close()
+        running.close()
     _align([found[index] for index in lit], freedoms, task.device, stop)
     return found
 
@@ -176,34 +196,43 @@ def _begin(task: Task, recipe, start: Start, index: int) -> _Beginning:
 
 @dataclass(frozen=True)
 class _Job:
-    """Some restarts of a pattern."""
+    """Some restarts of a pattern, or of several patterns."""
 
     task: Task
     recipe: Recipe
-    begin: _Once
-    indices: range
+    parts: list[tuple[_Once, range]]
+    """what each pattern begins with, and which of its restarts"""
     watch: Watch
 
-    def run(self) -> Batch:
-        """All steps of the recipe on these restarts."""
-        begin, recipe, watch = self.begin(), self.recipe, self.watch
-        problem, state = begin.problem, _first_state(begin, recipe, self.indices)
-        if begin.index == 0 and 0 in self.indices:
-            watch = replace(watch, preview=self.task.show(problem))
+    def run(self) -> list[Batch]:
+        """All steps of the recipe on these restarts; one batch for each pattern."""
+        begun, recipe, watch = [(begin(), indices) for begin, indices in self.parts], self.recipe, self.watch
+        counts, (begin, indices) = [len(indices) for _, indices in begun], begun[0]
+        state = join([_first_state(each, recipe, some) for each, some in begun])
+        problem = begin.problem if len(begun) == 1 else Together([each.problem for each, _ in begun], counts)
+        if begin.index == 0 and 0 in indices:
+            watch = replace(watch, preview=self.task.show(begin.problem))
+        if len(begun) > 1 and (advance := watch.advance):
+            watch = replace(watch, advance=lambda steps: advance(steps * len(begun)))
         if not recipe.is_ideal:  # each start has its own light, and the batch its own problem
-            problem = problem.with_light_of_each(len(self.indices))
+            problem = problem.with_light_of_each(len(indices))
         with lack_of_memory_explained(self._out_of_memory):
             estimate, state = run_recipe(state, problem, recipe, watch)
-        scores = problem.scores(estimate) | {"seed": np.array(list(self.indices))}
-        return Batch(
+        scores = problem.scores(estimate) | {"seed": np.array([index for _, some in begun for index in some])}
+        scores |= light_scores(problem, recipe, sum(counts))
+        arrays = (
             fourier.to_centre(estimate, problem.ndim).cpu().numpy(),
             fourier.to_centre(state.support, problem.ndim).cpu().numpy(),
             state.error_trace.cpu().numpy(),
-            scores | light_scores(problem, recipe, len(self.indices)),
         )
+        ends = list(itertools.accumulate(counts, initial=0))
+        return [
+            Batch(*(array[first:last] for array in arrays), {name: rows[first:last] for name, rows in scores.items()})
+            for first, last in itertools.pairwise(ends)
+        ]
 
     def _out_of_memory(self) -> str:
-        count, shape = len(self.indices), self.task.measurement.pattern_shape
+        count, shape = sum(len(indices) for _, indices in self.parts), self.task.measurement.pattern_shape
         lower = f"; set batch: {count // 2} or fewer" if count > 1 else ""
         return f"{self.recipe.name}: memory ran out with {count} starts of {shape} at once{lower}"
 

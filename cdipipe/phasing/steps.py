@@ -134,11 +134,18 @@ class UpdateRun(StepRun):
         self.method, self._projected = method, None
 
     def iterate(self) -> Iterator[Tensor]:
-        state = self.state
-        for iteration in range(self.parameters.iterations):
-            state.exit_wave, self._projected, r_factor = self.method.update(
-                state.exit_wave, self.problem, state.support, self.parameters, iteration
-            )
+        from cdipipe.ops.graphs import replayed
+
+        def update(exit_wave, support):
+            return method.update(exit_wave, self.problem, support, own, iteration)
+
+        state, method, own, updates = self.state, self.method, self.parameters, {}
+        repeats = method.kind and self.problem.model.is_ideal  # other light may be changed on the way
+        for iteration in range(own.iterations):
+            kind = method.kind(own, iteration) if repeats else None
+            if kind not in updates:
+                updates[kind] = replayed(update, state.exit_wave, own.iterations) if repeats else update
+            state.exit_wave, self._projected, r_factor = updates[kind](state.exit_wave, state.support)
             yield r_factor
 
     def projected(self) -> Tensor:

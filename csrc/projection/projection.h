@@ -21,7 +21,8 @@ inline int64_t block_count(int64_t pixels) {
   return (pixels + kBlockPixels - 1) / kBlockPixels;
 }
 
-// A = sqrt(sum over modes |z|^2). Measured: z * modulus / A, or modulus / sqrt(modes) where A = 0. Others: z.
+// scale P(scale wavefront), with P of z = scale wavefront and A = sqrt(sum over modes |z|^2): measured z * modulus / A,
+// or modulus / sqrt(modes) where A = 0; others z. With 1 / sqrt(pixels) the transforms on both sides need no scaling.
 struct ModulusArrays {
   const float* wavefront;
   float* projected;         // may be `wavefront`
@@ -30,6 +31,7 @@ struct ModulusArrays {
   double* error;            // (batch), sum of |A - modulus| over measured pixels; null: not wanted
   int64_t modulus_stride, measured_stride;
   int64_t batch, modes, pixels;
+  float scale;
 };
 
 // Gradient of the above with respect to the wavefront; gradients are dL/dRe + i dL/dIm.
@@ -46,7 +48,8 @@ struct ModulusBackwardArrays {
 
 // Primal-dual step on wavefronts, in place. With y = filter * dual and h = z - t y the modulus is pulled towards the
 // measured one: z' = h + pull (b / A - 1) (h + reference) on measured pixels, z' = h on others, A = |h + reference|
-// over all modes (A = 0: z' = h + pull b / sqrt(modes)). Then dual = keep y + s (2 z' - z) and z = z'.
+// over all modes (A = 0: z' = h + pull b / sqrt(modes)). Then dual = keep y + s (2 z' - z) and z = z'. The dual is
+// multiplied by `scale` as it is read and as it is written, so that transforms on both sides need no scaling.
 struct RelaxArrays {
   float* wavefront;        // z, (batch, modes, pixels)
   float* dual;             // like wavefront
@@ -60,7 +63,7 @@ struct RelaxArrays {
 };
 
 struct RelaxRule {
-  float t, s, pull, keep;
+  float t, s, pull, keep, scale;
 };
 
 enum class Constraint : int { support, real_nonneg, re_nonneg, quadrant, phase_range };

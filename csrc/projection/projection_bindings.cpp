@@ -25,7 +25,7 @@ projection::ObjectRule object_rule(int constraint, float a, float b, float c, fl
 
 void project_modulus(int device, Address wavefront, Address projected, Address modulus, int64_t modulus_stride,
                      Address measured, int64_t measured_stride, Address error, int64_t batch, int64_t modes,
-                     int64_t pixels, Address partials, Address queue) {
+                     int64_t pixels, float scale, Address partials, Address queue) {
   const projection::ModulusArrays arrays{at<float>(wavefront),
                                          at<float>(projected),
                                          at<float>(modulus),
@@ -35,7 +35,8 @@ void project_modulus(int device, Address wavefront, Address projected, Address m
                                          measured_stride,
                                          batch,
                                          modes,
-                                         pixels};
+                                         pixels,
+                                         scale};
   if (device == kCpu) return projection::cpu::project_modulus(arrays, static_cast<int>(queue));
   if constexpr (kHasCuda) {
     cuda::set_device(device);
@@ -43,6 +44,14 @@ void project_modulus(int device, Address wavefront, Address projected, Address m
   } else {
     no_cuda();
   }
+}
+
+// With transforms that scale.
+void project_modulus_alone(int device, Address wavefront, Address projected, Address modulus, int64_t modulus_stride,
+                           Address measured, int64_t measured_stride, Address error, int64_t batch, int64_t modes,
+                           int64_t pixels, Address partials, Address queue) {
+  project_modulus(device, wavefront, projected, modulus, modulus_stride, measured, measured_stride, error, batch, modes,
+                  pixels, 1, partials, queue);
 }
 
 void project_modulus_backward(int device, Address wavefront, Address modulus, int64_t modulus_stride, Address measured,
@@ -70,8 +79,8 @@ void project_modulus_backward(int device, Address wavefront, Address modulus, in
 
 void relax_modulus(int device, Address wavefront, Address dual, Address filter, Address reference, Address modulus,
                    int64_t modulus_stride, Address measured, int64_t measured_stride, Address error, int64_t batch,
-                   int64_t modes, int64_t pixels, float t, float s, float pull, float keep, Address partials,
-                   Address queue) {
+                   int64_t modes, int64_t pixels, float t, float s, float pull, float keep, float scale,
+                   Address partials, Address queue) {
   const projection::RelaxArrays arrays{at<float>(wavefront),
                                        at<float>(dual),
                                        at<float>(filter),
@@ -84,7 +93,7 @@ void relax_modulus(int device, Address wavefront, Address dual, Address filter, 
                                        batch,
                                        modes,
                                        pixels};
-  const projection::RelaxRule rule{t, s, pull, keep};
+  const projection::RelaxRule rule{t, s, pull, keep, scale};
   if (device == kCpu) return projection::cpu::relax_modulus(arrays, rule, static_cast<int>(queue));
   if constexpr (kHasCuda) {
     cuda::set_device(device);
@@ -92,6 +101,15 @@ void relax_modulus(int device, Address wavefront, Address dual, Address filter, 
   } else {
     no_cuda();
   }
+}
+
+// With transforms that scale.
+void relax_modulus_alone(int device, Address wavefront, Address dual, Address filter, Address reference,
+                         Address modulus, int64_t modulus_stride, Address measured, int64_t measured_stride,
+                         Address error, int64_t batch, int64_t modes, int64_t pixels, float t, float s, float pull,
+                         float keep, Address partials, Address queue) {
+  relax_modulus(device, wavefront, dual, filter, reference, modulus, modulus_stride, measured, measured_stride, error,
+                batch, modes, pixels, t, s, pull, keep, 1, partials, queue);
 }
 
 void update_object(int device, Address exit_wave, Address projected, Address support, Address out, int64_t batch,
@@ -152,7 +170,8 @@ void iterate(Address exit_wave, Address projected, Address modulus, int64_t modu
                                               measured_stride,
                                               batch,
                                               1,
-                                              layout.pixels()};
+                                              layout.pixels(),
+                                              1};
   const projection::ObjectArrays on_object{
       at<float>(exit_wave), at<float>(projected), at<uint8_t>(support), at<float>(exit_wave), batch, layout.pixels()};
   projection::cpu::iterate(layout, on_detector, on_object, support_stride, rule);
@@ -161,8 +180,10 @@ void iterate(Address exit_wave, Address projected, Address modulus, int64_t modu
 const Bindings bindings([](pybind11::module_& module) {
   pybind11::class_<projection::ObjectRule>(module, "ObjectRule").def(pybind11::init(&object_rule));
   module.def("project_modulus", &project_modulus, NoGil());
+  module.def("project_modulus", &project_modulus_alone, NoGil());
   module.def("project_modulus_backward", &project_modulus_backward, NoGil());
   module.def("relax_modulus", &relax_modulus, NoGil());
+  module.def("relax_modulus", &relax_modulus_alone, NoGil());
   module.def("update_object", &update_object, NoGil());
   module.def("update_object_backward", &update_object_backward, NoGil());
   module.def("subtract_projection", &subtract_projection, NoGil());

@@ -22,21 +22,21 @@ inline int64_t block_offset(int64_t stride, int64_t item, int64_t begin) {
 // One mode: everything in one pass. Returns the sum of |A - b| over the measured pixels of the run.
 template <bool masked>
 float project_run(const float* wavefront, float* projected, const float* modulus, const uint8_t* measured,
-                  int64_t count) {
+                  int64_t count, float scale) {
   float error = 0;
   CDIPIPE_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) {
-    const float re = wavefront[2 * i], im = wavefront[2 * i + 1];
+    const float re = scale * wavefront[2 * i], im = scale * wavefront[2 * i + 1];
     const float amplitude = __builtin_sqrtf(re * re + im * im);
     const bool trusted = masked ? measured[i] != 0 : true;
     const float b = modulus[i];
     const float target = trusted ? b : amplitude;  // where nothing was measured b may be NaN
-    const float scale = trusted ? b / amplitude : 1;
+    const float factor = trusted ? b / amplitude : 1;
     const float fill = trusted ? b : re;
     const bool dark = amplitude == 0;
     error += __builtin_fabsf(amplitude - target);
-    projected[2 * i] = dark ? fill : re * scale;
-    projected[2 * i + 1] = dark ? im : im * scale;
+    projected[2 * i] = scale * (dark ? fill : re * factor);
+    projected[2 * i + 1] = scale * (dark ? im : im * factor);
   }
   return error;
 }
@@ -44,12 +44,15 @@ float project_run(const float* wavefront, float* projected, const float* modulus
 // Several modes: amplitude of the run first, then every mode with the same factor.
 template <bool masked>
 float project_modes_run(const float* wavefront, float* projected, const float* modulus, const uint8_t* measured,
-                        int64_t count, int64_t modes, int64_t mode_stride) {
-  float power[kRunPixels], scale[kRunPixels], fill[kRunPixels];
+                        int64_t count, int64_t modes, int64_t mode_stride, float scale) {
+  float power[kRunPixels], factor[kRunPixels], fill[kRunPixels];
   for (int64_t i = 0; i < count; ++i) power[i] = 0;
   for (int64_t m = 0; m < modes; ++m) {
     const float* z = wavefront + m * mode_stride;
-    for (int64_t i = 0; i < count; ++i) power[i] += z[2 * i] * z[2 * i] + z[2 * i + 1] * z[2 * i + 1];
+    for (int64_t i = 0; i < count; ++i) {
+      const float re = scale * z[2 * i], im = scale * z[2 * i + 1];
+      power[i] += re * re + im * im;
+    }
   }
   const float share = 1 / __builtin_sqrtf(static_cast<float>(modes));
   float error = 0;
@@ -58,7 +61,7 @@ float project_modes_run(const float* wavefront, float* projected, const float* m
     const bool trusted = masked ? measured[i] != 0 : true;
     const float target = trusted ? b : amplitude;
     const bool lit = trusted & (amplitude == 0);
-    scale[i] = (trusted & !lit) ? b / amplitude : 1;
+    factor[i] = (trusted & !lit) ? b / amplitude : 1;
     fill[i] = lit ? b * share : -1;
     error += __builtin_fabsf(amplitude - target);
   }
@@ -67,9 +70,9 @@ float project_modes_run(const float* wavefront, float* projected, const float* m
     float* out = projected + m * mode_stride;
     CDIPIPE_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-      const float re = z[2 * i] * scale[i], im = z[2 * i + 1] * scale[i];
-      out[2 * i] = fill[i] >= 0 ? fill[i] : re;
-      out[2 * i + 1] = im;
+      const float re = scale * z[2 * i] * factor[i], im = scale * z[2 * i + 1] * factor[i];
+      out[2 * i] = scale * (fill[i] >= 0 ? fill[i] : re);
+      out[2 * i + 1] = scale * im;
     }
   }
   return error;
@@ -84,14 +87,14 @@ double project_modulus(const ModulusArrays& arrays, int64_t item, int64_t begin,
   double error = 0;
   for (int64_t i = 0; i < count; i += kRunPixels) {
     const int64_t run = smaller(kRunPixels, count - i);
-    const float* z = arrays.wavefront + offset + 2 * i;
+    const float *z = arrays.wavefront + offset + 2 * i, *b = modulus + i, scale = arrays.scale;
     float* out = arrays.projected + offset + 2 * i;
     if (arrays.modes == 1) {
-      error += measured ? project_run<true>(z, out, modulus + i, measured + i, run)
-                        : project_run<false>(z, out, modulus + i, nullptr, run);
+      error += measured ? project_run<true>(z, out, b, measured + i, run, scale)
+                        : project_run<false>(z, out, b, nullptr, run, scale);
     } else {
-      error += measured ? project_modes_run<true>(z, out, modulus + i, measured + i, run, arrays.modes, mode_stride)
-                        : project_modes_run<false>(z, out, modulus + i, nullptr, run, arrays.modes, mode_stride);
+      error += measured ? project_modes_run<true>(z, out, b, measured + i, run, arrays.modes, mode_stride, scale)
+                        : project_modes_run<false>(z, out, b, nullptr, run, arrays.modes, mode_stride, scale);
     }
   }
   return error;
@@ -162,7 +165,7 @@ float relax_run(const RelaxRun& run, const RelaxRule& rule) {
   float error = 0;
   CDIPIPE_INDEPENDENT
   for (int64_t i = 0; i < run.count; ++i) {
-    const float gain = filtered ? filter[i] : 1;
+    const float gain = filtered ? filter[i] * r.scale : r.scale;
     const float y_re = gain * dual[2 * i], y_im = gain * dual[2 * i + 1];
     const float z_re = z[2 * i], z_im = z[2 * i + 1];
     const float h_re = z_re - r.t * y_re, h_im = z_im - r.t * y_im;
@@ -177,8 +180,8 @@ float relax_run(const RelaxRun& run, const RelaxRule& rule) {
     error += __builtin_fabsf(amplitude - target);
     z[2 * i] = next_re;
     z[2 * i + 1] = next_im;
-    dual[2 * i] = r.keep * y_re + r.s * (2 * next_re - z_re);
-    dual[2 * i + 1] = r.keep * y_im + r.s * (2 * next_im - z_im);
+    dual[2 * i] = r.scale * (r.keep * y_re + r.s * (2 * next_re - z_re));
+    dual[2 * i + 1] = r.scale * (r.keep * y_im + r.s * (2 * next_im - z_im));
   }
   return error;
 }
@@ -186,7 +189,7 @@ float relax_run(const RelaxRun& run, const RelaxRule& rule) {
 // Several modes: their common amplitude first, then every mode with the same pull.
 float relax_modes_run(const RelaxRun& run, const RelaxRule& r) {
   float power[kRunPixels], pull[kRunPixels], fill[kRunPixels], gain[kRunPixels];
-  for (int64_t i = 0; i < run.count; ++i) power[i] = 0, gain[i] = run.filter ? run.filter[i] : 1;
+  for (int64_t i = 0; i < run.count; ++i) power[i] = 0, gain[i] = run.filter ? run.filter[i] * r.scale : r.scale;
   for (int64_t m = 0; m < run.modes; ++m) {
     const float *z = run.wavefront + m * run.mode_stride, *dual = run.dual + m * run.mode_stride;
     const float* reference = run.reference ? run.reference + m * run.mode_stride : nullptr;
@@ -214,7 +217,7 @@ float relax_modes_run(const RelaxRun& run, const RelaxRule& r) {
       const float y = gain[i / 2] * dual[i], h = z[i] - r.t * y;
       const float w = reference ? h + reference[i] : h;
       const float next = h + pull[i / 2] * w + (i % 2 == 0 ? fill[i / 2] : 0);
-      dual[i] = r.keep * y + r.s * (2 * next - z[i]);
+      dual[i] = r.scale * (r.keep * y + r.s * (2 * next - z[i]));
       z[i] = next;
     }
   }

@@ -26,6 +26,10 @@ __device__ Pair load(const float* base, int64_t pixel) {
   return {value.x, value.y};
 }
 
+__device__ Pair scaled(float factor, Pair z) {
+  return {factor * z.re, factor * z.im};
+}
+
 __device__ void store(float* base, int64_t pixel, Pair value) {
   reinterpret_cast<float2*>(base)[pixel] = make_float2(value.re, value.im);
 }
@@ -42,10 +46,10 @@ __device__ double block_sum(double value) {
   return shared[0];
 }
 
-__device__ float amplitude_of(const float* wavefront, int64_t first, int64_t modes, int64_t pixels) {
+__device__ float amplitude_of(const float* wavefront, int64_t first, int64_t modes, int64_t pixels, float scale) {
   float power = 0;
   for (int64_t m = 0; m < modes; ++m) {
-    const Pair z = load(wavefront, first + m * pixels);
+    const Pair z = scaled(scale, load(wavefront, first + m * pixels));
     power += z.re * z.re + z.im * z.im;
   }
   return sqrtf(power);
@@ -57,22 +61,23 @@ __device__ bool is_trusted(const uint8_t* measured, int64_t stride, int64_t item
 
 __global__ void __launch_bounds__(kThreads) project_modulus_kernel(ModulusArrays arrays, double* partials) {
   const BlockRange range = block_range(arrays.pixels);
-  const bool in_place = arrays.wavefront == arrays.projected;
+  const bool stays = arrays.wavefront == arrays.projected && arrays.scale == 1;
   const float share = 1 / sqrtf(static_cast<float>(arrays.modes));
   double error = 0;
 #pragma unroll 4
   for (int64_t pixel = range.begin + threadIdx.x; pixel < range.end; pixel += kThreads) {
     const int64_t first = range.item * arrays.modes * arrays.pixels + pixel;
     const bool trusted = is_trusted(arrays.measured, arrays.measured_stride, range.item, pixel);
-    if (!trusted && in_place) continue;
+    if (!trusted && stays) continue;
     const float b = arrays.modulus[arrays.modulus_stride * range.item + pixel];
-    const float amplitude = trusted ? amplitude_of(arrays.wavefront, first, arrays.modes, arrays.pixels) : 0;
-    const float scale = b / amplitude;
+    const float amplitude =
+        trusted ? amplitude_of(arrays.wavefront, first, arrays.modes, arrays.pixels, arrays.scale) : 0;
+    const float factor = b / amplitude;
     if (trusted) error += fabsf(amplitude - b);
     for (int64_t m = 0; m < arrays.modes; ++m) {
-      Pair z = load(arrays.wavefront, first + m * arrays.pixels);
-      if (trusted) z = amplitude == 0 ? Pair{b * share, 0} : Pair{z.re * scale, z.im * scale};
-      store(arrays.projected, first + m * arrays.pixels, z);
+      Pair z = scaled(arrays.scale, load(arrays.wavefront, first + m * arrays.pixels));
+      if (trusted) z = amplitude == 0 ? Pair{b * share, 0} : scaled(factor, z);
+      store(arrays.projected, first + m * arrays.pixels, scaled(arrays.scale, z));
     }
   }
   if (partials == nullptr) return;
@@ -82,7 +87,7 @@ __global__ void __launch_bounds__(kThreads) project_modulus_kernel(ModulusArrays
 
 __device__ Pair relaxed_start(const RelaxArrays& arrays, const RelaxRule& rule, int64_t at, int64_t pixel, Pair& y) {
   const float gain = arrays.filter ? arrays.filter[pixel] : 1;
-  const Pair z = load(arrays.wavefront, at), dual = load(arrays.dual, at);
+  const Pair z = load(arrays.wavefront, at), dual = scaled(rule.scale, load(arrays.dual, at));
   y = {gain * dual.re, gain * dual.im};
   return {z.re - rule.t * y.re, z.im - rule.t * y.im};
 }
@@ -117,8 +122,9 @@ __global__ void __launch_bounds__(kThreads) relax_modulus_kernel(RelaxArrays arr
       const Pair z = load(arrays.wavefront, at), h = relaxed_start(arrays, rule, at, pixel, y);
       const Pair w = with_reference(arrays, pixel + m * arrays.pixels, h);
       const Pair next = {h.re + pull * w.re + fill, h.im + pull * w.im};
-      store(arrays.dual, at,
-            {rule.keep * y.re + rule.s * (2 * next.re - z.re), rule.keep * y.im + rule.s * (2 * next.im - z.im)});
+      const Pair moved = {rule.keep * y.re + rule.s * (2 * next.re - z.re),
+                          rule.keep * y.im + rule.s * (2 * next.im - z.im)};
+      store(arrays.dual, at, scaled(rule.scale, moved));
       store(arrays.wavefront, at, next);
     }
   }

@@ -74,6 +74,7 @@ def test_a_gpu_that_is_used_and_none_at_all_are_no_problems(cli, monkeypatch):
         monkeypatch.setattr(gpus, "facts", lambda found=facts: found)
         said = json.loads(cli("doctor", "--json").out)
         assert said["problems"] == [] and said["gpu"]["device auto takes"] == device
+        assert said["gpu"]["CUDA graphs (CDIPIPE_CUDA_GRAPHS)"] == "for small batches"
     assert (
         said["gpu"]["why no GPU"]
         == "there is no NVIDIA GPU and no driver here; nothing to do on a computer without one"

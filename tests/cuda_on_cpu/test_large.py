@@ -65,9 +65,9 @@ def last(array):
 
 def test_project_modulus(waves, detector):
     (modulus, measured, error, partials), wave, out = detector, waves(2, 2), sparse(2, 2, PIXELS, dtype=COMPLEX)
-    native("project_modulus", wave, out, modulus, 0, measured, 0, error, 2, 2, PIXELS, partials)
-    wanted, sums = reference_project_modulus(last(wave), modulus[END], measured[END], modes=True, ndim=1)
-    close(last(out), wanted)
+    native("project_modulus", wave, out, modulus, 0, measured, 0, error, 2, 2, PIXELS, 0.5, partials)
+    wanted, sums = reference_project_modulus(0.5 * last(wave), modulus[END], measured[END], modes=True, ndim=1)
+    close(last(out), 0.5 * wanted)
     close(error[1:], sums)
 
 
@@ -84,7 +84,7 @@ def test_relax_modulus(waves, detector):
     (modulus, measured, error, partials), wave, dual = detector, waves(2, 2), waves(2, 2)
     low_pass, reference = sparse(PIXELS), waves(1, 2)
     low_pass[END] = modulus[END].flip(0)
-    rule = (0.8, 0.9, 0.7, 1.0)
+    rule = (0.8, 0.9, 0.7, 1.0, 0.5)
     arrays = (last(wave), last(dual), modulus[END], measured[END])
     near = {"low_pass": low_pass[END], "reference": last(reference)[0]}
     wanted = reference_relax_modulus(*arrays, rule, **near, modes=True, ndim=1)

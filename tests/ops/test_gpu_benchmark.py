@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/gpu.py"
-STAGES = ("methods", "kernels", "hio", "dpr", "cdip", "cdi_nn")
+STAGES = ("methods", "kernels", "hio", "savings", "dpr", "cdip", "cdi_nn")
 
 
 @pytest.fixture
@@ -30,6 +30,8 @@ def test_the_rehearsal_runs_every_stage(tmp_path, script, monkeypatch, capsys):
     record = json.loads(output.read_text())
     assert list(record["stages"]) == list(STAGES) and record["device"] == "a rehearsal on the CPU"
     assert record["stages"]["hio"]["all_told_s"] > 0 and record["stages"]["cdi_nn"]["32: patterns/s"] > 0
+    savings = record["stages"]["savings"]
+    assert savings["scaling"]["in a kernel: ms"] > 0 and savings["hio, graphs 1: s"] > 0 < savings["shots together: s"]
     assert {"batch of 1: ms", "batch of 2: ms"} <= set(record["stages"]["dpr"])
 
 

@@ -52,6 +52,18 @@ def test_forward_matches_reference(case, mask, random_complex, random_real):
 
 
 @pytest.mark.parametrize("mask", MASKS)
+def test_scales_on_both_sides(case, mask, random_complex, random_real):
+    wave, modulus, measured, options = arrays(case, mask, random_complex, random_real)
+    scale = 0.3
+    if wave.numel():
+        wave.flatten()[0] = 0
+    wanted, wanted_error = reference_project_modulus(scale * wave, modulus, measured, **options)
+    error = torch.full_like(wanted_error, 7.0)
+    assert_close(project_modulus_(wave, modulus, measured, error, scale=scale, **options), scale * wanted)
+    assert_close(error, wanted_error)
+
+
+@pytest.mark.parametrize("mask", MASKS)
 def test_gradients_match_reference(case, mask, random_complex, random_real):
     wave, modulus, measured, options = arrays(case, mask, random_complex, random_real)
     weight, error_weight = random_complex(*wave.shape), random_real(*case[0], dtype=torch.float64) - 0.5

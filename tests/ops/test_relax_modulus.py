@@ -45,12 +45,25 @@ def test_matches_reference(case, with_filter, with_reference, keep, random_compl
     extra = {"low_pass": low_pass if with_filter else None, "reference": reference if with_reference else None}
     if z.numel():
         z.flatten()[0] = dual.flatten()[0] = 0  # a dark pixel, where there is one mode and no reference
-    rule = (0.8, 0.9, 0.8 / 1.1, keep)
+    rule = (0.8, 0.9, 0.8 / 1.1, keep, 1.0)
     wanted = reference_relax_modulus(z, dual, modulus, measured, rule, **extra, **layout)
     error = torch.full(case[0], 7.0, dtype=torch.float64, device=z.device)
     assert relax_modulus_(z, dual, modulus, measured, error, **{**STEPS, "keep": keep}, **extra, **layout) is z
     for got, want in zip((z, dual, error), wanted, strict=True):
         assert_close(got, want)
+
+
+def test_scales_the_dual_on_both_sides(case, random_complex, random_real):
+    (z, dual, modulus, measured), low_pass, reference, layout = arrays(case, random_complex, random_real)
+    extra, scale = (
+        {"low_pass": low_pass, "reference": reference, **STEPS, **layout},
+        0.25,
+    )  # a power of two: no rounding
+    wanted, moved = z.clone(), scale * dual
+    relax_modulus_(wanted, moved, modulus, measured, **extra)
+    relax_modulus_(z, dual, modulus, measured, scale=scale, **extra)
+    assert_close(z, wanted)
+    assert_close(dual, scale * moved)
 
 
 @pytest.mark.parametrize("modes", [None, 3])

@@ -4,7 +4,8 @@ While :func:`pretend` runs, torch says that there is a GPU, and what is made or 
 tensor that computes on the CPU, refuses what a real one refuses, and counts what would be launched and what the
 processor would wait for. The rules are those of torch: operands of one device, except numbers of no dimension beside
 others; indices may lie on the CPU, and cost an upload; NumPy sees nothing of it; generators belong to a device; pinned
-memory is the CPU's. An operation counts as one launch, views as none; the package's own kernels are those of the CPU.
+memory is the CPU's. An operation counts as one launch, a transform that scales as two, views as none; the package's own
+kernels are those of the CPU. CUDA graphs are in ``capture.py``; a replay counts as one launch.
 
 The tensors lie to Python alone, C++ sees the CPU: what torch decides inside itself by the device is not tried.
 """
@@ -12,12 +13,15 @@ The tensors lie to Python alone, C++ sees the CPU: what torch decides inside its
 from __future__ import annotations
 
 import contextlib
+import functools
 import types
 from collections import Counter
 from dataclasses import dataclass, field
 from unittest import mock
 
+import capture
 import torch
+from capture import Capture
 from torch import __future__ as future
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
@@ -45,6 +49,7 @@ WITHOUT_ORDER = {
 }  # fmt: skip
 """Operations that add in no fixed order and have no other way: an error with deterministic algorithms."""
 FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "alias", "lift_fresh"}
+TRANSFORMS = {"_fft_c2c", "_fft_r2c", "_fft_c2r"}
 UPLOADS = {"tensor", "as_tensor", "scalar_tensor", "from_numpy"}
 
 
@@ -96,6 +101,8 @@ class Pretended(torch.Tensor):
         return 0
 
     def data_ptr(self) -> int:
+        if Capture.current is not None:
+            Capture.current.touch(self.inner)
         return self.inner.data_ptr()
 
     def __reduce_ex__(self, protocol):
@@ -120,7 +127,8 @@ class Pretended(torch.Tensor):
         _refuse_generator(CUDA, kwargs.get("generator"))
         _count(func, name, args)
         owners = {id(x.inner): x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, Pretended)}
-        out = func(*pytree.tree_map(inside, args), **pytree.tree_map(inside, kwargs))
+        run = func if Capture.current is None else functools.partial(_captured, func)
+        out = run(*pytree.tree_map(inside, args), **pytree.tree_map(inside, kwargs))
         for owner in owners.values():
             assert owner.shape == owner.inner.shape, f"{func} changes a shape in place: not pretended"
         # in inference mode, too, a view of a tensor with gradients is one of them
@@ -142,17 +150,34 @@ def outside(x):
     return Pretended(x) if isinstance(x, torch.Tensor) and not isinstance(x, Pretended) else x
 
 
+def _captured(func, *args, **kwargs):
+    """An operation of the device while a graph is captured."""
+    if torch.Tag.nondeterministic_seeded in func.tags:
+        capture.refuse("random numbers")
+    return Capture.current.run(func, args, kwargs)
+
+
 def _copy(func, target, source, non_blocking=False):
-    if isinstance(target, Pretended):
-        (COUNTS.launch("copy"), _upload(source))[0]
+    if not isinstance(target, Pretended):
+        _wait("copy")
+    elif isinstance(source, Pretended):
+        COUNTS.launch("copy")
     else:
-        COUNTS.waits["copy"] += 1
-    func(inside(target), inside(source), non_blocking)
+        COUNTS.launch("copy")
+        _upload()
+    run = func if Capture.current is None else functools.partial(_captured, func)
+    run(inside(target), inside(source), non_blocking)
     return target
 
 
-def _upload(source) -> None:
-    COUNTS.uploads += not isinstance(source, Pretended)
+def _upload() -> None:
+    capture.refuse("a copy from the CPU")
+    COUNTS.uploads += 1
+
+
+def _wait(name: str) -> None:
+    capture.refuse(name)
+    COUNTS.waits[name] += 1
 
 
 def _refuse_mixture(func, name: str, args, kwargs) -> None:
@@ -161,7 +186,8 @@ def _refuse_mixture(func, name: str, args, kwargs) -> None:
         if not isinstance(args[0], Pretended):
             raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor (cpu)")
         for index in args[1]:
-            COUNTS.uploads += index is not None and not isinstance(index, Pretended)
+            if index is not None and not isinstance(index, Pretended):
+                _upload()
         args = (args[0], *args[2:])
     foreign = [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor) and not _is_there(x)]
     if torch._C._current_graph_task_id() >= 0:  # a backward pass makes zeros of the CPU for outputs that nobody used
@@ -182,8 +208,12 @@ def _count(func, name: str, args) -> None:
     views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
     if not views and name not in FREE and name != "_local_scalar_dense":
         COUNTS.launch(name)
+    if name in TRANSFORMS:
+        capture.note_plan(func, args)
+        if args[2]:  # scaled in a pass of its own
+            COUNTS.launch("scaling")
     if name in WAITS or _asks_for_places(name, args):
-        COUNTS.waits[name] += 1
+        _wait(name)
     never = name in WITHOUT_ORDER and _adds(name, args)
     if never and torch.are_deterministic_algorithms_enabled():
         raise RuntimeError(f"{name} does not have a deterministic implementation")
@@ -235,9 +265,10 @@ def _move(tensor, target: torch.device | None, non_blocking: bool = False):
     if target is None or (target.type == "cuda") == here:
         return tensor
     if here:
+        capture.refuse("cpu")
         COUNTS.waits["cpu"] += not non_blocking
         return _Download.apply(tensor)
-    COUNTS.uploads += 1
+    _upload()
     return _Upload.apply(tensor)
 
 
@@ -269,7 +300,7 @@ class Mode(TorchFunctionMode):
         if func is torch.Tensor.cuda:
             return _move(args[0], CUDA)
         if func is torch.Tensor.tolist and here:
-            COUNTS.waits["tolist"] += 1
+            _wait("tolist")
             return args[0].inner.tolist()
         if here and func in (torch.Tensor.numpy, torch.Tensor.__array__):
             raise TypeError(
@@ -283,7 +314,7 @@ class Mode(TorchFunctionMode):
             args[0].inner = args[1].inner
             return func(*args)
         if here and name in ("unravel_index", "quantile"):  # they make tensors of the CPU on the way
-            COUNTS.uploads += 1
+            _upload()
             COUNTS.launch(name)
             return pytree.tree_map(outside, func(args[0].inner.detach(), *args[1:], **kwargs))
         if kwargs.get("device") is not None:
@@ -310,11 +341,12 @@ class Mode(TorchFunctionMode):
             return _to(*args, **kwargs)
         kwargs["device"] = CPU
         with_gradient = kwargs.pop("requires_grad", False)
-        made = func(*pytree.tree_map(inside, args), **kwargs)
         if name in UPLOADS:
-            COUNTS.uploads += 1
+            _upload()
         elif name not in FREE:
             COUNTS.launch(name)
+        run = func if Capture.current is None else functools.partial(Capture.current.make, func, name in FREE)
+        made = run(*pytree.tree_map(inside, args), **kwargs)
         return outside(made.clone() if name == "as_tensor" else made).requires_grad_(with_gradient)
 
 
@@ -352,12 +384,20 @@ class Kernels:
             return found
 
         def run(*arguments):
-            if arguments and arguments[0] == 0:
-                COUNTS.launch(name)
-                arguments = (-1, *arguments[1:-1], torch.get_num_threads())
-            return found(*arguments)
+            if not arguments or arguments[0] != 0:
+                return found(*arguments)
+            COUNTS.launch(name)
+            if arguments[-1] != Capture.stream.cuda_stream:
+                raise RuntimeError(f"{name}: launched on another stream than the current one")
+            arguments = (-1, *arguments[1:-1], torch.get_num_threads())
+            return found(*arguments) if Capture.current is None else Capture.current.call(found, arguments)
 
         return run
+
+
+def _replay(graph: capture.Graph) -> None:
+    COUNTS.launch("graph")
+    capture.Graph.replay(graph)
 
 
 @contextlib.contextmanager
@@ -370,16 +410,21 @@ def pretend(kernels: bool = True, free_bytes: int = 2**33):
     free_bytes : memory that is free on it
     """
     COUNTS.clear()
-    stream = types.SimpleNamespace(cuda_stream=0, synchronize=lambda: None)
+    Capture.clear()
+    graph = type("CUDAGraph", (capture.Graph,), {"replay": _replay})
     cuda = {
         "is_available": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: 0,
         "get_device_name": lambda *_: "pretended",
         "mem_get_info": lambda *_: (free_bytes, 2 * free_bytes),
-        "current_stream": lambda *_: stream,
+        "current_stream": lambda *_: Capture.stream,
+        "set_stream": lambda stream: setattr(Capture, "stream", stream),
+        "Stream": lambda *_: capture.SIDE,
+        "CUDAGraph": graph,
+        "graph": capture.graph,
         "device": lambda *_: contextlib.nullcontext(),
-        "synchronize": lambda *_: COUNTS.waits.update(["synchronize"]),
+        "synchronize": lambda *_: _wait("synchronize"),
         "get_rng_state": lambda *_: torch.zeros(1, dtype=torch.uint8),
         "set_rng_state": lambda *_: None,
         "_lazy_init": lambda: None,

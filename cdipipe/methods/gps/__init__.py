@@ -107,5 +107,6 @@ METHOD = Step(
     parameters=GpsParameters,
     begin=begin,
     refuses=LIGHT,
+    mixes_patterns=True,
     converged_estimate=True,
 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import torch
 
-from cdipipe.optics import fourier
+from cdipipe.optics import fourier, moduli
 
 
 class PrimalDual:
@@ -31,12 +31,13 @@ class PrimalDual:
     wavefront : (B, [M,] *grid) complex64
         z, of the object alone where there is a static region
     dual : (B, *grid) complex64
-        F r for a plane wave, otherwise y
+        F r for a plane wave, over ``share`` where transforms do not scale; otherwise y
     """
 
     def __init__(self, problem, exit_wave: torch.Tensor, t: float, s: float):
         self._problem, self._t, self._s = problem, t, s
         self._plane = problem.model.probe_modes is None
+        self._share = moduli.share_of(problem.model, exit_wave)
         self.wavefront = problem.model.propagate(exit_wave)
         problem.relax_modulus_(self.wavefront, torch.zeros_like(self.wavefront))
         self.dual = torch.zeros_like(exit_wave)
@@ -49,15 +50,15 @@ class PrimalDual:
 
     def advance(self, support) -> torch.Tensor:
         """One iteration; returns the (B,) R-factor of z - t A y."""
-        steps = {"t": self._t, "s": self._s, "softness": self._softness}
+        steps = {"t": self._t, "s": self._s, "softness": self._softness, "scale": self._share}
         if self._plane:
             r_factor = self._problem.relax_modulus_(self.wavefront, self.dual, low_pass=self._low_pass, **steps)
-            residual = self._residual_(self._problem.model.backpropagate(self.dual), support)
-            self.dual = self._problem.model.propagate(residual)
+            residual = self._residual_(self._problem.model.backpropagate(self.dual, self._share), support)
+            self.dual = self._problem.model.propagate(residual, self._share)
             return r_factor
-        dual = self._problem.model.propagate(self.dual)
+        dual = self._problem.model.propagate(self.dual, self._share)
         r_factor = self._problem.relax_modulus_(self.wavefront, dual, keep=0.0, **steps)
-        residual = self._residual_(self.dual.add_(self._problem.model.invert(dual)), support)
+        residual = self._residual_(self.dual.add_(self._problem.model.invert(dual, self._share)), support)
         self.dual = residual if self._low_pass is None else self._smooth(residual)
         return r_factor
 

@@ -89,14 +89,16 @@ def project_modulus_(
     modes: bool = False,
     *,
     ndim: int = 2,
+    scale: float = 1.0,
 ) -> Tensor:
-    """:func:`project_modulus` in place, without autograd.
+    """:func:`project_modulus` in place, without autograd; of z it makes ``scale P(scale z)``.
 
     Parameters
     ----------
     wavefront, modulus, measured, modes, ndim : as in :func:`project_modulus`
     error_out : contiguous float64 of the batch shape, optional
         Receives the error sums.
+    scale : 1, or :func:`cdipipe.ops.fft.share` between transforms that do not scale
 
     Returns
     -------
@@ -109,6 +111,7 @@ def project_modulus_(
     """
     if (
         not modes
+        and scale == 1
         and not wavefront.requires_grad
         and native.project_usual(wavefront, modulus, measured, error_out, ndim)
     ):
@@ -119,14 +122,15 @@ def project_modulus_(
     if error_out is not None:
         check_error_out(error_out, batch_shape, wavefront.device)
     if native.takes(wavefront) and native.is_dense(wavefront):
-        native.project_modulus(wavefront, wavefront, modulus, measured, error_out, modes, ndim)
+        native.project_modulus(wavefront, wavefront, modulus, measured, error_out, modes, ndim, scale)
         increment_version(wavefront)
         return wavefront
     with torch.no_grad():
-        projected, error = reference_project_modulus(wavefront, modulus, measured, modes=modes, ndim=ndim)
+        seen = wavefront if scale == 1 else scale * wavefront
+        projected, error = reference_project_modulus(seen, modulus, measured, modes=modes, ndim=ndim)
         if error_out is not None:
             error_out.copy_(error)
-        return wavefront.copy_(projected)
+        return wavefront.copy_(projected if scale == 1 else scale * projected)
 
 
 def update_object(

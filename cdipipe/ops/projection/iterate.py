@@ -73,9 +73,10 @@ def iterate_(
         )
         increment_version(exit_wave)
         return projected
-    wavefront = fft.transform(exit_wave, ndim)
-    project_modulus_(wavefront, modulus, measured, error_out, ndim=ndim)
-    projected = fft.transform_(wavefront, ndim, inverse=True)
+    share = fft.share(exit_wave, ndim)
+    wavefront = fft.transform(exit_wave, ndim, share=share)
+    project_modulus_(wavefront, modulus, measured, error_out, ndim=ndim, scale=share)
+    projected = fft.transform_(wavefront, ndim, inverse=True, share=share)
     update_object_(exit_wave, projected, support, constraint, a=a, b=b, c=c, g=g, phase_range_rad=phase_range_rad)
     return projected
 

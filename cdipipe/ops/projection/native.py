@@ -42,6 +42,11 @@ def address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
+def scaling(scale: float) -> tuple[float, ...]:
+    """The argument of a kernel that scales; none where there is nothing to scale."""
+    return () if scale == 1 else (scale,)
+
+
 def _per_pixel(array: Tensor | None, batch_shape: torch.Size, grid: torch.Size, pixels: int):
     """(contiguous array, stride): (pixels) shared by the batch with stride 0, or (batch, pixels)."""
     if array is None:
@@ -74,6 +79,7 @@ def project_modulus(
     error: Tensor | None,
     modes: bool,
     ndim: int,
+    scale: float = 1.0,
 ) -> None:
     """Write the projection of contiguous ``wavefront`` to ``out`` (may be the same) and the error sums to ``error``."""
     sizes, modulus, modulus_stride, measured, measured_stride = modulus_layout(
@@ -94,6 +100,7 @@ def project_modulus(
             measured_stride,
             address(error),
             *sizes,
+            *scaling(scale),
             address(partials),
             queue,
         )

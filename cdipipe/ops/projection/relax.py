@@ -31,6 +31,7 @@ def relax_modulus_(
     reference: Tensor | None = None,
     modes: bool = False,
     ndim: int = 2,
+    scale: float = 1.0,
 ) -> Tensor:
     """Primal step of generalised proximal smoothing on the detector, and what its dual step begins with.
 
@@ -54,6 +55,8 @@ def relax_modulus_(
     low_pass : (*grid) real, optional
     reference : ([M,] *grid) complex, optional
         Wavefront that is added on the detector but is not part of ``wavefront``.
+    scale : 1, or :func:`cdipipe.ops.fft.share`: ``dual`` is then what a transform that does not scale makes of the dual
+        variable, and is left for an inverse that does not scale either
 
     Returns
     -------
@@ -72,7 +75,7 @@ def relax_modulus_(
     _check_arguments(wavefront, dual, low_pass, reference, t, modes, ndim)
     if error_out is not None:
         checks.check_error_out(error_out, batch_shape, wavefront.device)
-    rule = (t, s, t / (t + softness), keep)
+    rule = (t, s, t / (t + softness), keep, scale)
     if native.takes(wavefront) and native.is_dense(wavefront) and native.is_dense(dual):
         _relax_native(wavefront, dual, modulus, measured, error_out, rule, low_pass, reference, modes, ndim)
         increment_version(wavefront)
@@ -124,7 +127,8 @@ def _relax_native(wavefront, dual, modulus, measured, error, rule, low_pass, ref
             measured_stride,
             native.address(error),
             *sizes,
-            *rule,
+            *rule[:-1],
+            *native.scaling(rule[-1]),
             native.address(partials),
             queue,
         )
@@ -133,13 +137,15 @@ def _relax_native(wavefront, dual, modulus, measured, error, rule, low_pass, ref
 def reference_relax_modulus(
     wavefront: Tensor, dual: Tensor, modulus: Tensor, measured: Tensor, rule, *, low_pass, reference, modes, ndim
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What :func:`relax_modulus_` computes, in plain PyTorch; ``rule`` is (t, s, t / (t + softness), keep).
+    """What :func:`relax_modulus_` computes, in plain PyTorch; ``rule`` is (t, s, t / (t + softness), keep,
+    scale).
 
     Returns
     -------
     z', dual' and the error sums, float64
     """
-    t, s, pull, keep = rule
+    t, s, pull, keep, scale = rule
+    dual = dual if scale == 1 else scale * dual
     y = dual if low_pass is None else dual * (low_pass.unsqueeze(-ndim - 1) if modes else low_pass)
     h = wavefront - t * y
     w = h if reference is None else h + reference
@@ -156,4 +162,6 @@ def reference_relax_modulus(
     difference = torch.where(trusted, (amplitude - modulus).abs(), 0)
     if modes:
         difference = difference.squeeze(-ndim - 1)
-    return z, keep * y + s * (2 * z - wavefront), difference.sum(dim=tuple(range(-ndim, 0)), dtype=torch.float64)
+    moved = keep * y + s * (2 * z - wavefront)
+    moved = moved if scale == 1 else scale * moved
+    return z, moved, difference.sum(dim=tuple(range(-ndim, 0)), dtype=torch.float64)

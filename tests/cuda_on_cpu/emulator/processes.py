@@ -14,6 +14,7 @@ HERE = Path(__file__).parents[1]
 ROOT = HERE.parents[1]
 KERNEL_TESTS = (
     "hexplane",
+    "iterate",
     "project_modulus",
     "relax_modulus",
     "subtract_projection",
