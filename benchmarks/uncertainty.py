@@ -2,8 +2,10 @@
 
     cdipipe bench uncertainty
 
-The regression is fitted on objects of the first seeds, its factors on those of the next, and the record judges those of
-the last, which neither has seen. Each seed gives one object of each scene; methods take turns at the photons.
+The seeds are divided into folds. Every object is judged by a model that was made without its fold: a regression on the
+other folds, and factors from objects of each of these that were predicted by a regression on the rest. The model that
+is shipped is made in the same way from all folds. Objects of each scene are judged by a model that was made without
+this scene, too. Each seed gives one object of each scene; methods take turns at the photons.
 ``--keep-model`` leaves the shipped model as it is. ``--pieces FOLDER`` keeps what is found of each object, so that an
 interrupted run goes on, and a second one needs no phasing.
 """
@@ -37,11 +39,14 @@ METHODS = {
     "hio, 4 starts": {"method": "hio", "iterations": 300, "restarts": 4},
 }
 PHOTONS = {2: (1e4, 1e5, 1e6, 1e7, 1e8), 3: (1e4, 1e6, 1e8)}
-SEEDS = {2: {"fit": range(100, 112), "factors": range(112, 120), "test": range(120, 128)},
-         3: {"fit": range(100, 105), "factors": range(105, 109), "test": range(109, 112)}}  # fmt: skip
+SEEDS = {2: range(100, 128), 3: (*range(100, 106), *range(109, 112))}
+FOLDS = 4
+"""Groups of seeds: each is judged by a model of the others."""
 VOLUMES = ("polygons 3d", "bragg")
-FEW = 400
+FEW = 150
 """Pixels of an object that the regression takes."""
+MOST = 1500
+"""Pixels of an object that are judged."""
 STRUCTURED = 0.4
 """Of the structure of an error: below that it is little more than white noise, which no map can know."""
 
@@ -82,11 +87,11 @@ def structure(error: np.ndarray, support: np.ndarray) -> float:
     return rank_correlation(total / np.maximum(count, 1), error)
 
 
-def collect(ndim: int, part: str, pieces: Path | None) -> dict[tuple, dict]:
-    """Every object of one part of the seeds, (scene, method, photons, seed) -> what :func:`one` finds."""
+def collect(ndim: int, pieces: Path | None) -> dict[tuple, dict]:
+    """Every object, (scene, method, photons, seed) -> what :func:`one` finds."""
     scenes = [scene for scene in SCENES if (3 if scene in VOLUMES else 2) == ndim]
     found, levels = {}, PHOTONS[ndim]
-    for seed in SEEDS[ndim][part]:
+    for seed in SEEDS[ndim]:
         for (row, scene), (column, method) in itertools.product(enumerate(scenes), enumerate(METHODS)):
             key = (scene, method, levels[(seed + row + column) % len(levels)], seed)
             file = pieces and pieces / ("-".join(map(str, key)).replace(" ", "_") + ".npz")
@@ -97,22 +102,53 @@ def collect(ndim: int, part: str, pieces: Path | None) -> dict[tuple, dict]:
             else:
                 with np.load(file) as stored:
                     found[key] = dict(stored)
-        print(ndim, "axes,", part, "seed", seed, flush=True)
-    return found
+        print(ndim, "axes, seed", seed, flush=True)
+    return {key: few_of(own) for key, own in found.items()}
+
+
+def few_of(own: dict) -> dict:
+    """What is known of one object, of at most so many pixels, drawn at random."""
+    chosen = np.random.default_rng(0).permutation(len(own["signs"]))[:MOST]
+    return {name: values[chosen] if np.ndim(values) else values for name, values in own.items()}
 
 
 def pooled(found: dict):
-    """A few pixels of every object, drawn at random, together."""
+    """A few pixels of every object, drawn at random, together: signs, errors, and the number of the object."""
     from cdipipe.uncertainty.error_model import KINDS
 
     random = np.random.default_rng(0)
-    signs, errors = [], defaultdict(list)
-    for own in found.values():
+    signs, errors, objects = [], defaultdict(list), []
+    for number, own in enumerate(found.values()):
         chosen = random.permutation(len(own["signs"]))[:FEW]
         signs.append(own["signs"][chosen])
+        objects.append(np.full(len(chosen), number))
         for kind in KINDS:
             errors[kind].append(own[kind][chosen])
-    return np.concatenate(signs), {kind: np.concatenate(values) for kind, values in errors.items()}
+    return (
+        np.concatenate(signs),
+        {kind: np.concatenate(values) for kind, values in errors.items()},
+        np.concatenate(objects),
+    )
+
+
+def models_of(found: dict, apart: bool = True) -> dict[int | None, dict]:
+    """Models by the fold that they have not seen; under None that of all folds, and no other unless ``apart``."""
+    from cdipipe.uncertainty.error_model import calibrate, fit, ratios_of
+
+    @functools.cache
+    def without(folds: frozenset[int]) -> dict:
+        return fit(*pooled({key: own for key, own in found.items() if key[3] % FOLDS not in folds}))
+
+    models = {}
+    for left in (None, *range(FOLDS)) if apart else (None,):
+        out = frozenset({left} - {None})
+        seen = {key: own for key, own in found.items() if key[3] % FOLDS not in out}
+        ratios = [ratios_of(without(out | {key[3] % FOLDS}), own["signs"], own) for key, own in seen.items()]
+        model = without(out)
+        model = {**model, "kinds": {kind: dict(own) for kind, own in model["kinds"].items()}}
+        calibrate(model, [own["signs"] for own in seen.values()], ratios)
+        models[left] = plain(model)
+    return models
 
 
 def judged(model: dict, found: dict) -> dict:
@@ -135,13 +171,26 @@ def judged(model: dict, found: dict) -> dict:
     return rows
 
 
-def rank_of_all(model: dict, found: dict) -> float:
+def rank_of_all(models: dict, found: dict) -> float:
     """Rank correlation over pixels of all objects together: whether the map tells good objects from bad ones, too."""
     from cdipipe.uncertainty.error_model import predict
     from cdipipe.uncertainty.judge import rank_correlation
 
-    signs, errors = pooled(found)
-    return round(rank_correlation(predict(model, signs, "complex"), errors["complex"]), 3)
+    widths, errors = [], []
+    for key, own in found.items():
+        each = max(1, len(own["complex"]) // FEW)
+        widths.append(predict(models[key[3] % FOLDS], own["signs"][::each], "complex"))
+        errors.append(own["complex"][::each])
+    return round(rank_correlation(np.concatenate(widths), np.concatenate(errors)), 3)
+
+
+def unseen(found: dict) -> dict:
+    """The objects of each scene, judged by a model of the other scenes."""
+    rows = {}
+    for scene in dict.fromkeys(key[0] for key in found):
+        model = models_of({key: own for key, own in found.items() if key[0] != scene}, apart=False)[None]
+        rows[scene] = summary(list(judged(model, {key: own for key, own in found.items() if key[0] == scene}).values()))
+    return rows
 
 
 def means(rows: dict, place: int) -> dict:
@@ -166,42 +215,45 @@ def plain(model: dict) -> dict:
     def short(values):
         return [float(f"{value:.5g}") for value in np.ravel(values)]
 
-    kinds = {kind: {"coefficients": short(own["coefficients"]), "factors": short(own["factors"])}
-             for kind, own in model["kinds"].items()}  # fmt: skip
-    return {**{name: short(model[name]) for name in ("lowest", "highest", "mean", "std", "edges")}, "kinds": kinds}
+    kinds = {
+        kind: {"coefficients": short(own["coefficients"]), "factors": [short(group) for group in own["factors"]]}
+        for kind, own in model["kinds"].items()
+    }
+    ranges = {name: short(model[name]) for name in ("lowest", "highest", "mean", "std")}
+    return {**ranges, "edges": [short(group) for group in model["edges"]], "kinds": kinds}
 
 
 def main() -> None:
-    from cdipipe.uncertainty.error_model import FILE, KINDS, LEVEL, SIGNS, calibrate, fit
+    from cdipipe.uncertainty.error_model import FILE, LEVEL, SIGNS
 
     parser = parser_of(__doc__)
-    parser.add_argument("--keep-model", action="store_true", help="judge the shipped model, do not replace it")
+    parser.add_argument("--keep-model", action="store_true", help="do not replace the shipped model")
     parser.add_argument("--pieces", type=Path, help="folder where what is found of each object is kept")
     arguments = parser.parse_args()
     if arguments.pieces:
         arguments.pieces.mkdir(parents=True, exist_ok=True)
     record, models = {}, json.loads(FILE.read_text())["models"] if arguments.keep_model else {}
     for ndim in SEEDS:
-        if not arguments.keep_model:
-            model = fit(*pooled(collect(ndim, "fit", arguments.pieces)))
-            others = collect(ndim, "factors", arguments.pieces).values()
-            calibrate(model, [own["signs"] for own in others], [{kind: own[kind] for kind in KINDS} for own in others])
-            models[str(ndim)] = plain(model)
-        tested = collect(ndim, "test", arguments.pieces)
-        rows = judged(models[str(ndim)], tested)
+        found = collect(ndim, arguments.pieces)
+        own = models_of(found)
+        models.setdefault(str(ndim), own[None])
+        rows = {}
+        for fold in range(FOLDS):
+            rows |= judged(own[fold], {key: one for key, one in found.items() if key[3] % FOLDS == fold})
         structured = [row for row in rows.values() if row["structure"] >= STRUCTURED]
         parts = {name: means(rows, place) for place, name in enumerate(("scene", "method", "photons"))}
         parts["scene and photons"] = means({(f"{key[0]}, {key[2]:.0e}", *key): row for key, row in rows.items()}, 0)
+        parts["scene not in the model"] = unseen(found)
         record[f"{ndim} axes"] = {
             "all": summary(list(rows.values())),
-            "rank_correlation_of_all_pixels": rank_of_all(models[str(ndim)], tested),
+            "rank_correlation_of_all_pixels": rank_of_all(own, found),
             "errors with structure": summary(structured),
             **parts,
         }
     if not arguments.keep_model:
         made = {"by": "benchmarks/uncertainty.py", "scenes": SCENES, "methods": METHODS, "photons": PHOTONS}
         made |= {
-            "seeds": {str(ndim): {part: [s[0], s[-1]] for part, s in parts.items()} for ndim, parts in SEEDS.items()},
+            "seeds": {str(ndim): list(seeds) for ndim, seeds in SEEDS.items()},
             "level": LEVEL,
             "signs": SIGNS,
         }

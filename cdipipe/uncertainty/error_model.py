@@ -1,10 +1,12 @@
 """From signs of error that need no truth to the size of the error, by a regression on simulated objects.
 
 The logarithm of the error of a pixel is a quadratic form of the logarithms of its signs, fitted by ridge regression on
-simulated objects; the factor that makes 90 % intervals of it is the conformal quantile of \\|error\\| / prediction on
-other objects than the regression's (split conformal prediction: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, J. Am.
-Stat. Assoc. 113, 1094 (2018), doi:10.1080/01621459.2017.1307116). ``error_model.json`` beside this file holds both, and
-how they were made; ``cdipipe bench uncertainty`` makes it anew.
+simulated objects. An object has an error of its own beside those of its pixels, as in a random-effects regression
+(Balestra, Nerlove, Econometrica 34, 585 (1966), doi:10.2307/1909771): most of each object's mean is subtracted, so that
+differences inside objects decide. The factor that makes 90 % intervals is the conformal quantile of
+\\|error\\| / prediction, where the prediction is that of a regression on other objects (cross-conformal prediction:
+Vovk, Ann. Math. Artif. Intell. 74, 9 (2015), doi:10.1007/s10472-013-9368-4). ``error_model.json`` beside this file
+holds both, and how they were made; ``cdipipe bench uncertainty`` makes it anew.
 """
 
 from __future__ import annotations
@@ -46,20 +48,25 @@ OF_OBJECTS = (
     "misfit",
     "filled",
     "roughness",
+    "rocking_curve",
 )
 """Signs of the whole object: how far starts lie from the result, from each other, and the closest of them; how far
 noise moves it; what the pattern leaves open; how badly counts are explained; how much of the array is filled, how
-smoothly."""
+smoothly; 1 for a crystal from its rocking curve, else 0."""
 SIGNS = OF_PIXELS + OF_OBJECTS
 KNOWN = {"shift": 0.0, "phase": 1.0, "none": 2.0}
 """The sign ``known``, by what the pattern leaves open."""
-BINS, FEWEST = 4, 20
+BINS, FEWEST = 4, 50
 """Factors of their own for objects whose closest start is near to far; at least so many objects decide each."""
-GROUPED_BY = SIGNS.index("closest")
+GROUPED_BY, ROCKING = SIGNS.index("closest"), SIGNS.index("rocking_curve")
 LEAST = 1e-4
 """Smallest share of the typical amplitude, or number of radians, that errors and signs are told apart from zero."""
 SMOOTH_PX = 1.0
-RIDGE = 3e-3
+RIDGE = 1.5
+"""Over the number of objects, which are independent as their pixels are not."""
+OWN = 0.8
+"""Share of each object's mean that is subtracted before the regression: 0 lets all pixels count alike, 1 leaves only
+differences inside objects. Chosen on objects that are not tested on."""
 LEVEL = 0.9
 
 
@@ -74,7 +81,9 @@ def spread_of(objects: np.ndarray, centre: np.ndarray) -> np.ndarray:
     return np.sqrt(np.mean(np.abs(objects - centre) ** 2, axis=0))
 
 
-def signs_of(result: np.ndarray, support: np.ndarray, noise, starts, misfit, photons: float, freedom: str):
+def signs_of(
+    result: np.ndarray, support: np.ndarray, noise, starts, misfit, photons: float, freedom: str, rocking: bool
+):
     """The logarithms of the signs of error of each pixel inside the support.
 
     Parameters
@@ -85,6 +94,7 @@ def signs_of(result: np.ndarray, support: np.ndarray, noise, starts, misfit, pho
     misfit : (*grid) real, see ``Replicator.misfit``
     photons : measured photons in all
     freedom : what the pattern leaves open, see ``ForwardModel.freedom``
+    rocking : whether this is a volume from a rocking curve
 
     Returns
     -------
@@ -114,6 +124,7 @@ def signs_of(result: np.ndarray, support: np.ndarray, noise, starts, misfit, pho
         "misfit": np.log(_size(misfit[support]) / typical + LEAST),
         "filled": np.log(support.mean()),
         "roughness": np.log(_size(slope[support]) / typical + LEAST),
+        "rocking_curve": float(rocking),
     }
     columns |= {name: np.full(columns["noise"].shape, value) for name, value in whole.items()}
     return np.column_stack([columns[name] for name in SIGNS]), typical
@@ -144,41 +155,68 @@ def _terms(signs: np.ndarray, model: dict[str, Any]) -> np.ndarray:
     return np.column_stack([np.ones(len(scaled)), scaled, scaled[:, rows] * scaled[:, columns]])
 
 
-def fit(signs: np.ndarray, errors: dict[str, np.ndarray]) -> dict[str, Any]:
+def fit(signs: np.ndarray, errors: dict[str, np.ndarray], objects: np.ndarray) -> dict[str, Any]:
     """A regression of the errors of pixels on their signs, without factors.
 
     Parameters
     ----------
     signs : (pixels, signs), see :func:`signs_of`
     errors : kind -> (pixels,), in typical amplitudes or rad
+    objects : (pixels,) int, the object of each pixel, numbered from 0
     """
     lowest, highest = np.quantile(signs, (0.001, 0.999), axis=0)
     model = {"lowest": lowest, "highest": highest, "mean": signs.mean(0), "std": signs.std(0) + 1e-6, "kinds": {}}
-    terms = _terms(signs, model)
-    normal = terms.T @ terms + RIDGE * len(terms) * np.eye(terms.shape[1])
+    terms = _less_own(_terms(signs, model), objects)
+    ridge = RIDGE * len(terms) / (objects.max() + 1)
+    normal = terms.T @ terms + ridge * np.eye(terms.shape[1])
     for kind, error in errors.items():
-        model["kinds"][kind] = {"coefficients": np.linalg.solve(normal, terms.T @ np.log(error + LEAST))}
+        target = _less_own(np.log(error + LEAST)[:, None], objects)
+        model["kinds"][kind] = {"coefficients": np.linalg.solve(normal, terms.T @ target)[:, 0]}
     return model
 
 
-def calibrate(model: dict[str, Any], signs: list[np.ndarray], errors: list[dict[str, np.ndarray]]) -> None:
-    """Set the factors by objects that the regression has not seen; every object counts alike.
+def _less_own(values: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Columns (pixels, columns), less a share of each object's mean."""
+    order = np.argsort(objects, kind="stable")
+    counts = np.bincount(objects)
+    sums = np.add.reduceat(values[order], np.cumsum(counts) - counts, axis=0)
+    return values - OWN * (sums / counts[:, None])[objects]
+
+
+def ratios_of(model: dict[str, Any], signs: np.ndarray, errors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Errors of the pixels of one object over those that a regression on other objects predicts, kind -> (pixels,).
+
+    Parameters
+    ----------
+    model : of :func:`fit`
+    signs, errors : of an object that the fit has not seen
+    """
+    terms = _terms(signs, model)
+    return {kind: errors[kind] / np.exp(terms @ own["coefficients"]) for kind, own in model["kinds"].items()}
+
+
+def calibrate(model: dict[str, Any], signs: list[np.ndarray], ratios: list[dict[str, np.ndarray]]) -> None:
+    """Set the factors by objects that were predicted by others; every object counts alike.
+
+    Crystals from rocking curves, if there are any, have factors of their own.
 
     Parameters
     ----------
     model : of :func:`fit`, changed
-    signs, errors : of each object
+    signs, ratios : of each object, see :func:`ratios_of`
     """
-    count = max(1, min(BINS, len(signs) // FEWEST))
-    places = np.array([one[0, GROUPED_BY] for one in signs])
-    model["edges"] = np.quantile(places, np.arange(1, count) / count)
+    rocking = np.array([one[0, ROCKING] > 0 for one in signs])
+    groups = [np.flatnonzero(rocking == group) for group in range(1 + rocking.any())]
+    groups = [group if group.size else np.arange(len(signs)) for group in groups]
+    closest = np.array([one[0, GROUPED_BY] for one in signs])
+    counts = [max(1, min(BINS, len(group) // FEWEST)) for group in groups]
+    model["edges"] = [np.quantile(closest[g], np.arange(1, n) / n) for g, n in zip(groups, counts, strict=True)]
     for kind, own in model["kinds"].items():
-        own["factors"] = np.ones(count)
-        ratios = [error[kind] / predict(model, one, kind) for one, error in zip(signs, errors, strict=True)]
-        bins = np.searchsorted(model["edges"], places)
-        own["factors"] = np.array(
-            [_quantile([r for r, b in zip(ratios, bins, strict=True) if b == i]) for i in range(count)]
-        )
+        own["factors"] = []
+        for group, edges in zip(groups, model["edges"], strict=True):
+            bins = np.searchsorted(edges, closest[group])
+            parts = ([ratios[i][kind] for i in group[bins == place]] for place in range(len(edges) + 1))
+            own["factors"].append(np.array([_quantile(part) for part in parts]))
 
 
 def _quantile(ratios: list[np.ndarray]) -> float:
@@ -190,7 +228,7 @@ def _quantile(ratios: list[np.ndarray]) -> float:
 
 
 def predict(model: dict[str, Any], signs: np.ndarray, kind: str) -> np.ndarray:
-    """Half width of the 90 % interval of each pixel, in typical amplitudes or rad.
+    """Half width of the 90 % interval of each pixel of one object, in typical amplitudes or rad.
 
     Parameters
     ----------
@@ -198,9 +236,10 @@ def predict(model: dict[str, Any], signs: np.ndarray, kind: str) -> np.ndarray:
     signs : (pixels, signs)
     kind : ``complex``, ``amplitude`` or ``phase``
     """
+    group = min(int(signs[0, ROCKING]), len(model["edges"]) - 1)
+    place = np.searchsorted(model["edges"][group], signs[0, GROUPED_BY])
     own = model["kinds"][kind]
-    factors = np.asarray(own["factors"])[np.searchsorted(model["edges"], signs[:, GROUPED_BY])]
-    width = factors * np.exp(_terms(signs, model) @ np.asarray(own["coefficients"]))
+    width = own["factors"][group][place] * np.exp(_terms(signs, model) @ np.asarray(own["coefficients"]))
     return np.minimum(width, np.pi) if kind == "phase" else width
 
 

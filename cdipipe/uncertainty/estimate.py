@@ -44,7 +44,14 @@ def gather(result: Reconstruction, measurement: Measurement, choices: Choices):
     restarts = replicator.restarted(choices.restarts, choices.restart_iterations)
     photons = float((np.maximum(measurement.intensity, 0) * measurement.measured).sum(dtype=np.float64))
     signs, typical = error_model.signs_of(
-        replicator.centred, result.support, noise, restarts, replicator.misfit(), photons, replicator.model.freedom
+        replicator.centred,
+        result.support,
+        noise,
+        restarts,
+        replicator.misfit(),
+        photons,
+        replicator.model.freedom,
+        _is_rocking_curve(result),
     )
     return replicator, noise, restarts, signs, typical
 
@@ -81,11 +88,15 @@ def estimate(result: Reconstruction, measurement: Measurement, choices: Choices 
         "noise": _map(error_model.spread_of(noise, replicator.centred)[inside], inside),
         "restarts": _map(error_model.spread_of(restarts, replicator.centred)[inside], inside),
     }
-    if result.geometry.scan is not None and result.stack == "volume":
+    if _is_rocking_curve(result):
         maps |= _bragg(noise, maps["phase_90"], result)
     return Uncertainty(
         result.object, inside, result.stack, maps, replicator.model.freedom, choices.model_dump(), result.geometry
     )
+
+
+def _is_rocking_curve(result: Reconstruction) -> bool:
+    return result.geometry.scan is not None and result.stack == "volume"
 
 
 def _map(values: np.ndarray | float, inside: np.ndarray) -> np.ndarray:

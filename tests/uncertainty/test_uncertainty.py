@@ -87,21 +87,65 @@ def test_coverage_counts_the_pixels_inside_their_intervals(phased):
     assert 0 < judge(found, truth)["coverage_90"] <= 1
 
 
+def objects_whose_error_is_a_sign(random, count, rocking=False, scale=1.0):
+    """Signs and errors of simulated objects: (200 pixels, signs) and kind -> (200,) each."""
+    signs = [random.normal(size=(200, len(error_model.SIGNS))) for _ in range(count)]
+    for one in signs:
+        one[:, [error_model.GROUPED_BY, error_model.ROCKING]] = random.normal(), rocking
+    errors = [{"complex": scale * np.exp(one[:, 0]) * np.abs(random.normal(size=200))} for one in signs]
+    return signs, errors
+
+
+def model_of(signs, errors, held_signs, held_errors):
+    pooled = {"complex": np.concatenate([e["complex"] for e in errors])}
+    model = error_model.fit(np.concatenate(signs), pooled, np.repeat(np.arange(len(signs)), 200))
+    ratios = [error_model.ratios_of(model, *pair) for pair in zip(held_signs, held_errors, strict=True)]
+    error_model.calibrate(model, held_signs, ratios)
+    return model
+
+
+def coverage(model, signs, errors):
+    return np.mean([
+        np.mean(e["complex"] <= error_model.predict(model, s, "complex")) for s, e in zip(signs, errors, strict=True)
+    ])  # fmt: skip
+
+
 def test_factors_hold_nine_tenths_of_other_objects():
     random = np.random.default_rng(1)
+    parts = (*objects_whose_error_is_a_sign(random, 20), *objects_whose_error_is_a_sign(random, 220))
+    model = model_of(*parts)
+    assert len(model["kinds"]["complex"]["factors"][0]) == error_model.BINS
+    assert coverage(model, *objects_whose_error_is_a_sign(random, 20)) == pytest.approx(0.9, abs=0.04)
 
-    def objects(count):
-        signs = [random.normal(size=(200, len(error_model.SIGNS))) for _ in range(count)]
-        return signs, [{"complex": np.exp(one[:, 0]) * np.abs(random.normal(size=200))} for one in signs]
 
-    signs, errors = objects(20)
-    model = error_model.fit(np.concatenate(signs), {"complex": np.concatenate([e["complex"] for e in errors])})
-    error_model.calibrate(model, *objects(200))
-    signs, errors = objects(20)
+def test_crystals_from_rocking_curves_have_factors_of_their_own():
+    random = np.random.default_rng(2)
+    fitted = objects_whose_error_is_a_sign(random, 20)
     held = [
-        np.mean(e["complex"] <= error_model.predict(model, s, "complex")) for s, e in zip(signs, errors, strict=True)
+        one + other
+        for one, other in zip(
+            objects_whose_error_is_a_sign(random, 40),
+            objects_whose_error_is_a_sign(random, 40, rocking=True, scale=0.2),
+            strict=True,
+        )
     ]
-    assert np.mean(held) == pytest.approx(0.9, abs=0.04)
+    model = model_of(*fitted, *held)
+    for rocking, scale in ((False, 1.0), (True, 0.2)):
+        others = objects_whose_error_is_a_sign(random, 20, rocking, scale)
+        assert coverage(model, *others) == pytest.approx(0.9, abs=0.04)
+
+
+def test_differences_inside_objects_decide_the_regression():
+    """A sign that is large where the error is, inside each object, but small in bad objects."""
+    random = np.random.default_rng(3)
+    signs, errors = objects_whose_error_is_a_sign(random, 30)
+    for level, one, error in zip(np.linspace(-2, 2, 30), signs, errors, strict=True):
+        error["complex"] = np.exp(one[:, 0] + level)
+        one[:, 0] -= 2 * level
+    model = model_of(signs, errors, signs, errors)
+    stated = [error_model.predict(model, one, "complex") for one in signs]
+    found = [rank_correlation(s, e["complex"]) for s, e in zip(stated, errors, strict=True)]
+    assert min(found) > 0.9
 
 
 def test_rank_correlation_of_hand_made_values():
