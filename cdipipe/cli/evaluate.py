@@ -41,20 +41,28 @@ def command(
     figures: Annotated[
         Path | None, typer.Option(help="folder for the pictures of --corpus: errors.png, extremes.png")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="of --corpus: key=value of the network as a method, repeated; see `cdipipe methods`"
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="of --corpus: auto, cpu or cuda")] = "auto",
 ) -> None:
     """Measure reconstructions against their measurement, their own runs, and the truth where there is one.
 
     With --corpus: how good a trained network is on every sample of a corpus, beside its own modulus with phase zero.
     """
-    if corpus is not None or figures is not None:
+    if corpus is not None or figures is not None or settings:
         # by name, so that metrics of reconstructions do not depend on the code of networks and figures
         import importlib
 
         evaluate_corpus = importlib.import_module("cdipipe.cli.evaluate_corpus").evaluate_corpus
         if corpus is None or len(files) != 1 or any(option is not None for option in (measurement, truth, curves)):
-            raise InputError("--corpus DIR: goes with one checkpoint, -o and --figures alone")
-        return evaluate_corpus(files[0], corpus, output, figures, device)
+            raise InputError(
+                "--corpus DIR: goes with one checkpoint, -o, --set and --figures alone; the last two with it"
+            )
+        return evaluate_corpus(files[0], corpus, output, figures, device, settings or [])
     from cdipipe.cli.labels import labels_of
     from cdipipe.io.atomic import check_output
 

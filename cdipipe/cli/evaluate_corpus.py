@@ -10,7 +10,9 @@ from cdipipe.errors import InputError
 FIGURES = ("errors.png", "extremes.png")
 
 
-def evaluate_corpus(checkpoint: Path, corpus: Path, output: Path, figures: Path | None, device: str) -> None:
+def evaluate_corpus(
+    checkpoint: Path, corpus: Path, output: Path, figures: Path | None, device: str, pairs: list[str]
+) -> None:
     """Judge a network on every sample of a corpus; write the numbers and, where asked for, two pictures.
 
     Raises
@@ -21,6 +23,7 @@ def evaluate_corpus(checkpoint: Path, corpus: Path, output: Path, figures: Path 
     from cdipipe.io.corpus.read import open_corpus
     from cdipipe.ops.device import choose_device
     from cdipipe.progress import progress
+    from cdipipe.settings import parse_settings
     from cdipipe.training.judge import judge_network
 
     if output.suffix != ".json":
@@ -31,7 +34,11 @@ def evaluate_corpus(checkpoint: Path, corpus: Path, output: Path, figures: Path 
     check_output(output)
     samples = open_corpus(corpus)
     judged = judge_network(
-        checkpoint, samples, choose_device(device), progress=lambda items: progress(items, "evaluate")
+        checkpoint,
+        samples,
+        choose_device(device),
+        progress=lambda items: progress(items, "evaluate"),
+        settings=parse_settings(pairs),
     )
     with atomic_path(output) as part:
         part.write_text(json.dumps(judged.to_dict(), indent=1) + "\n", encoding="utf-8")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from cdipipe.metrics.align import align_to
 from cdipipe.optics.far_field import propagate
 
 SUPPORT_SHARE = 0.1
 """Of the largest modulus of a truth: above it phases count."""
+FINENESS = 20
+"""Shifts are undone to 1 / FINENESS pixels: no pattern tells them, and half a pixel costs a small crystal a tenth."""
 
 MEASURES = {
     "complex_correlation": "with the truth; shift, twin, global phase and, of a volume, the ramp of its peak undone",
@@ -33,34 +36,19 @@ def judge_object(
     if found.ndim == 3:
         ramp = _ramp(intensity * measured)
         found, truth = found * ramp.conj(), truth * ramp.conj()
-    laid, overlap = lay_over(found, truth)
-    _, flat = lay_over(np.abs(found).astype(complex), truth)
+    aligned = align_to(truth, found, upsample=FINENESS)
+    flat = align_to(truth, np.abs(found).astype(complex), upsample=FINENESS)
+    laid = aligned.object
     inside = np.abs(truth) > SUPPORT_SHARE * np.abs(truth).max()
     mean = np.sum(truth * np.abs(truth))
     return {
-        "complex_correlation": overlap,
-        "flat_correlation": flat,
+        "complex_correlation": aligned.correlation,
+        "flat_correlation": flat.correlation,
         "shape_correlation": _correlation(np.abs(laid), np.abs(truth)),
         "phase_error_rad": float(np.abs(np.angle(laid[inside] * truth[inside].conj())).mean()),
         "flat_phase_error_rad": float(np.abs(np.angle(truth[inside] * np.conj(mean))).mean()),
         "r_factor": r_factor,
     }, laid
-
-
-def lay_over(found: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float]:
-    """``found`` or its twin, shifted by whole pixels and turned in phase to fit the truth; and their correlation."""
-    axes, size = tuple(range(truth.ndim)), truth.shape
-    wanted = np.fft.fftn(truth)
-    best = None
-    for candidate in (found, np.conj(np.flip(found))):
-        overlaps = np.fft.ifftn(np.conj(np.fft.fftn(candidate)) * wanted)
-        place = np.unravel_index(np.abs(overlaps).argmax(), size)
-        if best is None or np.abs(overlaps[place]) > np.abs(best[0]):
-            best = overlaps[place], place, candidate
-    overlap, place, candidate = best
-    norm = float(np.sqrt(np.sum(np.abs(found) ** 2) * np.sum(np.abs(truth) ** 2)))
-    turned = np.roll(candidate, place, axes) * (overlap / max(np.abs(overlap), 1e-300))
-    return turned, float(np.abs(overlap)) / max(norm, 1e-300)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

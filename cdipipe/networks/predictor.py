@@ -41,7 +41,8 @@ class Predictor:
             self.module.fold()
         self.module.to(memory_format=best_layout(self.module))
         self.known_peaks = checkpoint.scores.get("peak_over_mean")
-        self.support_threshold, self.oversampling = parameters.support_threshold, parameters.oversampling
+        self.support_threshold = parameters.support_threshold
+        self.oversampling = parameters.oversampling or self.settings.oversampling
         self.precision, self.views = parameters.precision, getattr(parameters, "views", 1)
         self.warned = self.warned_of_gaps = False
 

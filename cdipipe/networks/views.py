@@ -1,4 +1,4 @@
-"""A pattern seen eight ways: turned and mirrored, so that a network's errors are not always the same ones."""
+"""A pattern seen many ways: turned and mirrored, so that a network's errors are not always the same ones."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from collections.abc import Callable
 
 import torch
 
-from cdipipe.networks.losses.labels import twin
+from cdipipe.networks.losses.labels import turn_cube, turn_cube_back, twin
 
 ROUNDS = 2
 """Each round lays the views over the mean of the round before, the first over the upright view."""
 
 
 def turn(arrays: torch.Tensor, number: int) -> torch.Tensor:
-    """Centred squares (B, N, N) by one of the 8 symmetries about ``N // 2``: transposed (1), reversed (2 and 4)."""
+    """Centred squares (B, N, N) by one of the 8 symmetries about ``N // 2``: transposed (1), reversed (2 and 4).
+
+    Cubes (B, N, N, N) by one of their 48, see :func:`turn_cube`.
+    """
+    if arrays.ndim == 4:
+        return turn_cube(arrays, number)
     if number & 1:
         arrays = arrays.transpose(-1, -2)
     return _reversed(arrays, number)
@@ -21,6 +26,8 @@ def turn(arrays: torch.Tensor, number: int) -> torch.Tensor:
 
 def turn_back(arrays: torch.Tensor, number: int) -> torch.Tensor:
     """Undo :func:`turn`."""
+    if arrays.ndim == 4:
+        return turn_cube_back(arrays, number)
     arrays = _reversed(arrays, number)
     return arrays.transpose(-1, -2) if number & 1 else arrays
 
@@ -37,8 +44,8 @@ def predict_views(apply: Callable[[torch.Tensor], torch.Tensor], patterns: torch
 
     Parameters
     ----------
-    apply : (B, N, N) patterns to (B, N, N) complex64 objects, of which any twin and phase is as good; called once
-    views : 1 to 8
+    apply : patterns (B, N, N) or (B, N, N, N) to complex64 objects, of which any twin and phase is as good; called once
+    views : 1 to 8, of volumes 1 to 48
     """
     together = apply(torch.cat([turn(patterns, number) for number in range(views)]))
     objects = [turn_back(part, number) for number, part in enumerate(together.split(len(patterns)))]
@@ -50,9 +57,10 @@ def predict_views(apply: Callable[[torch.Tensor], torch.Tensor], patterns: torch
 
 def _laid_over(reference: torch.Tensor, moving: torch.Tensor) -> torch.Tensor:
     """The better of both twins of each object, with the phase that fits best."""
-    overlaps, twins = [], [moving, twin(moving, 2)]
+    axes = tuple(range(1, moving.ndim))
+    overlaps, twins = [], [moving, twin(moving, len(axes))]
     for candidate in twins:
-        overlaps.append((candidate.conj() * reference).sum((-2, -1), keepdim=True))
+        overlaps.append((candidate.conj() * reference).sum(axes, keepdim=True))
     is_twin = overlaps[1].abs() > overlaps[0].abs()
     overlap = torch.where(is_twin, overlaps[1], overlaps[0])
     return torch.where(is_twin, twins[1], twins[0]) * torch.polar(torch.ones_like(overlap.abs()), overlap.angle())

@@ -16,6 +16,7 @@ from cdipipe.io.corpus.read import Corpus
 from cdipipe.metrics.many import MEASURES, judge_object
 from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.predictor import predictor_of
+from cdipipe.settings import validate
 
 SHOWN = 4
 """Of the worst and of the best samples, each."""
@@ -48,7 +49,12 @@ class Judged:
 
 
 def judge_network(
-    checkpoint: Path, corpus: Corpus, device, progress: Callable | None = None, batch: int = 32
+    checkpoint: Path,
+    corpus: Corpus,
+    device,
+    progress: Callable | None = None,
+    batch: int = 32,
+    settings: dict[str, Any] | None = None,
 ) -> Judged:
     """Let a network see every pattern of a corpus and compare what it makes of them with the truth.
 
@@ -57,16 +63,17 @@ def judge_network(
     device : torch device
     progress : callable that wraps an iterable, optional
     batch : patterns that go through the network together
+    settings : of the network as a method, beside the checkpoint
 
     Raises
     ------
-    InputError   no checkpoint of a network that takes patterns, or patterns that do not fit
+    InputError   no checkpoint of a network that takes patterns, unknown settings, or patterns that do not fit
     """
     found = read_checkpoint(checkpoint)
     network = found.network
     if network.parameters is None:
         raise InputError(f"{checkpoint}: {network.name} takes no patterns, so that it cannot be judged on a corpus")
-    parameters = network.parameters(checkpoint=str(checkpoint))
+    parameters = validate(network.parameters, {**(settings or {}), "checkpoint": str(checkpoint)}, network.name)
     shape = tuple(corpus.card["arrays"]["intensity"]["sample_shape"])
     predictor = predictor_of(network, parameters, shape, device)
     rows, kept, seconds = [], _Kept(), 0.0
@@ -86,6 +93,7 @@ def judge_network(
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]} | _told(corpus)
     facts = {
         "network": network.name,
+        "settings": settings or {},
         "checkpoint": {name: found.scores.get(name) for name in ("steps", "samples", "seconds", "best_loss")},
         "corpus": {"kind": corpus.plan.kind, "digest": corpus.card["digest"], "seed": corpus.plan.seed},
         "count": len(rows),

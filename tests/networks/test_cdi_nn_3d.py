@@ -10,7 +10,7 @@ from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import cdi_nn_3d
 from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders
 from cdipipe.networks.cdi_nn_3d.settings import PAPER_WIDTHS, CdiNn3dNetwork, CdiNn3dSettings
-from cdipipe.networks.layers.complex_heads import RealImaginary, project_outputs
+from cdipipe.networks.layers.complex_heads import RealImaginary, in_grid, interleaved, project_outputs
 from cdipipe.networks.losses import labels
 from cdipipe.optics import fourier
 
@@ -219,6 +219,38 @@ def test_projection_of_a_volume_has_the_modulus_and_keeps_an_object_that_has_it(
     level = objects * ramp.conj()
     kept = project_outputs(torch.stack([level.real, level.imag], 1), modulus, ramp)
     assert torch.allclose(torch.complex(kept[:, 0], kept[:, 1]), level, atol=1e-4)
+
+
+def test_objects_in_a_box_and_their_finer_patterns(arrays):
+    network = CdiNn3dNetwork(size=32, box=16, widths=(4, 8), corrector=(4,), memory=3, passes=2)
+    settings = CdiNn3dSettings(symmetries="none", network=network)
+    batch = cdi_nn_3d.prepare(arrays, settings, torch.Generator())
+    assert batch["inputs"].shape == (2, 1, 32, 32, 32) and batch["objects"].shape == (2, 16, 16, 16)
+    right, (stage,) = Told(batch["objects"]), cdi_nn_3d.stages(settings)
+    assert float(stage.loss(right, batch, settings)[0]) < 1e-4
+    whole = in_grid(arrays["object"], (32,) * 3)
+    pattern = fourier.forward(whole, 3).abs().square()
+    made = cdi_nn_3d.apply(right, settings.network, pattern, pattern >= 0)
+    misfit = fourier.forward(made, 3).abs() - fourier.forward(whole, 3).abs() / float(whole.abs().max())
+    assert float(misfit.abs().max()) < 1e-2
+    outputs = torch.stack([batch["objects"].real, batch["objects"].imag], 1)
+    kept = project_outputs(outputs, batch["modulus"], batch["ramp"])
+    assert torch.allclose(kept, outputs, atol=1e-4)  # nothing of the object is outside
+    every_other = interleaved(batch["inputs"], 2)
+    assert torch.equal(every_other[:, 0], batch["inputs"][:, 0, ::2, ::2, ::2])
+    assert torch.equal(every_other[:, 6], batch["inputs"][:, 0, 1::2, 1::2, ::2])
+    module = cdi_nn_3d.build(settings.network)
+    module(batch["inputs"], batch["ramp"]).square().mean().backward()
+    assert all(p.grad is not None for name, p in module.named_parameters() if name.startswith("corrector"))
+
+
+def test_boxes_that_do_not_fit_are_refused():
+    for wrong in ({"size": 32, "box": 12}, {"size": 32, "box": 16, "heads": "shape_phase"}):
+        with pytest.raises(ValueError, match="box"):
+            CdiNn3dNetwork(**wrong)
+    settings = CdiNn3dSettings(network=CdiNn3dNetwork(size=32, box=16))
+    with pytest.raises(InputError, match="expected volumes of size 16"):
+        cdi_nn_3d.check_corpus(Plan("crystal", {"size": 32}, 0, 8, 1, 8), settings)
 
 
 def test_settings_of_one_kind_of_heads_are_refused_for_the_other():

@@ -1,4 +1,4 @@
-"""Eight views: symmetries that keep patterns and objects together, and a mean that is better than one view."""
+"""Views: symmetries that keep patterns and objects together, and a mean that is better than one view."""
 
 import torch
 
@@ -20,6 +20,13 @@ def test_turns_are_undone_and_patterns_turn_with_their_objects():
         pattern = turn(fourier.forward(objects).abs(), number)
         torch.testing.assert_close(fourier.forward(item).abs(), pattern, atol=1e-5, rtol=0)
         assert not any(torch.equal(item, other) for other in turned[:number])
+
+
+def test_the_48_symmetries_of_cubes_are_undone():
+    cubes = torch.randn(1, 6, 6, 6, generator=torch.Generator().manual_seed(1))
+    turned = [turn(cubes, number) for number in range(48)]
+    assert len({tuple(item.flatten().tolist()) for item in turned}) == 48
+    assert all(torch.equal(turn_back(item, number), cubes) for number, item in enumerate(turned))
 
 
 def test_the_mean_of_views_is_closer_whatever_twin_and_phase_each_has():

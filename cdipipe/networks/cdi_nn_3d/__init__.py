@@ -14,9 +14,10 @@ def build(settings: CdiNn3dNetwork):
     from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders
     from cdipipe.networks.layers.complex_heads import Corrected, RealImaginary
 
-    how = {"ndim": 3, "log_input": True}
+    how = {"ndim": 3, "log_input": True, "finer": settings.size // settings.object_size}
     if settings.heads == "complex" and settings.corrector:
-        return Corrected(settings.widths, True, settings.data_share, settings.corrector, passes=settings.passes, **how)
+        again = {"passes": settings.passes, "memory": settings.memory}
+        return Corrected(settings.widths, True, settings.data_share, settings.corrector, **again, **how)
     if settings.heads == "complex":
         return RealImaginary(settings.widths, True, settings.data_share, **how)
     return EncoderTwoDecoders(settings.widths, settings.dropout, settings.phase_scale)
@@ -42,23 +43,26 @@ def apply(module, settings: CdiNn3dNetwork, intensity, measured):
 
     from cdipipe.networks.cdi_nn_3d.model import scale_inputs
     from cdipipe.networks.cdi_nn_3d.peak import centre_peak
+    from cdipipe.networks.layers.complex_heads import in_grid
 
     intensity = intensity.clamp(min=0) * measured
     flat, intensity, ramp = centre_peak(torch.ones_like(intensity, dtype=torch.complex64), intensity, settings)
     inputs = scale_inputs(intensity.sqrt(), settings.input_gain)
     outputs = module(inputs, ramp) if settings.heads == "complex" else module(inputs)
-    return module.to_objects(outputs) * flat.conj()  # what came off the object goes back onto it
+    objects = in_grid(module.to_objects(outputs), intensity.shape[1:])
+    return objects * flat.conj()  # what came off the object goes back onto it
 
 
 def check_corpus(plan, settings: CdiNn3dSettings) -> None:
-    """Patterns must be cubes of the network's size."""
+    """Objects must be cubes of the network's size, or of its box, where it has one."""
     size = plan.parameters.get("size")
     solid = plan.kind == "crystal" or plan.parameters.get("dimensions") == 3
-    if not solid or size != settings.network.size:
+    wanted = settings.network.object_size
+    if not solid or size != wanted:
         what = "volumes" if solid else "planes"
         raise InputError(
             f"cdi_nn_3d: the corpus holds {plan.kind} ({what} of size {size}); expected volumes of size "
-            f"{settings.network.size}, from crystal or from polygons with dimensions 3"
+            f"{wanted}, from crystal or from polygons with dimensions 3"
         )
 
 

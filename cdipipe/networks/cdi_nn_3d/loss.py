@@ -9,20 +9,25 @@ import torch
 from cdipipe.networks.cdi_nn_3d.model import EncoderTwoDecoders, scale_inputs
 from cdipipe.networks.cdi_nn_3d.peak import centre_peak
 from cdipipe.networks.cdi_nn_3d.settings import CdiNn3dSettings
-from cdipipe.networks.layers.complex_heads import RealImaginary
+from cdipipe.networks.layers.complex_heads import RealImaginary, in_grid
 from cdipipe.networks.losses import distances, labels
 from cdipipe.networks.losses.noise import draw_noise
 from cdipipe.networks.registry import Stage
 from cdipipe.optics import fourier
+from cdipipe.optics.grid import central_slices
 
 
 def prepare(arrays, settings: CdiNn3dSettings, generator):
     """``inputs`` (B, 1, D, H, W), ``modulus`` and ``ramp``, and labels: ``objects``, or ``shape`` and ``phase``.
 
+    Where the network has a box, its objects are those of the corpus, and their patterns are computed on the finer grid.
     The shape has its largest value 1, the phase is phi / 2 pi + 1/2, 1/2 outside.
     """
     objects, intensity = arrays["object"], arrays["intensity"] * arrays["measured"]
-    axes = (-3, -2, -1)
+    axes, box, grid = (-3, -2, -1), tuple(objects.shape[1:]), (settings.network.size,) * 3
+    if box != grid:
+        objects = in_grid(objects, grid)
+        intensity = fourier.forward(objects, 3).abs().square()
     if settings.symmetries != "none" and torch.is_grad_enabled():  # validation sees the crystals as they are
         turns = range(48) if settings.symmetries == "cube" else range(0, 48, 8)  # all, or the orders of the axes
         turn = turns[int(torch.randint(len(turns), (), generator=generator, device=generator.device))]
@@ -41,6 +46,7 @@ def prepare(arrays, settings: CdiNn3dSettings, generator):
     if settings.network.heads == "complex":
         objects = objects / objects.abs().amax(axes, keepdim=True).clamp(min=1e-12)
         exact = fourier.forward(objects * ramp, 3).abs()
+        objects = objects[(..., *central_slices(grid, box))]
         return {"inputs": inputs, "objects": objects, "modulus": exact, "ramp": ramp}
     shape = objects.abs() / objects.abs().amax(axes, keepdim=True).clamp(min=1e-12)
     reference = (objects * objects.abs()).sum(axes, keepdim=True)
@@ -58,7 +64,8 @@ def complex_loss(module, batch, settings: CdiNn3dSettings):
     """Distance of the objects, plus the R-factor of their patterns."""
     objects = RealImaginary.to_objects(module(batch["inputs"], batch["ramp"]))
     distance = distances.object_distance(objects, batch["objects"], twins=settings.twins == "either", ndim=3)
-    misfit = distances.fourier_r_factor(objects * batch["ramp"], batch["modulus"], ndim=3)
+    whole = in_grid(objects, batch["ramp"].shape[1:])
+    misfit = distances.fourier_r_factor(whole * batch["ramp"], batch["modulus"], ndim=3)
     return distance + settings.pattern_weight * misfit, {"distance": distance.detach(), "r_factor": misfit.detach()}
 
 

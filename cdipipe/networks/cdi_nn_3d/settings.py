@@ -13,7 +13,14 @@ PUBLIC_WIDTHS, PAPER_WIDTHS = (32, 64, 128), (64, 128, 256)
 
 
 class CdiNn3dNetwork(NetworkSettings):
-    size: int = Field(32, ge=8, le=128, description="voxels per axis of patterns and objects")
+    size: int = Field(32, ge=8, le=128, description="voxels per axis of patterns")
+    box: int | None = Field(
+        None,
+        ge=8,
+        description="voxels per axis of the box that holds the object (complex only); half of size: patterns that are "
+        "sampled twice as fine as a full box needs, of which the network sees eight, one of every other voxel; corpora "
+        "are as large as the box. Not given: size",
+    )
     heads: Literal["complex", "shape_phase"] = Field(
         "complex",
         description="complex: real and imaginary part of one decoder, in which neither twin nor global phase has to be "
@@ -41,6 +48,7 @@ class CdiNn3dNetwork(NetworkSettings):
         "projection (complex only); (): none",
     )
     passes: int = Field(2, ge=1, le=50, description="how often the corrector does so, with the same weights")
+    memory: int = Field(0, ge=0, le=64, description="channels of its own that the corrector hands to its next pass")
     input_gain: float = Field(
         2e4,
         gt=0,
@@ -61,13 +69,27 @@ class CdiNn3dNetwork(NetworkSettings):
 
     @model_validator(mode="after")
     def _halves(self):
-        if self.size % 2 ** len(self.widths):
-            raise ValueError(f"size {self.size} cannot be halved {len(self.widths)} times, once per level of widths")
+        side = self.object_size
+        if self.size % side:
+            raise ValueError(f"size {self.size} is no multiple of box {side}")
+        if side != self.size and self.heads != "complex":
+            raise ValueError("box belongs to heads 'complex'; shape_phase has objects as large as the patterns")
+        if side % 2 ** len(self.widths):
+            raise ValueError(f"{side} voxels cannot be halved {len(self.widths)} times, once per level of widths")
         if min(self.widths + self.corrector) < 1:
             raise ValueError(f"widths {self.widths}, corrector {self.corrector}: each level needs at least 1 channel")
-        if self.size % 2 ** max(len(self.corrector) - 1, 0):
-            raise ValueError(f"size {self.size} cannot be halved {len(self.corrector) - 1} times, as corrector asks")
+        if side % 2 ** max(len(self.corrector) - 1, 0):
+            raise ValueError(f"{side} voxels cannot be halved {len(self.corrector) - 1} times, as corrector asks")
         return self
+
+    @property
+    def object_size(self) -> int:
+        return self.size if self.box is None else self.box
+
+    @property
+    def oversampling(self) -> float:
+        """Of the largest objects that it learns from: they fill two thirds of their box, at least."""
+        return 1.5 if self.box is None else 1.3 * self.size / self.box
 
 
 class CdiNn3dSettings(TrainingSettings):
@@ -134,6 +156,17 @@ class CdiNn3dSettings(TrainingSettings):
 
 class CdiNn3dParameters(PredictionParameters):
     batch: int = Field(8, ge=1, description="volumes that go through the network together")
-    oversampling: float = Field(
-        1.5, ge=1, le=4, description="volumes larger than the network's are cropped and resampled to about this ratio"
+    views: int = Field(
+        1,
+        ge=1,
+        le=48,
+        description="symmetries of the cube in which the network sees a pattern; the result is their mean, which errs "
+        "less and takes as many times as long",
+    )
+    oversampling: float | None = Field(
+        None,
+        ge=1,
+        le=8,
+        description="volumes larger than the network's are cropped and resampled to about this ratio; not given: 1.5, "
+        "and 1.3 times size / box for networks with a box",
     )

@@ -12,6 +12,7 @@ from torch import nn
 
 from cdipipe.networks.layers.conv3d import Conv3d
 from cdipipe.optics import fourier
+from cdipipe.optics.grid import central_slices
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: Conv3d}
 NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -59,6 +60,8 @@ class RealImaginary(nn.Module):
     data_share : share of the object's Fourier projection, which has its phases and the measured modulus, in the result
     ndim : of the patterns
     log_input : the network sees log(1 + input); the projection takes the input itself
+    finer : times the patterns are sampled finer than objects that fill their grid would need; the objects are in a box
+        of 1 / finer of each axis, and the network sees finer^ndim patterns of that size
     """
 
     def __init__(
@@ -68,13 +71,14 @@ class RealImaginary(nn.Module):
         data_share: float = 0.0,
         ndim: int = 2,
         log_input: bool = False,
+        finer: int = 1,
     ):
         super().__init__()
-        self.layers, self.data_share = encoder_decoder(1, 2, widths, batch_norm, ndim), data_share
-        self.log_input = log_input
+        self.layers, self.data_share = encoder_decoder(finer**ndim, 2, widths, batch_norm, ndim), data_share
+        self.log_input, self.finer = log_input, finer
 
     def forward(self, inputs: torch.Tensor, ramp: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, 1, *grid) scaled modulus to (B, 2, *grid).
+        """(B, 1, *grid) scaled modulus to (B, 2, *box).
 
         Parameters
         ----------
@@ -84,6 +88,7 @@ class RealImaginary(nn.Module):
         return self._mix(outputs.float(), inputs, ramp)[0] if self.data_share else outputs
 
     def _look(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = interleaved(inputs, self.finer)
         return self.layers(torch.log1p(inputs) if self.log_input else inputs)
 
     def _mix(self, outputs: torch.Tensor, inputs: torch.Tensor, ramp) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,15 +108,16 @@ class RealImaginary(nn.Module):
 
 
 class Corrector(nn.Module):
-    """Encoder and decoder with skip connections from (B, 4, *grid) to a correction (B, 2, *grid), at first zero.
+    """Encoder and decoder with skip connections from (B, 4 + memory, *grid) to (B, 2 + memory, *grid), at first zero.
 
-    Skips help here, unlike in the network before: what comes in is already an object.
+    Skips help here, unlike in the network before: what comes in is already an object. The first two channels that come
+    out correct it; the others are what the next pass is told.
     """
 
-    def __init__(self, widths: tuple[int, ...], ndim: int = 2):
+    def __init__(self, widths: tuple[int, ...], ndim: int = 2, memory: int = 0):
         super().__init__()
-        self.ndim = ndim
-        self.down, self.up, channels = nn.ModuleList(), nn.ModuleList(), 4
+        self.ndim, self.memory = ndim, memory
+        self.down, self.up, channels = nn.ModuleList(), nn.ModuleList(), 4 + memory
         for width in widths:
             two = convolution(channels, width, True, ndim), convolution(width, width, True, ndim)
             self.down.append(nn.Sequential(*two[0], *two[1]))
@@ -119,7 +125,7 @@ class Corrector(nn.Module):
         for width in reversed(widths[:-1]):
             self.up.append(nn.Sequential(*convolution(channels + width, width, True, ndim)))
             channels = width
-        self.last = CONVOLUTIONS[ndim](channels, 2, 3, padding=1)
+        self.last = CONVOLUTIONS[ndim](channels, 2 + memory, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
@@ -145,6 +151,7 @@ class Corrected(RealImaginary):
     Parameters
     ----------
     passes : how often it does so, with the same weights
+    memory : channels that a pass hands to the next one
     """
 
     def __init__(
@@ -156,15 +163,19 @@ class Corrected(RealImaginary):
         ndim: int = 2,
         log_input: bool = False,
         passes: int = 1,
+        memory: int = 0,
+        finer: int = 1,
     ):
-        super().__init__(widths, batch_norm, data_share, ndim, log_input)
-        self.corrector, self.passes = Corrector(corrector_widths, ndim), passes
+        super().__init__(widths, batch_norm, data_share, ndim, log_input, finer)
+        self.corrector, self.passes = Corrector(corrector_widths, ndim, memory), passes
 
     def forward(self, inputs: torch.Tensor, ramp: torch.Tensor | None = None) -> torch.Tensor:
         outputs = self._look(inputs).float()
+        told = outputs.new_zeros(len(outputs), self.corrector.memory, *outputs.shape[2:])
         for _ in range(self.passes):
             mixed, projected = self._mix(outputs, inputs, ramp)
-            outputs = mixed + self.corrector(torch.cat([outputs, projected], 1))
+            correction = self.corrector(torch.cat([outputs, projected, told], 1))
+            outputs, told = mixed + correction[:, :2], correction[:, 2:]
         return outputs
 
     def train(self, mode: bool = True):
@@ -179,8 +190,19 @@ class Corrected(RealImaginary):
         self.corrector.fold()
 
 
+def interleaved(inputs: torch.Tensor, finer: int) -> torch.Tensor:
+    """(B, 1, *grid) as the finer^ndim patterns of every finer-th pixel, (B, finer^ndim, *box)."""
+    if finer == 1:
+        return inputs
+    ndim = inputs.ndim - 2
+    split = inputs[:, 0].reshape(len(inputs), *(n for side in inputs.shape[2:] for n in (side // finer, finer)))
+    return split.permute(0, *range(2, 2 * ndim + 1, 2), *range(1, 2 * ndim, 2)).flatten(1, ndim)
+
+
 def project_outputs(outputs: torch.Tensor, modulus: torch.Tensor, ramp: torch.Tensor | None = None) -> torch.Tensor:
-    """(B, 2, *grid) real and imaginary part with the modulus (B, *grid) in Fourier space, scaled to fit theirs best.
+    """(B, 2, *box) real and imaginary part with the modulus (B, *grid) in Fourier space, scaled to fit theirs best.
+
+    What lies outside the box in the middle of the grid is cut off.
 
     Parameters
     ----------
@@ -188,10 +210,22 @@ def project_outputs(outputs: torch.Tensor, modulus: torch.Tensor, ramp: torch.Te
     """
     ndim = modulus.ndim - 1
     axes, objects = tuple(range(1, 1 + ndim)), torch.complex(outputs[:, 0], outputs[:, 1])
-    wavefronts = fourier.forward(objects if ramp is None else objects * ramp, ndim)
+    box = (slice(None), *central_slices(tuple(modulus.shape[1:]), tuple(objects.shape[1:])))
+    objects, ramp = in_grid(objects, modulus.shape[1:]), torch.ones_like(modulus) if ramp is None else ramp
+    wavefronts = fourier.forward(objects * ramp, ndim)
     lengths = wavefronts.abs().clamp(min=1e-12)
     power = modulus.square().sum(axes, keepdim=True).clamp(min=1e-12)
     scale = (lengths * modulus).sum(axes, keepdim=True) / power
-    projected = fourier.inverse(wavefronts * (modulus * scale / lengths), ndim)
-    projected = projected if ramp is None else projected * ramp.conj()
+    projected = (fourier.inverse(wavefronts * (modulus * scale / lengths), ndim) * ramp.conj())[box]
     return torch.stack([projected.real, projected.imag], 1)
+
+
+def in_grid(objects: torch.Tensor, grid) -> torch.Tensor:
+    """(B, *box) in the middle of zeros, (B, *grid)."""
+    if tuple(objects.shape[1:]) == tuple(grid):
+        return objects
+    margins = []
+    for whole, side in zip(reversed(grid), reversed(objects.shape[1:]), strict=True):
+        before = whole // 2 - side // 2
+        margins += [before, whole - side - before]
+    return nn.functional.pad(objects, margins)

@@ -119,6 +119,16 @@ def turn_cube(volumes: torch.Tensor, number: int) -> torch.Tensor:
     return torch.roll(torch.flip(permuted, axes), [1 - size % 2] * len(axes), axes) if axes else permuted
 
 
+def turn_cube_back(volumes: torch.Tensor, number: int) -> torch.Tensor:
+    """Undo :func:`turn_cube`."""
+    order, reversed_axes = divmod(number, 8)
+    axes = [1 + axis for axis in range(3) if reversed_axes >> axis & 1]
+    size = volumes.shape[-1]
+    straight = torch.roll(torch.flip(volumes, axes), [1 - size % 2] * len(axes), axes) if axes else volumes
+    places = list(itertools.permutations(range(3)))[order]
+    return straight.permute(0, *(1 + places.index(axis) for axis in range(3)))
+
+
 def centre_patterns(objects: torch.Tensor, intensity: torch.Tensor, ndim: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Patterns moved by whole pixels so that their centre of mass is at ``N // 2``, and objects without that ramp.
 
