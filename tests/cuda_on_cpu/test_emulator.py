@@ -7,7 +7,7 @@ import pytest
 from emulator.build import HERE, compile_cpp, compile_cuda, link
 
 WHO_COMES, NOTHING, NEIGHBOURS, WHAT_IS_SHARED, DIFFERENT_BARRIERS, ONE_TOO_FAR, TOO_MUCH = range(7)
-FINE, CONFIGURATION, RESOURCES, FAILURE = 0, 9, 701, 719
+FINE, CONFIGURATION, HANDLE, RESOURCES, FAILURE = 0, 9, 400, 701, 719
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,17 @@ def order_of(probe, order, monkeypatch):
     assert probe(WHO_COMES, data, (3, 2, 1), (4, 5, 1)) == FINE
     assert data[0] == 120
     return data[1:121]
+
+
+@pytest.fixture(autouse=True)
+def any_stream(monkeypatch):
+    monkeypatch.delenv("CUDA_ON_CPU_STREAM")
+
+
+def test_a_launch_on_another_stream_is_refused(probe, monkeypatch):
+    assert probe(NOTHING) == FINE
+    monkeypatch.setenv("CUDA_ON_CPU_STREAM", "7")
+    assert probe(NOTHING) == HANDLE
 
 
 def test_orders(probe, monkeypatch):

@@ -3,6 +3,8 @@
 Of a grid only the first and last blocks and those around powers of two run; arrays are 0 but for random windows there.
 """
 
+import os
+
 import pytest
 import torch
 from emulator.sparse import sparse
@@ -30,7 +32,7 @@ def generator():
 def native(name, *arguments):
     """A kernel on the first GPU, with addresses for tensors."""
     places = [x.data_ptr() if isinstance(x, torch.Tensor) else x for x in arguments]
-    getattr(backend.native, name)(0, *places, 0)
+    getattr(backend.native, name)(0, *places, int(os.environ["CUDA_ON_CPU_STREAM"]))
 
 
 @pytest.fixture

@@ -80,6 +80,14 @@ FAULTS = {
         "objects",
         "not close",
     ),
+    "two floats at an address of one": Fault(
+        "projection",
+        "reinterpret_cast<const float2*>(base)[pixel]",
+        "reinterpret_cast<const float2*>(base + 1)[pixel]",
+        "tests/ops/test_update_object.py",
+        "forward_matches_reference and one",
+        "misaligned address",
+    ),
     "rows of a grid": Fault(
         "wpc",
         "rows < kMaxRows ? rows : kMaxRows",

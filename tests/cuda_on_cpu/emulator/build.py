@@ -16,7 +16,13 @@ CSRC = HERE.parents[2] / "csrc"
 
 WARNINGS = ("-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-parameter")
 FLAGS = ("g++", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-DCDIPIPE_SIMD_NAMESPACE=baseline")
-CUDA_FLAGS = ("-O2", "-g1", *WARNINGS, "-fsanitize=address,bounds,signed-integer-overflow", "-fno-sanitize-recover=all")
+CUDA_FLAGS = (
+    "-O2",
+    "-g1",
+    *WARNINGS,
+    "-fsanitize=address,alignment,bounds,signed-integer-overflow",
+    "-fno-sanitize-recover=all",
+)
 WITH_CUDA = ("-DCDIPIPE_WITH_CUDA", '-DCDIPIPE_CUDA_ARCHITECTURES="0"')
 
 

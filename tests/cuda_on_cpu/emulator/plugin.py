@@ -25,11 +25,13 @@ def say_cuda() -> None:
     """Replace the places that ask where a tensor is."""
     from cdipipe.ops import hexplane, projection, wpc
 
+    stream = int(os.environ["CUDA_ON_CPU_STREAM"])
+
     def where(tensor):
-        return 0, 0, nullcontext()
+        return 0, stream, nullcontext()
 
     projection.native.where = hexplane.native._where = where
-    wpc.native._call = lambda kernel, like, *arguments: kernel(0, *arguments, 0)
+    wpc.native._call = lambda kernel, like, *arguments: kernel(0, *arguments, stream)
     torch.Tensor.is_cpu = property(lambda tensor: False)
 
 

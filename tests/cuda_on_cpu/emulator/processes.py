@@ -35,6 +35,7 @@ def environment(module: Path, **more: str) -> dict[str, str]:
         "CDIPIPE_CUDA": "OFF",  # nobody looks for the code of a GPU in the module
         "CUDA_ON_CPU_MODULE": str(module),
         "CUDA_ON_CPU_ORDER": "each",
+        "CUDA_ON_CPU_STREAM": "7",
         "LD_PRELOAD": " ".join(libraries),
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": path,

@@ -1,6 +1,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -149,11 +150,17 @@ std::vector<unsigned long> blocks_to_run(unsigned long count) {
   return blocks;
 }
 
-// What a device of compute capability 7.5 to 12 refuses.
+bool is_another(cudaStream_t stream) {
+  const char* only = std::getenv("CUDA_ON_CPU_STREAM");
+  return only && reinterpret_cast<uintptr_t>(stream) != std::strtoull(only, nullptr, 10);
+}
+
+// What a device of compute capability 7.5 to 12 refuses, and a launch on a stream that is not the caller's.
 cudaError_t refusal(const Launch& launch) {
   const dim3 &grid = launch.grid, &block = launch.block;
   const bool any = grid.x && grid.y && grid.z && block.x && block.y && block.z;
   const unsigned long count = static_cast<unsigned long>(block.x) * block.y * block.z;
+  if (is_another(launch.stream)) return cudaErrorInvalidResourceHandle;
   if (!any || grid.x > 2147483647u || grid.y > 65535 || grid.z > 65535) return cudaErrorInvalidConfiguration;
   if (block.x > 1024 || block.y > 1024 || block.z > 64 || count > 1024) return cudaErrorInvalidConfiguration;
   if (launch.shared_bytes > kMostSharedBytes) return cudaErrorInvalidConfiguration;
@@ -224,6 +231,8 @@ const char* cudaGetErrorString(cudaError_t code) {
       return "invalid configuration argument";
     case cudaErrorInvalidDevice:
       return "invalid device ordinal";
+    case cudaErrorInvalidResourceHandle:
+      return "invalid resource handle";
     case cudaErrorLaunchOutOfResources:
       return "too many resources requested for launch";
     default:
@@ -240,7 +249,8 @@ cudaError_t cudaSetDevice(int device) {
   return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
 }
 
-cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  if (cuda_on_cpu::is_another(stream)) return cudaErrorInvalidResourceHandle;
   std::memset(to, value, bytes);
   return cudaSuccess;
 }

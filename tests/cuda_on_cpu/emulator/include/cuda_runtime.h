@@ -23,7 +23,7 @@ struct dim3 {
   dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
-struct float2 {
+struct alignas(8) float2 {
   float x, y;
 };
 
@@ -42,6 +42,7 @@ enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidConfiguration = 9,
   cudaErrorInvalidDevice = 101,
+  cudaErrorInvalidResourceHandle = 400,
   cudaErrorLaunchOutOfResources = 701,
   cudaErrorLaunchFailure = 719,
 };

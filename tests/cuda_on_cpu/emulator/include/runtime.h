@@ -5,6 +5,7 @@
 //                       each of the three in turn, launch by launch
 //   CUDA_ON_CPU_BLOCKS  all (default) or edges: of more than 4096 blocks only the first, the last and those around
 //                       powers of two
+//   CUDA_ON_CPU_STREAM  number of the only stream that may be launched on; any by default
 #pragma once
 
 #include <functional>
