@@ -44,33 +44,28 @@ def are_wanted() -> bool:
     return asked == "1"
 
 
-def replayed(function: Callable, like: Tensor, calls: int) -> Callable:
-    """A function that is called again and again with a batch, as a graph where that saves time.
+def pay(batch: Tensor, calls: int) -> bool:
+    """Whether a function that is called again and again with a batch is worth a :class:`Replayed`, and may be one.
+
+    Parameters
+    ----------
+    batch : (B, *grid)
+    calls : how many there will be
+    """
+    small = batch.is_cuda and batch.numel() <= MOST_PIXELS and calls >= LEAST_CALLS
+    return small and _refusal is None and are_wanted()
+
+
+class Replayed:
+    """A function as a CUDA graph from its third call on.
+
+    What it returns is overwritten by the next call. A capture that fails is told once, and no other one is tried.
 
     Parameters
     ----------
     function : ``(batch, *others) -> tensors``
         It may change the batch, and nothing else that was there before. It does the same at every call: it waits for
         nothing, uploads nothing and draws no random numbers.
-    like : (B, *grid), the batch
-    calls : how many there will be
-
-    Returns
-    -------
-    ``function``, or on a GPU a :class:`Replayed` for a small batch
-    """
-    small = like.is_cuda and like.numel() <= MOST_PIXELS and calls >= LEAST_CALLS
-    return Replayed(function) if small and _refusal is None and are_wanted() else function
-
-
-class Replayed:
-    """A function as a CUDA graph from its third call on, see :func:`replayed`.
-
-    What it returns is overwritten by the next call. A capture that fails is told once, and no other one is tried.
-
-    Parameters
-    ----------
-    function : see :func:`replayed`
     """
 
     def __init__(self, function: Callable):

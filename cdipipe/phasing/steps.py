@@ -134,18 +134,22 @@ class UpdateRun(StepRun):
         self.method, self._projected = method, None
 
     def iterate(self) -> Iterator[Tensor]:
-        from cdipipe.ops.graphs import replayed
+        from cdipipe.ops import graphs
 
         def update(exit_wave, support):
             return method.update(exit_wave, self.problem, support, own, iteration)
 
-        state, method, own, updates = self.state, self.method, self.parameters, {}
-        repeats = method.kind and self.problem.model.is_ideal  # other light may be changed on the way
+        state, method, own, replayed = self.state, self.method, self.parameters, {}
+        alike = method.kind and self.problem.model.is_ideal  # other light may be changed on the way
+        replays = alike and graphs.pay(state.exit_wave, own.iterations)
         for iteration in range(own.iterations):
-            kind = method.kind(own, iteration) if repeats else None
-            if kind not in updates:
-                updates[kind] = replayed(update, state.exit_wave, own.iterations) if repeats else update
-            state.exit_wave, self._projected, r_factor = updates[kind](state.exit_wave, state.support)
+            if replays:
+                if (kind := method.kind(own, iteration)) not in replayed:
+                    replayed[kind] = graphs.Replayed(update)
+                found = replayed[kind](state.exit_wave, state.support)
+            else:
+                found = method.update(state.exit_wave, self.problem, state.support, own, iteration)
+            state.exit_wave, self._projected, r_factor = found
             yield r_factor
 
     def projected(self) -> Tensor:

@@ -39,7 +39,7 @@ def test_the_filter_touches_only_the_exterior(constraint, shape):
     wave = torch.randn((2, *shape), dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
     plain, _, _ = hio.update(wave.clone(), problem, inside, validate(hio.METHOD.parameters, {}, "hio"), 0)
     projected, _ = problem.impose_modulus(wave)
-    low_pass = oss._filter(0.05, problem)
+    low_pass = oss._filter(0.05, problem, wave)
     smoothed = oss._update(wave, projected, problem, inside, 0.9, low_pass)
     assert torch.equal(smoothed[:, inside], plain[:, inside])
     exterior = plain * ~inside

@@ -48,7 +48,8 @@ def halved(batch, weight):
 
 def test_an_update_is_recorded_at_its_third_call(gpu):
     batch, weight = torch.ones(4, device="cuda"), torch.full((4,), 0.5, device="cuda")
-    call, kept = graphs.replayed(halved, batch, 100), weight.clone()
+    assert graphs.pay(batch, 100)
+    call, kept = graphs.Replayed(halved), weight.clone()
     sums = [float(call(batch, weight)[1]) for _ in range(4)]
     assert sums == [4.0, 2.0, 1.0, 0.5] and gpu.by_name["graph"] == 2
     other = torch.full((4,), 0.25, device="cuda")
@@ -64,7 +65,7 @@ def test_what_goes_as_it_is(why, gpu, monkeypatch):
         monkeypatch.setattr(graphs, "MOST_PIXELS", 3)
     if why == "not wanted":
         monkeypatch.setenv(graphs.VARIABLE, "0")
-    assert graphs.replayed(halved, batch, 19 if why == "few calls" else 20) is halved
+    assert not graphs.pay(batch, 19 if why == "few calls" else 20)
 
 
 def test_a_misspelt_setting_is_refused(monkeypatch):
@@ -90,7 +91,7 @@ def test_what_a_capture_refuses_is_launched_plainly_and_told_once(what, gpu, cap
 
     batch, plain = torch.ones(4, device="cuda"), torch.ones(4, device="cuda")
     with caplog.at_level(logging.WARNING):
-        call, second = graphs.replayed(update, batch, 100), graphs.Replayed(update)
+        call, second = graphs.Replayed(update), graphs.Replayed(update)
         torch.manual_seed(1)
         for _ in range(5):
             call(batch)
@@ -100,7 +101,7 @@ def test_what_a_capture_refuses_is_launched_plainly_and_told_once(what, gpu, cap
     assert torch.equal(batch.cpu(), plain.cpu()) and gpu.by_name["graph"] == 0
     assert [record.message for record in caplog.records] == [f"CUDA graphs are not used: {graphs._refusal}"]
     assert "not permitted when stream is capturing" in caplog.text and Capture.current is None
-    assert graphs.replayed(update, batch, 100) is update
+    assert not graphs.pay(batch, 100)
 
 
 def test_a_plan_of_a_transform_must_be_there_before(gpu):
