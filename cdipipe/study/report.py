@@ -32,6 +32,8 @@ CURVES_SHOW = {
 }
 FEWEST_FRAMES, FRAMES_OF_A_PAGE = 6, 480
 """A page of many stacks shows fewer frames of each, so that it stays small; none shows less than these."""
+MANY = 200
+"""Of more reconstructions than these, only the best of each measurement has its frames and its movie in the page."""
 
 
 def write_html(study: Config, source: Path) -> str:
@@ -204,6 +206,9 @@ def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
     truth = "the truth" if entry.scene else "the first object"
     place = folder / name
     provenance = read_measurement(place / "M.cxi").provenance
+    results = [_result(study, name, method) for m, method in study.pairs() if m == name]
+    for result in results if len(study.pairs()) <= MANY else [best_of(results)]:
+        result |= _moving(study, name, result)
     return {
         "name": name,
         "origin": f"simulated, scene {entry.scene}" if entry.scene else "read from " + ", ".join(entry.import_.files),
@@ -217,7 +222,17 @@ def _measurement(study: Config, folder: Path, name: str) -> dict[str, Any]:
         if name in study.compared()
         else None,
         "made": {str(place / "M.cxi"): _flat(provenance)},
-        "results": [_result(study, name, method) for m, method in study.pairs() if m == name],
+        "results": results,
+    }
+
+
+def _moving(study: Config, measurement: str, result: dict[str, Any]) -> dict[str, Any]:
+    """What of a result moves: the frames that a slider steps through, and a movie."""
+    most = max(FEWEST_FRAMES, min(MOST_FRAMES, FRAMES_OF_A_PAGE // len(study.pairs())))
+    is_movie = study.measurements[measurement].is_movie
+    return {
+        "movie": picture_of(result["place"] / "movie.gif", "Amplitude and phase of the frames.") if is_movie else None,
+        "frames": frames_of(read_reconstruction(result["path"]), most),
     }
 
 
@@ -244,11 +259,12 @@ def _result(study: Config, measurement: str, method: str) -> dict[str, Any]:
             place / "object.png",
             "Amplitude, phase (hidden where the amplitude is below a tenth of its maximum) and support.",
         ),
-        "movie": picture_of(place / "movie.gif", "Amplitude and phase of the frames.")
-        if study.measurements[measurement].is_movie
-        else None,
-        "frames": frames_of(result, max(FEWEST_FRAMES, min(MOST_FRAMES, FRAMES_OF_A_PAGE // len(study.pairs())))),
-        "diagnostics": picture_of(place / "diagnostics.png", "Error of every restart, resolution, scores of the runs."),
+        "is_stack": result.stack != "single",
+        "movie": None,
+        "frames": None,
+        "diagnostics": picture_of(
+            place / "diagnostics.png", "Error of every restart, resolution, scores of the runs.", is_drawing=True
+        ),
         "runs": _runs(result, source),
         "modes": [f"{weight:.4f}" for weight in result.mode_weights] if result.mode_weights is not None else [],
         "made": made,

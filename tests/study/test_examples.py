@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,25 @@ def test_an_example_is_valid_and_says_what_to_see(path):
             file for name in study.imported() for file in load_mapping(path)["measurements"][name]["import"]["files"]
         ]
         assert all(file.startswith(f"data/{path.stem}/") for file in sources)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in EXAMPLES if path.stem in MANUAL_DATASETS], ids=lambda path: path.stem
+)
+def test_an_example_can_be_planned_once_its_files_are_there(path, tmp_path, cli):
+    assert cli("config", path, "-o", tmp_path / "study.yaml").code == 0
+    study = check_config(load_mapping(path), str(path))
+    for entry in (study.measurements[name].import_ for name in study.imported()):
+        for file in [*entry.files, *entry.named_files()]:
+            place = tmp_path / file.partition("::")[0].replace("*", "1")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "1", "-n"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [*command, "--configfile", "study.yaml"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "write_report" in done.stdout, done.stdout + done.stderr
 
 
 def test_fetch_tells_how_to_get_what_it_cannot_download(cli):

@@ -15,6 +15,7 @@ from PIL import Image
 from cdipipe.cli.main import run
 from cdipipe.figures.frames import SIDES_PX, stack_frames
 from cdipipe.measurement import Reconstruction
+from cdipipe.study import report
 from cdipipe.study.config import load_config
 from cdipipe.study.embedded import picture_of
 from cdipipe.study.report import write_html
@@ -69,6 +70,15 @@ def test_stacks_have_a_slider_with_a_picture_for_each_step(study):
     assert "pattern 3 of 3" in figures[0] and "pattern 4" not in figures[0]
 
 
+def test_a_page_of_many_shows_frames_of_the_best_and_says_where_the_others_are(study, monkeypatch):
+    monkeypatch.setattr(report, "MANY", 2)  # of three reconstructions; each is the best of its measurement
+    assert write_html(*study).count('<figure class="steps">') == 2
+    monkeypatch.setattr(report, "best_of", lambda results: dict(results[0]))
+    page = write_html(*study)
+    assert '<figure class="steps">' not in page
+    assert page.count("cdipipe view out/shots/er/R.cxi -o view.html") == 1 and "view out/one/er" not in page
+
+
 def test_the_pictures_are_small_and_in_the_page(study):
     page = write_html(*study)
     for content in re.findall(r'src="data:image/webp;base64,([^"]+)"', page):
@@ -112,6 +122,17 @@ def test_pictures_and_movies_lose_nothing_in_the_page(tmp_path):
                 packed.seek(number)
                 assert np.array_equal(np.asarray(packed.convert("RGB")), colours[number])
             assert count == 1 or (packed.info["duration"] == 80 and picture["command"] == "cdipipe plot")
+
+
+def test_a_drawing_is_smaller_and_looks_the_same(tmp_path):
+    rng, path = np.random.default_rng(1), tmp_path / "lines.png"
+    colours = np.clip(255 - 255 * np.exp(-rng.uniform(0, 8, (60, 80, 3))), 0, 255).astype(np.uint8)
+    Image.fromarray(colours).save(path)
+    exact, drawing = (picture_of(path, "", is_drawing=rounded)["url"] for rounded in (False, True))
+    with Image.open(io.BytesIO(base64.b64decode(drawing.partition(",")[2]))) as packed:
+        off = np.abs(np.asarray(packed.convert("RGB")).astype(int) - colours)
+    assert 0 < off.max() <= 4 and len(drawing) < 0.9 * len(exact)
+    assert off[(colours == 0) | (colours == 255)].max() == 0  # black and white stay so
 
 
 def test_the_page_begins_with_answers_and_folds_commands_away(study):
