@@ -6,6 +6,7 @@ of a given area cannot grow; the right area is that which explains best what no 
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal
 
@@ -53,19 +54,39 @@ def name_of(base: str, share: float) -> str:
     return f"{base} in {100 * share:.3g} % of the array"
 
 
-def scan(race, base: str, recipe: dict, shares, refine: int, first: float = 3.0):
-    """Try a recipe with all shares, then between the best and its neighbours; the laps by share."""
+def scan(race, base: str, recipe: dict, shares, refine: int, first: float = 3.0, downhill: bool = False):
+    """Try a recipe with all shares, then between the best and its neighbours; the laps by share.
+
+    Parameters
+    ----------
+    race : Race
+    base, recipe : the method inside each support, by name and as plain data
+    shares : of the array
+    refine : further shares
+    first : factor on a share at the start
+    downhill : go from the middle share to that side where the score falls, for as long as it does
+    """
     from cdipipe.phasing.race import candidates_of
 
     laps = {}
 
-    def run(share: float) -> None:
+    def run(share: float) -> bool:
+        """Whether it is the best so far."""
         found = candidates_of(race.job, {name_of(base, share): recipe_with_area(recipe, share, first)})
         if found:
             laps[share] = race.run(found[0])
+        return bool(found) and min(laps, key=lambda one: laps[one].score) == share
 
-    for share in shares:
-        run(share)
+    if downhill:
+        ordered = sorted(shares)
+        middle = len(ordered) // 2
+        run(ordered[middle])
+        for side in (ordered[middle + 1 :], ordered[middle - 1 :: -1] if middle else []):
+            if any([*itertools.takewhile(run, side)]):
+                break
+    else:
+        for share in shares:
+            run(share)
     for _ in range(refine if laps else 0):
         run(_beside(laps))
     return laps

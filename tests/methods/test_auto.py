@@ -136,6 +136,42 @@ def test_behind_a_beam_stop_the_area_of_the_support_finds_the_object(masked):
     assert correlation(found.object, found.object * found.support) > 0.999
 
 
+@pytest.mark.parametrize(
+    ("best", "tried"), [(0.05, [0.05, 0.08, 0.03]), (0.12, [0.05, 0.08, 0.12]), (0.02, [0.05, 0.08, 0.03, 0.02])]
+)
+def test_areas_are_tried_downhill_from_the_middle(best, tried, monkeypatch):
+    from types import SimpleNamespace
+
+    from cdipipe.methods import area_scan
+    from cdipipe.phasing import race
+
+    monkeypatch.setattr(race, "candidates_of", lambda job, recipes: [*recipes.values()])
+    lap = lambda recipe: SimpleNamespace(score=abs(np.log(recipe["shrink_wrap"]["area"][1] / best)))  # noqa: E731
+    found = area_scan.scan(SimpleNamespace(job=None, run=lap), "raar", {}, area_scan.PLANE_SHARES, 0, downhill=True)
+    assert list(found) == tried
+
+
+@pytest.mark.parametrize(("excess", "ends"), [(2.0, True), (5.0, False)])
+def test_a_volume_whose_starts_agree_ends_the_race_unless_it_explains_too_little(excess, ends, monkeypatch):
+    from types import SimpleNamespace
+
+    from cdipipe.methods.auto import choose
+
+    ran = []
+
+    def run(candidate):
+        ran.append(SimpleNamespace(candidate=candidate, agreement=np.array([0.99]), score=len(ran)))
+        return ran[-1]
+
+    look = look_at(small_runs.measurement("volume"))
+    race = SimpleNamespace(job=None, run=run, laps=ran, best=lambda count: ran[:count], in_common=lambda *laps: 0.0)
+    race.job = SimpleNamespace(measurement=SimpleNamespace(pattern_count=1))
+    monkeypatch.setattr(choose, "_candidates", lambda job, recipes, _: [SimpleNamespace(name=name) for name in recipes])
+    monkeypatch.setattr(choose, "close", lambda _, lap: SimpleNamespace(lap=lap, excess=excess, score=lap.score))
+    winner, _ = choose._run(race, route_for(look), SimpleNamespace(agree=0.98, enough=1.25))
+    assert (len(ran) == 1) is ends and winner.lap.candidate.name == "hio_er"
+
+
 def test_the_command_and_info_tell_why(tmp_path, cli):
     file, out = tmp_path / "M.cxi", tmp_path / "R.cxi"
     cdi.save(file, small_runs.measurement("static"))

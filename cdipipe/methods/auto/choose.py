@@ -67,22 +67,29 @@ def _take(job: Job, candidate: Candidate, look: Look, why: str) -> tuple[Reconst
 
 def _run(race: Race, route: Route, parameters) -> tuple[Closed | None, str]:
     """All rounds until a candidate explains the data; the winner, and why it is."""
+    ends: dict[str, Closed] = {}
+
+    def closed(lap: Lap) -> Closed:
+        if (name := lap.candidate.name) not in ends:
+            ends[name] = close(race, lap)
+        return ends[name]
+
     for recipes in route.rounds:
         for candidate in _candidates(race.job, recipes, parameters):
             lap = race.run(candidate)
             if not _agrees(lap, parameters):
                 continue
-            if (closed := close(race, lap)).excess <= parameters.enough:
-                return closed, f"{candidate.name} leaves hardly more than noise, and its starts agree"
+            if closed(lap).excess <= max(parameters.enough, route.enough):
+                return closed(lap), f"{candidate.name} leaves {_left(closed(lap), parameters)}, and its starts agree"
             if route.ends_agreed and (same := _same(race, lap, parameters)):
-                winner = min(closed, close(race, same), key=lambda one: one.score)
+                winner = min(closed(lap), closed(same), key=lambda one: one.score)
                 pair = f"{same.candidate.name} and {candidate.name}"
                 return winner, f"{pair} find the same object; {winner.lap.candidate.name} explains more"
     if route.shares:
         _scan_areas(race, route.shares, parameters)
     if not race.laps:
         return None, ""
-    winner = min((close(race, lap) for lap in race.best(FINALISTS)), key=lambda one: one.score)
+    winner = min(map(closed, race.best(FINALISTS)), key=lambda one: one.score)
     why = f"{winner.lap.candidate.name} explains withheld pixels best of {len(race.laps)}"
     few = race.job.measurement.pattern_count <= GUIDED_PATTERNS
     if _agrees(winner.lap, parameters) or not (route.guided and few):
@@ -91,6 +98,10 @@ def _run(race: Race, route: Route, parameters) -> tuple[Closed | None, str]:
     if guided is None or guided.score >= winner.score:
         return winner, f"{why}, though its starts disagree"
     return guided, f"{why}; its starts disagree, and a guided search in such a support explains still more"
+
+
+def _left(closed: Closed, parameters) -> str:
+    return "hardly more than noise" if closed.excess <= parameters.enough else "little more than noise"
 
 
 def _same(race: Race, lap: Lap, parameters) -> Lap | None:
@@ -106,7 +117,7 @@ def _agrees(lap: Lap, parameters) -> bool:
 def _scan_areas(race: Race, shares: tuple[float, ...], parameters) -> None:
     """Supports of several areas in one method, then the best area in others."""
     (base, recipe), *others = AREAS.items()
-    laps = scan(race, base, {**recipe, "restarts": parameters.starts}, shares, refine=2)
+    laps = scan(race, base, {**recipe, "restarts": parameters.starts}, shares, refine=2, downhill=True)
     if not laps:
         return
     share = min(laps, key=lambda one: laps[one].score)

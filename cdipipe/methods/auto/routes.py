@@ -37,6 +37,8 @@ AREAS: Recipes = {"raar": RAAR, "hio_er": HIO_ER, "gps": GPS}
 """Phased inside supports of given areas: all areas by the first, the best one by the others."""
 WIDE_GAP = 27
 """Voxels around the zero frequency: of a volume that lacks more, no support brings back what is missing."""
+ENOUGH_OF_VOLUME = 3.0
+"""Times the misfit of noise: right volumes left 1.8 to 1.9 times as much where starts agreed, wrong ones 4 and more."""
 MANY_FRAMES = 16
 """Frames from which a static structure can be told from what moves beside it."""
 
@@ -52,6 +54,8 @@ class Route:
     rounds : races one after another, until one has a candidate that explains the data
     guided : whether a guided search follows where the winner's starts disagree; in volumes it takes too long
     ends_agreed : whether two candidates that find the same object end the race
+    enough : a candidate whose starts agree ends the race if its withheld misfit is below so many times that of noise;
+        ``enough`` of the parameters where that is more
     shares : of the array, for supports of given areas; tried where no candidate of the rounds explains the data
     """
 
@@ -60,6 +64,7 @@ class Route:
     rounds: tuple[Recipes, ...] = ()
     guided: bool = True
     ends_agreed: bool = False
+    enough: float = 1.0
     shares: tuple[float, ...] = ()
 
 
@@ -87,6 +92,7 @@ def route_for(look: Look) -> Route:
             shares=VOLUME_SHARES if missing else (),
             guided=False,
             ends_agreed=not missing,
+            enough=1.0 if missing else ENOUGH_OF_VOLUME,
         )
     if look.centre_missing:
         because = "without the centre a support is held best by its area"
