@@ -1,6 +1,7 @@
 """Whether error bars hold the truth: simulated objects by scene, method and photons; writes the model that is shipped.
 
     cdipipe bench uncertainty
+    cdipipe bench uncertainty networks
 
 The seeds are divided into folds. Every object is judged by a model that was made without its fold: a regression on the
 other folds, and factors from objects of each of these that were predicted by a regression on the rest. The model that
@@ -30,6 +31,11 @@ SCENES = {
     "polygons 3d": {"size": 32, "dimensions": 3},
     "bragg": {"positions": 32, "voxels": 15, "phase_range_rad": 1.5},
 }
+NETWORK_SCENES = {
+    "polygons 0.8 pi": {"size": 32, "phase_range_rad": 0.8 * np.pi},
+    "polygons 2 pi": {"size": 32, "phase_range_rad": 2 * np.pi},
+}
+NETWORK_METHODS = {"cdi_nn": {"method": "cdi_nn"}, "cdi_nn, 8 views": {"method": "cdi_nn", "views": 8}}
 METHODS = {
     "er": {"method": "er", "iterations": 300},
     "hio": {"method": "hio", "iterations": 300},
@@ -38,8 +44,10 @@ METHODS = {
     "gps": {"method": "gps", "iterations": 300},
     "hio, 4 starts": {"method": "hio", "iterations": 300, "restarts": 4},
 }
-PHOTONS = {2: (1e4, 1e5, 1e6, 1e7, 1e8), 3: (1e4, 1e6, 1e8)}
-SEEDS = {2: range(100, 128), 3: (*range(100, 106), *range(109, 112))}
+PHOTONS = {"2": (1e4, 1e5, 1e6, 1e7, 1e8), "3": (1e4, 1e6, 1e8), "cdi_nn": (1e4, 1e5, 1e6, 1e7)}
+SEEDS = {"2": range(100, 128), "3": (*range(100, 106), *range(109, 112)), "cdi_nn": range(100, 140)}
+RECORDS = {"iterations": ("uncertainty", ("2", "3")), "networks": ("uncertainty_networks", ("cdi_nn",))}
+"""Of each part its record and its models, see ``error_model.kind_of``."""
 FOLDS = 4
 """Groups of seeds: each is judged by a model of the others."""
 VOLUMES = ("polygons 3d", "bragg")
@@ -55,7 +63,8 @@ STRUCTURED = 0.4
 def simulated(scene: str, photons: float, seed: int):
     import cdipipe as cdi
 
-    return cdi.simulate(scene.split()[0], seed=seed, with_truth=True, photons=photons, **SCENES[scene])
+    chosen = (SCENES | NETWORK_SCENES)[scene]
+    return cdi.simulate(scene.split()[0], seed=seed, with_truth=True, photons=photons, **chosen)
 
 
 def one(scene: str, method: str, photons: float, seed: int) -> dict:
@@ -66,7 +75,8 @@ def one(scene: str, method: str, photons: float, seed: int) -> dict:
     from cdipipe.uncertainty.judge import errors_of
 
     measurement, truth = simulated(scene, photons, seed)
-    result, phased = processor_seconds(lambda: cdi.reconstruct(measurement, METHODS[method], seed=seed))
+    recipe = (METHODS | NETWORK_METHODS)[method]
+    result, phased = processor_seconds(lambda: cdi.reconstruct(measurement, recipe, seed=seed))
     (replicator, _, _, signs, typical), spent = processor_seconds(lambda: gather(result, measurement, Choices()))
     errors = errors_of(result.object, result.support, replicator.model.freedom, truth.object)
     errors = {kind: values if kind == "phase" else values / typical for kind, values in errors.items()}
@@ -87,12 +97,14 @@ def structure(error: np.ndarray, support: np.ndarray) -> float:
     return rank_correlation(total / np.maximum(count, 1), error)
 
 
-def collect(ndim: int, pieces: Path | None) -> dict[tuple, dict]:
+def collect(kind: str, pieces: Path | None) -> dict[tuple, dict]:
     """Every object, (scene, method, photons, seed) -> what :func:`one` finds."""
-    scenes = [scene for scene in SCENES if (3 if scene in VOLUMES else 2) == ndim]
-    found, levels = {}, PHOTONS[ndim]
-    for seed in SEEDS[ndim]:
-        for (row, scene), (column, method) in itertools.product(enumerate(scenes), enumerate(METHODS)):
+    scenes, methods = [scene for scene in SCENES if ("3" if scene in VOLUMES else "2") == kind], METHODS
+    if not kind.isdigit():
+        scenes, methods = list(NETWORK_SCENES), NETWORK_METHODS
+    found, levels = {}, PHOTONS[kind]
+    for seed in SEEDS[kind]:
+        for (row, scene), (column, method) in itertools.product(enumerate(scenes), enumerate(methods)):
             key = (scene, method, levels[(seed + row + column) % len(levels)], seed)
             file = pieces and pieces / ("-".join(map(str, key)).replace(" ", "_") + ".npz")
             if not (file and file.exists()):
@@ -102,7 +114,7 @@ def collect(ndim: int, pieces: Path | None) -> dict[tuple, dict]:
             else:
                 with np.load(file) as stored:
                     found[key] = dict(stored)
-        print(ndim, "axes, seed", seed, flush=True)
+        print(kind, "seed", seed, flush=True)
     return {key: few_of(own) for key, own in found.items()}
 
 
@@ -229,14 +241,17 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--keep-model", action="store_true", help="do not replace the shipped model")
     parser.add_argument("--pieces", type=Path, help="folder where what is found of each object is kept")
+    parser.add_argument("part", nargs="?", choices=tuple(RECORDS), default="iterations")
     arguments = parser.parse_args()
     if arguments.pieces:
         arguments.pieces.mkdir(parents=True, exist_ok=True)
-    record, models = {}, json.loads(FILE.read_text())["models"] if arguments.keep_model else {}
-    for ndim in SEEDS:
-        found = collect(ndim, arguments.pieces)
+    record, models = {}, json.loads(FILE.read_text(encoding="utf-8"))["models"]
+    name, groups = RECORDS[arguments.part]
+    for group in groups:
+        found = collect(group, arguments.pieces)
         own = models_of(found)
-        models.setdefault(str(ndim), own[None])
+        if not arguments.keep_model:
+            models[group] = own[None]
         rows = {}
         for fold in range(FOLDS):
             rows |= judged(own[fold], {key: one for key, one in found.items() if key[3] % FOLDS == fold})
@@ -244,21 +259,22 @@ def main() -> None:
         parts = {name: means(rows, place) for place, name in enumerate(("scene", "method", "photons"))}
         parts["scene and photons"] = means({(f"{key[0]}, {key[2]:.0e}", *key): row for key, row in rows.items()}, 0)
         parts["scene not in the model"] = unseen(found)
-        record[f"{ndim} axes"] = {
+        record[f"{group} axes" if group.isdigit() else group] = {
             "all": summary(list(rows.values())),
             "rank_correlation_of_all_pixels": rank_of_all(own, found),
             "errors with structure": summary(structured),
             **parts,
         }
     if not arguments.keep_model:
-        made = {"by": "benchmarks/uncertainty.py", "scenes": SCENES, "methods": METHODS, "photons": PHOTONS}
+        made = {"by": "benchmarks/uncertainty.py", "scenes": SCENES | NETWORK_SCENES, "photons": PHOTONS}
         made |= {
-            "seeds": {str(ndim): list(seeds) for ndim, seeds in SEEDS.items()},
+            "methods": METHODS | NETWORK_METHODS,
+            "seeds": {kind: list(seeds) for kind, seeds in SEEDS.items()},
             "level": LEVEL,
             "signs": SIGNS,
         }
         FILE.write_text(json.dumps({"made": made, "models": models}) + "\n", encoding="utf-8")
-    print(write("uncertainty", record, arguments.output))
+    print(write(name, record, arguments.output))
 
 
 if __name__ == "__main__":

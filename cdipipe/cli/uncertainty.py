@@ -75,10 +75,23 @@ def _estimate(path: Path, measurement: Path, counts, choices, output: Path) -> N
     found = estimate(result, counts, choices)
     write_uncertainty(output, replace(found, provenance=collect([path, measurement])))
     print(f"{output}: " + ", ".join(f"median {name} {value:.3g}" for name, value in found.medians().items()))
+    if unlike := _unlike_calibration(result, found.freedom):
+        print(f"note: intervals were not calibrated with {unlike}; see the guide's error bars")
+
+
+def _unlike_calibration(result, freedom: str) -> str | None:
+    """What a result has that none of the simulated objects had from which the intervals come."""
+    from cdipipe.uncertainty.error_model import NETWORKS, kind_of
+
     constraint = result.recipe.get("constraint", "support")
-    if found.freedom == "phase":
-        print(
-            "note: intervals were not calibrated with probe modes and may be far too narrow; see the guide's error bars"
-        )
-    elif constraint != "support":
-        print(f"note: intervals were not calibrated with constraint {constraint}; see the guide's error bars")
+    learned = [pair for step in result.recipe.get("steps", []) for pair in step.items() if "checkpoint" in pair[1]]
+    own = [name for name, parameters in learned if parameters["checkpoint"] is not None]
+    if freedom == "phase":
+        return "probe modes and may be far too narrow"
+    if constraint != "support":
+        return f"constraint {constraint}"
+    if learned and kind_of(result.recipe, result.object.ndim) not in NETWORKS:
+        return f"{learned[0][0]}"
+    if any(parameters.get("refine") for _, parameters in learned):
+        return "refine"
+    return f"weights of your own for {own[0]}" if own else None

@@ -15,6 +15,7 @@ BINS = 30
 HANGS_ON = {
     "support_px": "voxels or pixels of the object",
     "phase_range_rad": "range of the phase, rad",
+    "phase_wraps": "jumps of the phase by over pi",
     "photons": "photons",
     "masked_share": "share not measured",
 }
@@ -27,7 +28,7 @@ def judged_figure(columns: dict[str, np.ndarray], title: str) -> Figure:
     ----------
     columns : of ``cdipipe.training.judge.Judged``
     """
-    figure, axes = new_figure(2, 4, 2.6, 2.2)
+    figure, axes = new_figure(2, len(HANGS_ON), 2.6, 2.2)
     pairs = (("complex_correlation", "flat_correlation"), ("phase_error_rad", "flat_phase_error_rad"))
     for place, (name, flat) in zip(axes[0], pairs, strict=False):
         values = columns[name], columns[flat]
@@ -36,9 +37,10 @@ def judged_figure(columns: dict[str, np.ndarray], title: str) -> Figure:
             place.hist(data, edges, histtype="step", label=label, color=colour)
         place.set(xlabel=name.replace("_", " "))
     axes[0, 0].legend(frameon=False, loc="upper left")
-    for place, name in zip(axes[0, 2:], ("shape_correlation", "r_factor"), strict=True):
+    for place, name in zip(axes[0, 2:4], ("shape_correlation", "r_factor"), strict=True):
         place.hist(columns[name], BINS, histtype="step", color=LINES[0])
         place.set(xlabel=name.replace("_", " "))
+    axes[0, 4].set_axis_off()
     for place, (name, text) in zip(axes[1], HANGS_ON.items(), strict=True):
         place.plot(columns[name], columns["complex_correlation"], ".", markersize=2.5, color=LINES[0])
         place.set(xlabel=text)

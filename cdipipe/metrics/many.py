@@ -25,7 +25,7 @@ MEASURES = {
 def judge_object(
     found: np.ndarray, truth: np.ndarray, intensity: np.ndarray, measured: np.ndarray
 ) -> tuple[dict[str, float], np.ndarray]:
-    """The numbers of ``MEASURES`` of one object, and the object laid over its truth.
+    """The numbers of ``MEASURES`` of one object and its :func:`phase_wraps`, and the object laid over its truth.
 
     Parameters
     ----------
@@ -41,14 +41,33 @@ def judge_object(
     laid = aligned.object
     inside = np.abs(truth) > SUPPORT_SHARE * np.abs(truth).max()
     mean = np.sum(truth * np.abs(truth))
+    level = np.angle(truth * np.conj(mean))
     return {
         "complex_correlation": aligned.correlation,
         "flat_correlation": flat.correlation,
         "shape_correlation": _correlation(np.abs(laid), np.abs(truth)),
         "phase_error_rad": float(np.abs(np.angle(laid[inside] * truth[inside].conj())).mean()),
-        "flat_phase_error_rad": float(np.abs(np.angle(truth[inside] * np.conj(mean))).mean()),
+        "flat_phase_error_rad": float(np.abs(level[inside]).mean()),
         "r_factor": r_factor,
+        "phase_wraps": phase_wraps(level, inside),
     }, laid
+
+
+def phase_wraps(phase: np.ndarray, inside: np.ndarray) -> float:
+    """How often the phase jumps by more than pi from a pixel of the object to the next.
+
+    Parameters
+    ----------
+    phase : (*grid) rad, with the object's mean phase at zero
+    inside : (*grid) bool, the object
+    """
+    pairs = 0
+    for axis in range(phase.ndim):
+        both = np.logical_and(
+            *(np.take(inside, range(first, inside.shape[axis] - 1 + first), axis) for first in (0, 1))
+        )
+        pairs += np.count_nonzero(both & (np.abs(np.diff(phase, axis=axis)) > np.pi))
+    return float(pairs)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import torch
 
 from cdipipe.errors import InputError
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
+from cdipipe.networks.flat_objects import predict_refined
 from cdipipe.networks.registry import Network, get_network
 from cdipipe.networks.resampling import plan_resampling
 from cdipipe.networks.views import predict_views
@@ -44,6 +45,7 @@ class Predictor:
         self.support_threshold = parameters.support_threshold
         self.oversampling = parameters.oversampling or self.settings.oversampling
         self.precision, self.views = parameters.precision, getattr(parameters, "views", 1)
+        self.refine = getattr(parameters, "refine", 0)
         self.warned = self.warned_of_gaps = False
 
     def __call__(self, intensity: torch.Tensor, measured: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,7 +57,11 @@ class Predictor:
             shrunk = [plan.shrink(pattern.cpu().numpy()) for plan, pattern in zip(plans, counts, strict=True)]
             small = torch.from_numpy(np.stack(shrunk)).to(counts.device)
         self._look_at(small)
-        objects = predict_views(self._apply_all, small, self.views)
+        if self.refine:
+            seen = torch.ones_like(small, dtype=torch.bool) if plans else measured
+            objects = predict_refined(self._apply_all, small, seen, self.views, self.refine)
+        else:
+            objects = predict_views(self._apply_all, small, self.views)
         if plans:
             objects = torch.cat([plan.enlarge(item[None]) for plan, item in zip(plans, objects, strict=True)])
         modulus = objects.abs()

@@ -47,11 +47,20 @@ def predict_views(apply: Callable[[torch.Tensor], torch.Tensor], patterns: torch
     apply : patterns (B, N, N) or (B, N, N, N) to complex64 objects, of which any twin and phase is as good; called once
     views : 1 to 8, of volumes 1 to 48
     """
+    return mean_of_views(views_of(apply, patterns, views))
+
+
+def views_of(apply: Callable[[torch.Tensor], torch.Tensor], patterns: torch.Tensor, views: int) -> list[torch.Tensor]:
+    """What a network makes of each view, turned back; see :func:`predict_views`."""
     together = apply(torch.cat([turn(patterns, number) for number in range(views)]))
-    objects = [turn_back(part, number) for number, part in enumerate(together.split(len(patterns)))]
+    return [turn_back(part, number) for number, part in enumerate(together.split(len(patterns)))]
+
+
+def mean_of_views(objects: list[torch.Tensor]) -> torch.Tensor:
+    """Mean of estimates of the same objects, laid over one another by twin and phase."""
     mean = objects[0]
-    for _ in range(ROUNDS if views > 1 else 0):
-        mean = sum(_laid_over(mean, view) for view in objects) / views
+    for _ in range(ROUNDS if len(objects) > 1 else 0):
+        mean = sum(_laid_over(mean, view) for view in objects) / len(objects)
     return mean
 
 

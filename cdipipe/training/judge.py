@@ -28,8 +28,8 @@ class Judged:
 
     Parameters
     ----------
-    columns : (samples,) each: ``MEASURES``, and what they may hang on: ``support_px``, ``phase_range_rad``, ``photons``
-        and ``masked_share``
+    columns : (samples,) each: ``MEASURES``, and what they may hang on: ``support_px``, ``phase_range_rad``,
+        ``phase_wraps``, ``photons`` and ``masked_share``
     facts : network, checkpoint's training, corpus, seconds per sample
     shown : samples of lowest and of highest correlation: number, ``truth`` and ``found``, laid over it
     """

@@ -59,6 +59,8 @@ KNOWN = {"shift": 0.0, "phase": 1.0, "none": 2.0}
 BINS, FEWEST = 4, 50
 """Factors of their own for objects whose closest start is near to far; at least so many objects decide each."""
 GROUPED_BY, ROCKING = SIGNS.index("closest"), SIGNS.index("rocking_curve")
+NETWORKS = ("cdi_nn",)
+"""Networks whose results have a model of their own; replicas are what the network makes of other draws and views."""
 LEAST = 1e-4
 """Smallest share of the typical amplitude, or number of radians, that errors and signs are told apart from zero."""
 SMOOTH_PX = 1.0
@@ -243,12 +245,25 @@ def predict(model: dict[str, Any], signs: np.ndarray, kind: str) -> np.ndarray:
     return np.minimum(width, np.pi) if kind == "phase" else width
 
 
-@functools.cache
-def shipped(ndim: int) -> dict[str, Any]:
-    """The model of this package for objects of 2 or 3 axes.
+def kind_of(recipe: dict[str, Any], ndim: int) -> str:
+    """The model for a result: that of a network which made it alone, or that of iterations on so many axes.
 
     Parameters
     ----------
-    ndim : 2 or 3
+    recipe : of the result
+    ndim : axes of the object
     """
-    return json.loads(FILE.read_text(encoding="utf-8"))["models"][str(ndim)]
+    steps = recipe.get("steps", [])
+    alone = [name for step in steps for name in step if name in NETWORKS and len(steps) == 1]
+    return alone[0] if alone else str(ndim)
+
+
+@functools.cache
+def shipped(kind: str) -> dict[str, Any]:
+    """A model of this package.
+
+    Parameters
+    ----------
+    kind : see :func:`kind_of`
+    """
+    return json.loads(FILE.read_text(encoding="utf-8"))["models"][kind]

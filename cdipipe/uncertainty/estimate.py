@@ -33,12 +33,14 @@ def check(result: Reconstruction, measurement: Measurement, command: str = "unce
 def gather(result: Reconstruction, measurement: Measurement, choices: Choices):
     """The replicas of a result and the signs of error: ``(Replicator, noise, restarts, signs, typical amplitude)``.
 
+    Of a result of a network alone, replicas are what the network makes of other counts and of the pattern turned.
+
     Parameters
     ----------
     result, measurement : of one object or volume
     choices : how many replicas
     """
-    replicator = Replicator(result, measurement, choices.seed)
+    replicator = _replicator_of(result)(result, measurement, choices.seed)
     make = (replicator.parametric, replicator.thinned)
     noise = np.concatenate([one(choices.noise, choices.iterations) for one in make])
     restarts = replicator.restarted(choices.restarts, choices.restart_iterations)
@@ -54,6 +56,14 @@ def gather(result: Reconstruction, measurement: Measurement, choices: Choices):
         _is_rocking_curve(result),
     )
     return replicator, noise, restarts, signs, typical
+
+
+def _replicator_of(result: Reconstruction) -> type[Replicator]:
+    if error_model.kind_of(result.recipe, result.object.ndim) not in error_model.NETWORKS:
+        return Replicator
+    from cdipipe.uncertainty.network_replicas import NetworkReplicator
+
+    return NetworkReplicator
 
 
 def estimate(result: Reconstruction, measurement: Measurement, choices: Choices | None = None) -> Uncertainty:
@@ -79,7 +89,7 @@ def estimate(result: Reconstruction, measurement: Measurement, choices: Choices 
         nothing = dict.fromkeys((*MAP_OF.values(), "noise", "restarts"), _map(np.nan, inside))
         return Uncertainty(result.object, inside, result.stack, nothing, "shift", choices.model_dump(), result.geometry)
     replicator, noise, restarts, signs, typical = gather(result, measurement, choices)
-    model = error_model.shipped(result.object.ndim)
+    model = error_model.shipped(error_model.kind_of(result.recipe, result.object.ndim))
     widths = {kind: error_model.predict(model, signs, kind) for kind in error_model.KINDS}
     maps = {
         "error_90": _map(widths["complex"] * typical, inside),

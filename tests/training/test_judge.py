@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cdipipe.metrics.many import MEASURES, judge_object
+from cdipipe.metrics.many import MEASURES, judge_object, phase_wraps
 from cdipipe.optics.far_field import photons
 
 
@@ -53,6 +53,14 @@ def test_ramp_of_the_peak_does_not_matter(ball):
     )  # sharp edges reach the border
 
 
+def test_wraps_are_the_jumps_of_a_phase_inside_the_object():
+    phase = np.tile(np.linspace(-4, 4, 16), (16, 1))  # crosses pi between two columns, and -pi between two others
+    inside = np.zeros((16, 16), bool)
+    inside[3:8] = True
+    assert phase_wraps(np.angle(np.exp(1j * phase)), inside) == 2 * 5
+    assert phase_wraps(phase / 2, inside) == 0
+
+
 def test_a_network_on_a_corpus(tmp_path, cli):
     corpus, run = tmp_path / "c", tmp_path / "run"
     make = ("corpus", "polygons", "-o", corpus, "--count", 12, "--chunk", 5, "--set", "size=16", "--set", "photons=1e5")
@@ -66,6 +74,7 @@ def test_a_network_on_a_corpus(tmp_path, cli):
     assert found["network"] == "cdi_nn" and found["count"] == 12 and found["settings"] == {"views": 8}
     assert found["summary"].keys() == MEASURES.keys()
     assert all(len(column) == 12 for column in found["samples"].values())
+    assert {"support_px", "phase_range_rad", "phase_wraps", "photons", "masked_share"} < found["samples"].keys()
     mean = np.mean(found["samples"]["complex_correlation"])
     assert found["summary"]["complex_correlation"]["mean"] == pytest.approx(mean, abs=1e-4) and 0.1 < mean < 1
     for name in ("errors.png", "extremes.png"):

@@ -178,3 +178,45 @@ def test_the_command_writes_error_bars_that_evaluate_and_plot_read(phased, tmp_p
     assert run(["uncertainty", r, "--measurement", m, "-o", out, "--set", "nois=3"]) == 2
     assert "did you mean 'noise'" in capsys.readouterr().err
     assert run(["uncertainty", r, "--measurement", m, "-o", m]) == 2
+
+
+@pytest.fixture(scope="module", params=[1, 8])
+def predicted(request):
+    asked = {"size": 32, "photons": 1e5, "phase_range_rad": 3.0, "seed": 31}
+    measurement, truth = cdi.simulate("polygons", with_truth=True, **asked)
+    return cdi.reconstruct(measurement, {"method": "cdi_nn", "views": request.param}), measurement, truth
+
+
+def test_error_bars_of_a_network_come_from_what_it_makes_of_other_counts_and_views(predicted):
+    result, measurement, truth = predicted
+    found = estimate(result, measurement)
+    spread = np.nanmean(found.maps["restarts"]) / np.abs(result.object[result.support]).mean()
+    assert 0.01 < spread < 1 and np.nanmean(found.maps["noise"]) > 0
+    assert 0.6 < judge(found, truth)["coverage_90"] <= 1
+    assert error_model.kind_of(result.recipe, 2) == "cdi_nn"
+
+
+def test_what_iterates_after_a_network_has_error_bars_of_iterations(predicted):
+    steps = predicted[0].recipe["steps"]
+    assert error_model.kind_of({"steps": [*steps, {"er": {"iterations": 5}}]}, 2) == "2"
+    assert error_model.kind_of({}, 3) == "3"
+
+
+def test_weights_that_are_gone_are_one_line(predicted):
+    result, measurement, _ = predicted
+    steps = [{"cdi_nn": result.recipe["steps"][0]["cdi_nn"] | {"checkpoint": "gone.pt"}}]
+    with pytest.raises(InputError, match=r"gone\.pt"):
+        estimate(replace(result, recipe=result.recipe | {"steps": steps}), measurement)
+
+
+def test_of_other_weights_the_command_says_that_they_were_not_calibrated(predicted, tmp_path, capsys):
+    from cdipipe.networks.registry import get_network
+
+    result, measurement, _ = predicted
+    write_measurement(tmp_path / "M.cxi", measurement)
+    own = result.recipe["steps"][0]["cdi_nn"] | {"checkpoint": str(get_network("cdi_nn").weights)}
+    for steps, told in ((result.recipe["steps"], None), ([{"cdi_nn": own}], "weights of your own for cdi_nn")):
+        write_reconstruction(tmp_path / "R.cxi", replace(result, recipe=result.recipe | {"steps": steps}))
+        asked = ["uncertainty", str(tmp_path / "R.cxi"), "--measurement", str(tmp_path / "M.cxi")]
+        assert run([*asked, "-o", str(tmp_path / "U.cxi")]) == 0
+        assert (told is None) == ("not calibrated" not in (out := capsys.readouterr().out)) and (told or "") in out

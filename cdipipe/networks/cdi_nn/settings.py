@@ -95,3 +95,10 @@ class CdiNnParameters(PredictionParameters):
         description="turned and mirrored copies of each pattern whose objects are averaged: better, and takes as many "
         "times longer",
     )
+    refine: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="steps of each of four rounds that fit an object of constant modulus to the pattern; of several "
+        "views the best one stays. 75: much better for objects like those of the training, and slower; 0: none",
+    )
