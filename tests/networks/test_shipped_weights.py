@@ -42,3 +42,14 @@ def test_cdi_nn_finds_unseen_polygons_out_of_the_box(span, photons, least):
     result = reconstruct(measurement, recipe_from_mapping({"method": "cdi_nn"}))
     found = [align_to(t, o).correlation for t, o in zip(truth.object, result.object, strict=True)]
     assert np.mean(found) > least
+
+
+def test_unrolled_finds_unseen_masked_objects_out_of_the_box():
+    scene = get_scene("pseudo_objects")
+    parameters = scene.parameters(
+        size=128, photons=6.25e4, photons_max=6.25e5, count=8, split="test", detector={"mask": {"central_square_px": 4}}
+    )
+    measurement, truth = simulate(scene, parameters, seed=78)
+    result = reconstruct(measurement, recipe_from_mapping({"method": "unrolled"}))
+    found = [align_to(t, o).correlation for t, o in zip(truth.object, result.object, strict=True)]
+    assert np.median(found) > 0.99

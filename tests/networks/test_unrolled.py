@@ -11,9 +11,11 @@ from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import unrolled
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from cdipipe.networks.unrolled.loss import draw_support, lay_targets, loss, on_canvas
-from cdipipe.networks.unrolled.physics import Modulus, hio_step
+from cdipipe.networks.unrolled.loss import draw_start, draw_support, lay_targets, loss, on_canvas
+from cdipipe.networks.unrolled.model import inside_of, smooth
+from cdipipe.networks.unrolled.physics import Modulus, Smoothing
 from cdipipe.networks.unrolled.predictor import from_starts
+from cdipipe.networks.unrolled.settings import UnrolledParameters
 from cdipipe.optics import fourier
 from cdipipe.optics.grid import embed
 from cdipipe.phasing.recipe import recipe_from_mapping
@@ -75,29 +77,64 @@ def test_of_real_objects_half_the_pattern_is_enough():
     assert torch.equal(wrong.modulus, modulus.modulus)
 
 
+def gps(counts, start, inside, iterations, softness, width):
+    """GPS on the whole grid as it is written, with y in real space; z and A^-1 z."""
+    axes = tuple(range(1, counts.ndim))
+    modulus = fourier.to_corner(counts, len(axes)).sqrt()
+    low_pass = fourier.gaussian_corner(counts.shape[1:], tuple(width * n / 0.9**0.5 for n in counts.shape[1:]))
+
+    def forward(x):
+        return torch.fft.fftn(x, dim=axes, norm="ortho")
+
+    def project(z):
+        return modulus * z / z.abs().clamp(min=1e-20)
+
+    whole, box = torch.zeros_like(counts, dtype=torch.complex64), (..., *(slice(n) for n in start.shape[1:]))
+    whole[box] = start.to(torch.complex64)
+    z, y = project(forward(whole)), torch.zeros_like(whole)
+    for _ in range(iterations):
+        h = z - forward(y)
+        new = (project(h) + softness * h) / (1 + softness)
+        residual = y + 0.9 * torch.fft.ifftn(2 * new - z, dim=axes, norm="ortho")
+        allowed = residual[box] if start.is_complex() else residual[box].real.relu().to(torch.complex64)
+        residual[box] = residual[box] - torch.where(inside, allowed, 0)
+        z, y = new, torch.fft.ifftn(low_pass * forward(residual), dim=axes, norm="ortho")
+    found = torch.fft.ifftn(z, dim=axes, norm="ortho")[box]
+    return found if start.is_complex() else found.real
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fresh_network_is_hio(kind):
+def test_its_iterations_are_those_of_gps(kind):
+    truth, start = objects(kind), objects(kind, seed=2)
+    counts, inside = pattern(truth), truth.abs() > 0.3
+    modulus = Modulus(counts, torch.ones_like(counts, dtype=torch.bool), truth.shape[1:], KINDS[kind][1])
+    start = start * modulus.scale_of(start)
+    run = Smoothing(modulus, start)
+    run.run(inside, 5, 0.1, 0.6)
+    torch.testing.assert_close(run.objects(), gps(counts, start, inside, 5, 0.1, 0.6), atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fresh_network_is_gps(kind):
     dimensions, real = KINDS[kind]
-    chosen = settings(network={"dimensions": dimensions, "real": real}).network
-    truth = objects(kind)
+    chosen = settings(network={"dimensions": dimensions, "real": real, "steps": 1}).network
+    truth, start = objects(kind), objects(kind, seed=2)
     counts = pattern(truth)
     measured = torch.ones_like(counts, dtype=torch.bool)
-    start = objects(kind, seed=2)
     estimates, logits = unrolled.build(chosen)(counts, measured, start)
-    assert estimates.shape == logits.shape == (3, *truth.shape) and estimates.is_complex() != real
+    assert estimates.shape == logits.shape == (1, *truth.shape) and estimates.is_complex() != real
     modulus = Modulus(counts, measured, truth.shape[1:], real)
-    x, everywhere = start * modulus.scale_of(start), torch.ones_like(start, dtype=torch.bool)
-    for _ in range(4):
-        x = hio_step(x, modulus.project(x), everywhere, 0.9)
-    torch.testing.assert_close(estimates[0], modulus.project(x), atol=1e-3, rtol=1e-3)
+    everywhere = torch.ones_like(start, dtype=torch.bool)
+    schedule = [(0.01, 1.8), (0.01, 1.4), (0.1, 0.8), (1.0, 0.4)]
+    expected = smooth(modulus, start * modulus.scale_of(start), everywhere, schedule)
+    torch.testing.assert_close(estimates[0], expected, atol=1e-3, rtol=1e-3)
 
 
-def test_outside_the_support_hio_pushes_back():
-    x, projected = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.5, -1.0, 4.0]])
-    inside = torch.tensor([[True, True, False]])
-    torch.testing.assert_close(hio_step(x, projected, inside, 0.5), torch.tensor([[0.5, 2.5, 1.0]]))
-    found = hio_step(x * 1j, projected * 1j, inside, 0.5)
-    torch.testing.assert_close(found, torch.tensor([[0.5j, -1j, 1j]]))
+def test_further_steps_go_on_with_the_end_of_the_schedule():
+    module = unrolled.build(settings(network={"start_iterations": 40, "iterations": 30, "steps": 3}).network)
+    three, five = module.schedule(3), module.schedule(5)
+    assert [len(part) for part in five] == [40, 30, 30, 30, 30] and five[:3] == three
+    assert three[0][0] == (0.01, 2.0) and set(five[3] + five[4]) == {three[2][-1]} == {(1.0, 0.2)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,7 +174,7 @@ def test_some_samples_begin_near_the_true_support():
     assert draw_support(boxes, 0.0, generator).all() and torch.equal(boxes > 0, true)
 
 
-def test_a_support_that_is_told_is_where_hio_begins():
+def test_a_support_that_is_told_is_where_gps_begins():
     truth = embedded(objects("real", box=6))
     counts, inside = pattern(truth), truth > 0
     measured = torch.ones_like(counts, dtype=torch.bool)
@@ -200,7 +237,7 @@ def shots(count=3, size=32):
 
 
 def phase(measurement, checkpoint, **more):
-    mapping = {"method": "unrolled", "checkpoint": str(checkpoint), **more}
+    mapping = {"method": "unrolled", **({"checkpoint": str(checkpoint)} if checkpoint else {}), **more}
     return reconstruct(measurement, recipe_from_mapping(mapping))
 
 
@@ -213,8 +250,12 @@ def test_of_several_starts_the_best_stays(checkpoint):
         read_checkpoint(checkpoint).build(),
     )
     modulus = Modulus(counts, measured, (12, 12), real=True)
-    one, four = (modulus.r_factor(from_starts(module, counts, measured, starts, finish=12)[0]) for starts in (1, 4))
+    how = {"screen_steps": 3, "step_count": 3, "finish": 0}
+    objects_of = [from_starts(module, counts, measured, UnrolledParameters(starts=n, **how))[0] for n in (1, 4)]
+    one, four = (modulus.r_factor(found) for found in objects_of)
     assert (four <= one).all() and four.mean() < one.mean()
+    whole, _ = module(counts, measured, draw_start(module, 1, torch.Generator().manual_seed(0)).expand(3, -1, -1))
+    torch.testing.assert_close(objects_of[0], whole[-1])
     first, second = (phase(measurement, checkpoint, starts=1, start_seed=seed).object for seed in (0, 1))
     assert not np.array_equal(first, second)
 
@@ -241,8 +282,10 @@ def test_more_steps_than_in_the_training(checkpoint):
 def test_a_network_that_finds_no_support_leaves_the_box():
     module = unrolled.build(settings().network).eval()  # fresh: nothing is inside
     counts = pattern(objects("real"))
-    found, inside = from_starts(module, counts, torch.ones_like(counts, dtype=torch.bool), 1, finish=6)
+    found, inside = from_starts(module, counts, torch.ones_like(counts, dtype=torch.bool), UnrolledParameters(starts=1))
     assert inside.all() and found.flatten(1).any(1).all()
+    logits = torch.tensor([[-1.0, -1.2, -5.0], [-2.0, -3.0, -5.0]])
+    assert inside_of(logits).tolist() == [[True, False, False], [True] * 3]  # at least a chance of a quarter
 
 
 def test_it_starts_other_methods(checkpoint):
@@ -254,5 +297,7 @@ def test_it_starts_other_methods(checkpoint):
 def test_what_does_not_fit_is_said_in_one_line(checkpoint):
     with pytest.raises(InputError, match=r"unrolled: patterns of 64 x 64; the network of .* takes 32 x 32; crop them"):
         phase(shots(size=64), checkpoint)
-    with pytest.raises(InputError, match=r"unrolled: no weights come with the package; .* --checkpoint"):
-        reconstruct(shots(), recipe_from_mapping({"method": "unrolled"}))
+    with pytest.raises(
+        InputError, match=r"patterns of 32 x 32; the network of the package takes 128 x 128; .* --checkpoint"
+    ):
+        phase(shots(), None)

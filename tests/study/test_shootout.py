@@ -29,7 +29,7 @@ def steps_of(study, name):
 
 def test_every_method_and_every_scene_takes_part(study):
     used = set().union(*(steps_of(study, name) for name in study.methods))
-    assert used == set(all_methods())
+    assert set(all_methods()) - used == {"unrolled"}  # its weights are for real objects in 128 x 128
     scenes = {entry.scene for entry in study.measurements.values()}
     others = {"crystal": "needs LAMMPS", "bragg": "is judged by its strain", "pictures": "fills its array"}
     assert set(all_scenes()) - scenes == set(others)

@@ -1,6 +1,8 @@
-"""Unrolled phasing: HIO and a small network, which tells object and support, take turns."""
+"""Unrolled phasing: GPS and a small network, which tells object and support, take turns."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from cdipipe.errors import InputError
 from cdipipe.networks.registry import Network
@@ -32,27 +34,26 @@ def apply(module, settings: UnrolledNetwork, intensity, measured):
     """Objects of (B, *grid) centred patterns from one random start, on the patterns' grid, with their photons."""
     from cdipipe.networks.unrolled.predictor import from_starts, in_whole_grid
 
-    return in_whole_grid(from_starts(module, intensity, measured, starts=1)[0], settings)
+    return in_whole_grid(from_starts(module, intensity, measured, UnrolledParameters(starts=1))[0], settings)
 
 
 def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], device):
-    """The predictor of the checkpoint.
+    """The predictor of the checkpoint, or of the weights of the package.
 
     Raises
     ------
-    InputError   no checkpoint, one that is none, or patterns of another shape than it was trained for
+    InputError   the checkpoint is none, or patterns of another shape than it was trained for
     """
     from cdipipe.networks.unrolled.predictor import load_unrolled
 
-    file = parameters.checkpoint
-    if file is None:
-        raise InputError("unrolled: no weights come with the package; train it and give --checkpoint RUN/best.pt")
+    file = parameters.checkpoint or str(NETWORK.weights)
     predictor = load_unrolled(file, parameters, device)
     if pattern_shape != predictor.pattern_shape:
         got, wanted = (" x ".join(map(str, shape)) for shape in (pattern_shape, predictor.pattern_shape))
+        whose = f"of {file}" if parameters.checkpoint else "of the package"
         raise InputError(
-            f"unrolled: patterns of {got}; the network of {file} takes {wanted}; crop them (cdipipe import --crop), or "
-            "train one for this size"
+            f"unrolled: patterns of {got}; the network {whose} takes {wanted}; crop them (cdipipe import --crop), or "
+            "train one for this size and give --checkpoint RUN/best.pt"
         )
     return predictor
 
@@ -76,10 +77,10 @@ def check_corpus(plan, settings: UnrolledSettings) -> None:
 
 NETWORK = Network(
     name="unrolled",
-    summary="HIO and a small network that tells object and support, in turns, from several random starts",
+    summary="GPS and a small network that tells object and support, in turns, from several random starts",
     reference="Unrolled physics after Adler and Oktem, IEEE Trans. Med. Imaging 37, 1322 (2018), "
-    "doi:10.1109/TMI.2018.2799231 (learned primal-dual); its steps are Fienup's, Appl. Opt. 21, 2758 (1982)",
-    version=1,
+    "doi:10.1109/TMI.2018.2799231 (learned primal-dual); its steps: Pham et al., Opt. Express 27, 2792 (2019)",
+    version=2,
     settings=UnrolledSettings,
     build=build,
     prepare=prepare,
@@ -89,4 +90,5 @@ NETWORK = Network(
     dimensions=None,
     parameters=UnrolledParameters,
     predict=predict,
+    weights=Path(__file__).with_name("weights.pt"),
 )

@@ -12,6 +12,7 @@ from cdipipe.errors import InputError
 from cdipipe.networks.losses.labels import turn_cube
 from cdipipe.networks.losses.noise import draw_noise
 from cdipipe.networks.registry import Stage
+from cdipipe.networks.unrolled.model import inside_of
 from cdipipe.networks.unrolled.settings import UnrolledSettings
 from cdipipe.networks.views import turn
 from cdipipe.optics.grid import central_slices
@@ -27,7 +28,7 @@ LARGEST_SHARE_OUTSIDE = 0.01
 
 
 def prepare(arrays, settings: UnrolledSettings, generator):
-    """``inputs`` (B, *grid) photons, ``measured``, ``objects`` (B, *box) of maximum 1, ``scale``, and where HIO begins.
+    """``inputs`` (B, *grid) photons, ``measured``, ``objects`` (B, *box) of maximum 1, ``scale``, and where GPS begins.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def loss(module, batch, settings: UnrolledSettings):
     turns = torch.arange(1, len(each) + 1, device=each.device) / len(each)
     weights = turns**settings.late_power
     total = (weights * (each + settings.support_weight * entropy)).sum() / weights.sum()
-    wrong = ((logits[-1].detach() > 0) != (inside[-1] > 0)).float().mean()
+    wrong = (inside_of(logits[-1].detach()) != (inside[-1] > 0)).float().mean()
     decibels = (-10 * torch.log10(squares[-1].detach() + LEAST_SQUARE)).mean()
     return total, {"last": each[-1].detach(), "psnr_db": decibels, "wrong_support": wrong}
 

@@ -1,31 +1,60 @@
-"""The module: a few iterations of HIO, a look of a network at what they made, and again, with the same weights.
+"""The module: a few iterations of GPS, a look of a network at what they made, and again, with the same weights.
 
 The object lives in a box, the rest of the grid is empty. A step is
 
-    x = HIO^m(estimate; support),    (estimate, support) = network(x, P x, estimate, noise level)
+    x = GPS^m(estimate; support),    (estimate, support) = network(x, P P_S x, estimate, support, noise level)
 
-with the modulus projection P. The first support is the whole box. A network that sees a half-converged object tells its
-outline, and HIO inside the right outline converges at once: so few steps are enough. No gradient goes through HIO: each
-step learns from its own estimate, on the states that the steps before it lead to. After the training the estimate of a
-real object has no negative values. The unit of all is the object's root mean square.
+with the projections P on the modulus and P_S on the support. The first support is the whole box. The steps together
+are one run of GPS with the schedule of the DPR paper, where the looks stand in the place of shrink-wrap: a network that
+sees a half-converged object tells its outline, and inside the right outline iterations converge at once. No gradient
+goes through them: each step learns from its own estimate, on the states that the steps before it lead to. After the
+training the estimate of a real object has no negative values. The unit of all is the object's root mean square.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from cdipipe.methods.gps import SCHEDULES
 from cdipipe.networks.layers.ordered import Halving3d
-from cdipipe.networks.unrolled.physics import Modulus, hio_step
+from cdipipe.networks.unrolled.physics import Modulus, Smoothing
+from cdipipe.phasing.schedule import cut_into_blocks
 
 NOISE_OF_MODULUS = 0.5
 """Standard deviation of the square root of a Poisson count."""
 LEVELS = -1.5, 1.0
 """Typical decimal logarithm of the noise in an object's pixel, and how far it spreads: to about -1 to 1."""
-
-
 TOLD = 4.0
 """Logit of a support that is given."""
+LEAST_CHANCE = 0.25
+"""Of a pixel to lie in the object, for the support to hold it: a missing pixel does more harm than one too many."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a step made.
+
+    Parameters
+    ----------
+    estimate : (B, *box) float or complex, in units of ``unit``
+    logits : (B, *box) float, of the support
+    unit : (B, 1, ...) photons ** 0.5
+    """
+
+    estimate: Tensor
+    logits: Tensor
+    unit: Tensor
+
+    def where(self, better: Tensor, other: State) -> State:
+        """Items of this state where ``better`` (B,) bool says so, of another one elsewhere."""
+        better = better.reshape(-1, *[1] * (self.estimate.ndim - 1))
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return State(*(torch.where(better, own, others) for own, others in pairs))
 
 
 class Look(nn.Module):
@@ -68,7 +97,7 @@ class Unrolled(nn.Module):
 
     Parameters
     ----------
-    dimensions, real, size, box_px, steps, start_iterations, iterations, feedback, widths : as in ``UnrolledNetwork``
+    dimensions, real, size, box_px, steps, start_iterations, iterations, widths : as in ``UnrolledNetwork``
     """
 
     def __init__(
@@ -77,16 +106,15 @@ class Unrolled(nn.Module):
         real: bool = True,
         size: int = 128,
         box_px: int = 32,
-        steps: int = 6,
-        start_iterations: int = 30,
-        iterations: int = 15,
-        feedback: float = 0.9,
-        widths: tuple[int, ...] = (24, 48, 48),
+        steps: int = 7,
+        start_iterations: int = 20,
+        iterations: int = 12,
+        widths: tuple[int, ...] = (16, 32, 64, 96),
     ):
         super().__init__()
         self.dimensions, self.real, self.size, self.box_px = dimensions, real, size, box_px
         self.steps, self.start_iterations, self.iterations = steps, start_iterations, iterations
-        self.feedback, self.parts = feedback, 1 if real else 2
+        self.parts = 1 if real else 2
         self.look = Look(dimensions, 3 * self.parts + 2, self.parts + 1, widths)
 
     def forward(
@@ -110,49 +138,72 @@ class Unrolled(nn.Module):
         Returns
         -------
         estimates : (steps, B, *box) float or complex, on the scale of the photons
-        supports : (steps, B, *box) float, logits: above 0 is inside
+        supports : (steps, B, *box) float, logits; ``inside_of`` tells what is inside
         """
         modulus = Modulus(intensity, measured, (self.box_px,) * self.dimensions, self.real)
+        begin, *others = self.schedule(steps or self.steps)
+        states = [self.begin(modulus, start, begin, support)]
+        for iterations in others:
+            states.append(self.go_on(modulus, states[-1], iterations))
+        result = torch.stack([state.estimate * state.unit for state in states])
+        if not self.training and self.real:  # where a pixel that is cut would not learn
+            result = torch.relu(result)
+        return result, torch.stack([state.logits for state in states])
+
+    def begin(self, modulus: Modulus, start: Tensor, iterations: list, support: Tensor | None = None) -> State:
+        """The first step; arguments as of ``forward``, and its part of ``schedule``."""
         inside = torch.ones_like(start, dtype=torch.bool) if support is None else support
         with torch.no_grad():
-            x = self._iterate(modulus, start * modulus.scale_of(start), inside, self.start_iterations)
+            x = smooth(modulus, self._within(start * modulus.scale_of(start), inside), inside, iterations)
             axes = tuple(range(1, x.ndim))
-            projected = modulus.project(x)
-            unit = self._positive(projected).abs().square().mean(axes, keepdim=True).sqrt().clamp(min=1e-12)
-            x, modulus = x / unit, modulus.in_units(unit)
-            level = (torch.log10(NOISE_OF_MODULUS / unit) - LEVELS[0]) / LEVELS[1]
-            level = level.expand(x.shape)
+            unit = self._within(x, inside).abs().square().mean(axes, keepdim=True).sqrt().clamp(min=1e-12)
             told = ~inside.flatten(1).all(1).reshape(-1, *[1] * self.dimensions)
-            estimate = torch.where(told & inside, self._positive(projected / unit), 0)
+            estimate = self._within(x / unit, told & inside)
             logits = torch.where(inside, TOLD, -TOLD) * told
-        estimates, supports = [], []
-        for step in range(steps or self.steps):
-            with torch.no_grad():
-                if step:
-                    begin = torch.where(inside, self._positive(estimate), 0)
-                    x = self._iterate(modulus, begin, inside, self.iterations)
-                projected = modulus.project(x)
-                seen = [*split(x), *split(projected), *split(estimate), torch.sigmoid(logits), level]
-                features = torch.stack(seen, -1).movedim(-1, 1)  # channels last, whatever the layout before
-            found = self.look(features).float()
-            change, logits = found[:, : self.parts], found[:, self.parts]
-            new = projected + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1]))
-            estimates.append(new)
-            supports.append(logits)
-            estimate, logits = new.detach(), logits.detach()
+        return self._look(modulus.in_units(unit), x / unit, inside, State(estimate, logits, unit))
+
+    def go_on(self, modulus: Modulus, state: State, iterations: list) -> State:
+        """A further step from what the one before made."""
+        with torch.no_grad():
+            modulus, estimate, logits = modulus.in_units(state.unit), state.estimate.detach(), state.logits.detach()
             inside = inside_of(logits)
-        result = torch.stack(estimates) * unit
-        if not self.training:  # where a pixel that is cut would not learn
-            result = self._positive(result)
-        return result, torch.stack(supports)
+            x = smooth(modulus, self._within(estimate, inside), inside, iterations)
+        return self._look(modulus, x, inside, State(estimate, logits, state.unit))
 
-    def _iterate(self, modulus: Modulus, x: Tensor, inside: Tensor, count: int) -> Tensor:
-        for _ in range(count):
-            x = hio_step(x, modulus.project(x), inside, self.feedback)
-        return x
+    def _look(self, modulus: Modulus, x: Tensor, inside: Tensor, before: State) -> State:
+        with torch.no_grad():
+            level = (torch.log10(NOISE_OF_MODULUS / before.unit) - LEVELS[0]) / LEVELS[1]
+            projected, chance = modulus.project(self._within(x, inside)), torch.sigmoid(before.logits)
+            seen = [*split(x), *split(projected), *split(before.estimate), chance, level.expand(chance.shape)]
+            features = torch.stack(seen, -1).movedim(-1, 1)  # channels last, whatever the layout before
+        found = self.look(features).float()
+        change = found[:, : self.parts]
+        return State(
+            x + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1])),
+            found[:, self.parts],
+            before.unit,
+        )
 
-    def _positive(self, objects: Tensor) -> Tensor:
-        return torch.relu(objects) if self.real else objects
+    def schedule(self, steps: int) -> list[list[tuple[float, float]]]:
+        """Softness and filter width of every iteration, step by step; further steps go on with the last ones."""
+        total = self.start_iterations + (self.steps - 1) * self.iterations
+        preset = SCHEDULES["dpr"]
+        blocks = cut_into_blocks(max(total, 1), (preset["sigma"], preset["sigma_from"]), (preset["alpha"], None))
+        each = [block.values for block in blocks for _ in range(block.iterations)]
+        each += [each[-1]] * (self.iterations * steps)
+        begins = [0, *(self.start_iterations + step * self.iterations for step in range(steps))]
+        return [each[begin:end] for begin, end in itertools.pairwise(begins)]
+
+    def _within(self, objects: Tensor, inside: Tensor) -> Tensor:
+        return torch.where(inside, torch.relu(objects) if self.real else objects, 0)
+
+
+def smooth(modulus: Modulus, objects: Tensor, inside: Tensor, iterations: list[tuple[float, float]]) -> Tensor:
+    """What GPS makes of objects inside a support, (B, *box); ``iterations`` are softness and filter width of each."""
+    run = Smoothing(modulus, objects)
+    for values, group in itertools.groupby(iterations):
+        run.run(inside, len(list(group)), *values)
+    return run.objects()
 
 
 def split(objects: Tensor) -> tuple[Tensor, ...]:
@@ -161,6 +212,6 @@ def split(objects: Tensor) -> tuple[Tensor, ...]:
 
 
 def inside_of(logits: Tensor) -> Tensor:
-    """(B, *box) bool; the whole box where nothing is inside."""
-    inside = logits > 0
+    """(B, *box) bool: where the chance is at least ``LEAST_CHANCE``; the whole box where that is nowhere."""
+    inside = logits > math.log(LEAST_CHANCE / (1 - LEAST_CHANCE))
     return inside | ~inside.flatten(1).any(1).reshape(-1, *[1] * (logits.ndim - 1))

@@ -1,4 +1,4 @@
-"""The measured modulus of objects in a box, and the step of HIO; differentiable, of real and of complex objects."""
+"""The measured modulus of objects in a box, and GPS; of real and of complex objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import torch
 from torch import Tensor
 
 from cdipipe.ops.projection import project_modulus
+from cdipipe.ops.projection.relax import relax_modulus_
 from cdipipe.optics import fourier
+
+DUAL_STEP = 0.9
+"""s of generalised proximal smoothing; t is 1."""
 
 
 class Modulus:
@@ -39,21 +43,19 @@ class Modulus:
 
     def project(self, objects: Tensor) -> Tensor:
         """(B, *box): the objects with the measured modulus, cut to the box."""
-        projected, _ = project_modulus(self._forward(objects), self.modulus, self.known, ndim=len(self.box))
-        if self.real:
-            return fourier.inverse_real_box_corner(projected, self.grid, self.box)
-        return fourier.inverse_box_corner(projected, self.box)
+        projected, _ = project_modulus(self.forward(objects), self.modulus, self.known, ndim=len(self.box))
+        return self.inverse(projected)
 
     def r_factor(self, objects: Tensor) -> Tensor:
         """(B,) sum ||F u| - A| / sum A over what is known."""
         axes = tuple(range(1, objects.ndim))
-        misfit = ((self._forward(objects).abs() - self.modulus).abs() * self.known).sum(axes)
+        misfit = ((self.forward(objects).abs() - self.modulus).abs() * self.known).sum(axes)
         return misfit / (self.modulus * self.known).sum(axes).clamp(min=1e-12)
 
     def scale_of(self, objects: Tensor) -> Tensor:
         """(B, 1, ...) factor that gives objects the photons that were measured."""
         axes = tuple(range(1, objects.ndim))
-        power = self._forward(objects).abs().square() * self.known
+        power = self.forward(objects).abs().square() * self.known
         light = self.modulus.square() * self.known
         return (light.sum(axes, keepdim=True) / power.sum(axes, keepdim=True).clamp(min=1e-20)).sqrt()
 
@@ -63,18 +65,65 @@ class Modulus:
         other.modulus = self.modulus / unit
         return other
 
-    def _forward(self, objects: Tensor) -> Tensor:
+    def forward(self, objects: Tensor) -> Tensor:
+        """Spectra of objects (B, *box), of real ones at the non-negative frequencies."""
         transform = fourier.forward_real_box_corner if self.real else fourier.forward_box_corner
         return transform(objects, self.grid)
+
+    def inverse(self, spectra: Tensor) -> Tensor:
+        """(B, *box), what of the objects lies in the box."""
+        if self.real:
+            return fourier.inverse_real_box_corner(spectra, self.grid, self.box)
+        return fourier.inverse_box_corner(spectra, self.box)
+
+    def low_pass(self, width: float) -> Tensor:
+        """Gaussian on the spectra whose standard deviation is ``width`` times the size of the grid."""
+        factor = fourier.gaussian_corner(self.grid, tuple(width * side for side in self.grid), self.modulus.device)
+        return (self._half(factor) if self.real else factor).contiguous()
 
     def _half(self, array: Tensor) -> Tensor:
         return array[..., : self.grid[-1] // 2 + 1]
 
 
-def hio_step(objects: Tensor, projected: Tensor, inside: Tensor, feedback: float) -> Tensor:
-    """P x inside the support, where a real one is positive; x - feedback P x elsewhere in the box."""
-    allowed = inside if projected.is_complex() else inside & (projected > 0)
-    return torch.where(allowed, projected, objects - feedback * projected)
+class Smoothing:
+    """Generalised proximal smoothing (``methods.gps``, variant R) of objects in a box: the pair (z, y) on the detector.
+
+    It begins with z = P A u, y = 0. The residual v - P_S v of the dual step differs from v in the box only, so both
+    transforms are those of a box. Without autograd.
+
+    Parameters
+    ----------
+    modulus : Modulus
+    objects : (B, *box), where to begin
+    """
+
+    def __init__(self, modulus: Modulus, objects: Tensor):
+        self._modulus = modulus
+        self._wavefront = modulus.forward(objects).contiguous()
+        self._relax(torch.zeros_like(self._wavefront))
+        self._dual = torch.zeros_like(self._wavefront)
+
+    def run(self, inside: Tensor, count: int, softness: float, width: float) -> None:
+        """Iterations within a support (B, *box) bool.
+
+        Parameters
+        ----------
+        softness : sigma, tolerance of the modulus
+        width : alpha, of the Fourier filter over the size of the grid
+        """
+        low_pass = self._modulus.low_pass(width / DUAL_STEP**0.5)
+        for _ in range(count):
+            self._relax(self._dual, s=DUAL_STEP, softness=softness, low_pass=low_pass)
+            found = self._modulus.inverse(self._dual)
+            self._dual -= self._modulus.forward(torch.where(inside, found.relu() if self._modulus.real else found, 0))
+
+    def objects(self) -> Tensor:
+        """A^-1 z in the box."""
+        return self._modulus.inverse(self._wavefront)
+
+    def _relax(self, dual: Tensor, **rule) -> None:
+        modulus = self._modulus
+        relax_modulus_(self._wavefront, dual, modulus.modulus, modulus.known, ndim=len(modulus.box), **rule)
 
 
 def _reversed(array: Tensor, ndim: int) -> Tensor:

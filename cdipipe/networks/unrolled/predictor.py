@@ -11,13 +11,13 @@ from torch import Tensor
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
 from cdipipe.networks.predictor import best_layout
 from cdipipe.networks.unrolled.loss import draw_start
-from cdipipe.networks.unrolled.model import Unrolled, inside_of
-from cdipipe.networks.unrolled.physics import Modulus, hio_step
+from cdipipe.networks.unrolled.model import State, Unrolled, inside_of, smooth
+from cdipipe.networks.unrolled.physics import Modulus
 from cdipipe.networks.unrolled.settings import UnrolledNetwork, UnrolledParameters
 from cdipipe.optics.grid import central_slices
 
-ER_SHARE = 6
-"""One iteration of ER follows on so many of HIO."""
+LAST = 1.0, 0.2
+"""Softness and filter width of GPS inside the support that was found."""
 TOGETHER_PIXELS = 2**18
 """Pixels of the patterns that go through the network together on a CPU: what its caches hold."""
 
@@ -42,48 +42,48 @@ class UnrolledPredictor:
         """(B, *grid) photons and bool to complex64 objects and bool supports, all centred."""
         together = len(intensity) if intensity.is_cuda else max(1, TOGETHER_PIXELS // intensity[0].numel())
         pairs = zip(intensity.split(together), measured.split(together), strict=True)
-        given = self.parameters
-        options = {"starts": given.starts, "seed": given.start_seed, "steps": given.step_count, "finish": given.finish}
-        found = [from_starts(self.module, *pair, **options) for pair in pairs]
+        found = [from_starts(self.module, *pair, self.parameters) for pair in pairs]
         boxes, supports = (torch.cat(parts) for parts in zip(*found, strict=True))
         return in_whole_grid(boxes, self.settings), in_whole_grid(supports, self.settings).real > 0
 
 
 @torch.no_grad()
 def from_starts(
-    module: Unrolled,
-    intensity: Tensor,
-    measured: Tensor,
-    starts: int,
-    seed: int = 0,
-    steps: int | None = None,
-    finish: int = 0,
+    module: Unrolled, intensity: Tensor, measured: Tensor, how: UnrolledParameters
 ) -> tuple[Tensor, Tensor]:
-    """Of several random starts the object of least R-factor of each pattern, (B, *box), and its support, bool.
+    """Object (B, *box) and support, bool, from that of several random starts whose R-factor was least after some steps.
 
     Parameters
     ----------
-    finish : iterations of HIO, and a sixth of ER, inside the support that was found; 0: the network's own object
+    how : ``starts``, ``start_seed``, ``screen_steps``, ``step_count`` and ``finish`` are used
     """
-    generator = torch.Generator(intensity.device).manual_seed(seed)
+    generator = torch.Generator(intensity.device).manual_seed(how.start_seed)
     modulus = Modulus(intensity, measured, (module.box_px,) * module.dimensions, module.real)
-    best: tuple[Tensor, Tensor, Tensor] | None = None
-    for _ in range(starts):
+    schedule, screened = module.schedule(how.step_count), min(how.screen_steps, how.step_count)
+    best: tuple[State, Tensor] | None = None
+    for _ in range(how.starts):
         start = draw_start(module, 1, generator).expand(len(intensity), *[-1] * module.dimensions)
-        estimates, logits = module(intensity, measured, start, steps)
-        x, inside = estimates[-1], inside_of(logits[-1])
-        for _ in range(finish):
-            x = hio_step(x, modulus.project(x), inside, module.feedback)
-        for _ in range(-(-finish // ER_SHARE)):
-            projected = modulus.project(x)
-            x = torch.where(inside, projected.relu() if module.real else projected, 0)
-        found = x, inside, modulus.r_factor(x)
+        state = module.begin(modulus, start, schedule[0])
+        for iterations in schedule[1:screened]:
+            state = module.go_on(modulus, state, iterations)
+        score = modulus.r_factor(_object(state))
         if best is not None:
-            better = (found[2] < best[2]).reshape(-1, *[1] * module.dimensions)
-            chosen = [torch.where(better, new, old) for new, old in zip(found[:2], best[:2], strict=True)]
-            found = *chosen, torch.minimum(found[2], best[2])
-        best = found
-    return best[:2]
+            state, score = state.where(score < best[1], best[0]), torch.minimum(score, best[1])
+        best = state, score
+    state = best[0]
+    for iterations in schedule[screened:]:
+        state = module.go_on(modulus, state, iterations)
+    found, inside = _object(state), inside_of(state.logits)
+    if how.finish:
+        found = smooth(modulus, found, inside, [LAST] * how.finish)
+        found = torch.where(inside, found.relu() if module.real else found, 0)
+    return found, inside
+
+
+def _object(state: State) -> Tensor:
+    """The estimate on the scale of the photons; of real objects nothing negative."""
+    estimate = state.estimate * state.unit
+    return estimate if estimate.is_complex() else estimate.relu()
 
 
 def in_whole_grid(boxes: Tensor, settings: UnrolledNetwork) -> Tensor:

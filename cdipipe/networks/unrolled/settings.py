@@ -17,12 +17,11 @@ class UnrolledNetwork(NetworkSettings):
     box_px: int = Field(
         32, ge=8, le=512, multiple_of=2, description="side of the box that holds the object; all else is empty"
     )
-    steps: int = Field(6, ge=1, le=200, description="looks of the network, all with the same weights")
-    start_iterations: int = Field(30, ge=0, le=10_000, description="of HIO from the random start to the first look")
-    iterations: int = Field(15, ge=0, le=10_000, description="of HIO from one look to the next")
-    feedback: float = Field(0.9, gt=0, le=2, description="of HIO")
+    steps: int = Field(7, ge=1, le=200, description="looks of the network, all with the same weights")
+    start_iterations: int = Field(20, ge=0, le=10_000, description="of GPS from the random start to the first look")
+    iterations: int = Field(12, ge=0, le=10_000, description="of GPS from one look to the next")
     widths: tuple[int, ...] = Field(
-        (24, 48, 48), min_length=1, max_length=6, description="channels of each level of the network"
+        (16, 32, 64, 96), min_length=1, max_length=6, description="channels of each level of the network"
     )
 
     @model_validator(mode="after")
@@ -38,7 +37,7 @@ class UnrolledNetwork(NetworkSettings):
 
 class UnrolledSettings(TrainingSettings):
     network: UnrolledNetwork = UnrolledNetwork()
-    batch_size: int = Field(8, ge=1, description="samples per step and process")
+    batch_size: int = Field(16, ge=1, description="samples per step and process")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="largest learning rate")
     schedule: Schedule = "cosine"
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: any")
@@ -52,18 +51,32 @@ class UnrolledSettings(TrainingSettings):
     told_share: float = Field(
         0.0, ge=0, le=1, description="share of the samples that begin in the true support, more or less spoilt"
     )
-    support_weight: float = Field(0.1, ge=0, description="weight of the cross-entropy of the support")
+    support_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy of the support")
 
 
 class UnrolledParameters(Parameters):
-    checkpoint: str | None = Field(None, description="file that `cdipipe train unrolled` wrote (also --checkpoint)")
+    checkpoint: str | None = Field(
+        None,
+        description="file that `cdipipe train unrolled` wrote (also --checkpoint); not given: weights of the package, "
+        "for real objects of at most 32 pixels in patterns of 128 x 128",
+    )
     batch: int = Field(64, ge=1, description="patterns that go through the network together")
-    starts: int = Field(4, ge=1, le=1000, description="random starts; of their objects the one of least R-factor stays")
+    starts: int = Field(
+        4,
+        ge=1,
+        le=1000,
+        description="random starts; of their objects the one of least R-factor after screen_steps stays",
+    )
     start_seed: int = Field(0, ge=0, description="of the random starts, which all patterns share")
-    step_count: int | None = Field(None, ge=1, le=1000, description="steps; not given: as many as in the training")
+    screen_steps: int = Field(
+        6, ge=1, le=1000, description="steps of every start; the others are those of the best only"
+    )
+    step_count: int = Field(
+        12, ge=1, le=1000, description="steps of the best start; more than in the training may help"
+    )
     finish: int = Field(
-        60,
+        30,
         ge=0,
         le=10_000,
-        description="iterations of HIO, and a sixth of ER, inside the support that the network found; 0: what it drew",
+        description="iterations of GPS inside the support that the network found; 0: what it drew",
     )
