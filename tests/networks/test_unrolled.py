@@ -9,6 +9,7 @@ from steps import losses_of
 
 from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
+from cdipipe.methods.gps import GpsParameters
 from cdipipe.networks import unrolled
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from cdipipe.networks.unrolled.loss import draw_start, draw_support, lay_targets, loss, on_canvas
@@ -134,6 +135,8 @@ def test_further_steps_go_on_with_the_end_of_the_schedule():
     module = unrolled.build(settings(network={"start_iterations": 40, "iterations": 30, "steps": 3}).network)
     three, five = module.schedule(3), module.schedule(5)
     assert [len(part) for part in five] == [40, 30, 30, 30, 30] and five[:3] == three
+    blocks = GpsParameters(iterations=100).blocks()
+    assert sum(three, []) == [block.values for block in blocks for _ in range(block.iterations)]
     assert three[0][0] == (0.01, 2.0) and set(five[3] + five[4]) == {three[2][-1]} == {(1.0, 0.2)}
 
 

@@ -20,15 +20,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cdipipe.methods.gps import SCHEDULES
 from cdipipe.networks.layers.ordered import Halving3d
 from cdipipe.networks.unrolled.physics import Modulus, Smoothing
-from cdipipe.phasing.schedule import cut_into_blocks
 
 NOISE_OF_MODULUS = 0.5
 """Standard deviation of the square root of a Poisson count."""
 LEVELS = -1.5, 1.0
 """Typical decimal logarithm of the noise in an object's pixel, and how far it spreads: to about -1 to 1."""
+SOFTNESSES = (0.0, 0.01), (0.4, 0.1), (0.7, 1.0)
+WIDTHS = tuple((stage / 10, 2 * (10 - stage) / 10) for stage in range(10))
+"""Softness and filter width of GPS as in the DPR paper (Methods 4.5), each after the share at which it begins."""
 TOLD = 4.0
 """Logit of a support that is given."""
 LEAST_CHANCE = 0.25
@@ -187,15 +188,18 @@ class Unrolled(nn.Module):
     def schedule(self, steps: int) -> list[list[tuple[float, float]]]:
         """Softness and filter width of every iteration, step by step; further steps go on with the last ones."""
         total = self.start_iterations + (self.steps - 1) * self.iterations
-        preset = SCHEDULES["dpr"]
-        blocks = cut_into_blocks(max(total, 1), (preset["sigma"], preset["sigma_from"]), (preset["alpha"], None))
-        each = [block.values for block in blocks for _ in range(block.iterations)]
+        each = [(value_at(SOFTNESSES, i, total), value_at(WIDTHS, i, total)) for i in range(max(total, 1))]
         each += [each[-1]] * (self.iterations * steps)
         begins = [0, *(self.start_iterations + step * self.iterations for step in range(steps))]
         return [each[begin:end] for begin, end in itertools.pairwise(begins)]
 
     def _within(self, objects: Tensor, inside: Tensor) -> Tensor:
         return torch.where(inside, torch.relu(objects) if self.real else objects, 0)
+
+
+def value_at(values: tuple[tuple[float, float], ...], iteration: int, total: int) -> float:
+    """Of (share of the iterations at which it begins, value) the value at an iteration."""
+    return [value for begin, value in values if round(begin * total) <= iteration][-1]
 
 
 def smooth(modulus: Modulus, objects: Tensor, inside: Tensor, iterations: list[tuple[float, float]]) -> Tensor:
