@@ -136,7 +136,8 @@ def test_further_steps_go_on_with_the_end_of_the_schedule():
     three, five = module.schedule(3), module.schedule(5)
     assert [len(part) for part in five] == [40, 30, 30, 30, 30] and five[:3] == three
     blocks = GpsParameters(iterations=100).blocks()
-    assert sum(three, []) == [block.values for block in blocks for _ in range(block.iterations)]
+    expected = [block.values for block in blocks for _ in range(block.iterations)]
+    assert [values for part in three for values in part] == expected
     assert three[0][0] == (0.01, 2.0) and set(five[3] + five[4]) == {three[2][-1]} == {(1.0, 0.2)}
 
 
