@@ -316,7 +316,11 @@ class Config(Section):
         return [name for name in self.trained() if self.networks[name].judge]
 
     def seen_by(self, network: str) -> str | None:
-        """The first measurement that a method with this network of the study takes."""
+        """The first measurement that a method with this network of the study takes; None: it sees no patterns."""
+        from cdipipe.networks.registry import get_network
+
+        if get_network(self.networks[network].network).apply is None:
+            return None
         return next((m for m, method in self.pairs() if self.network_of(method) == network), None)
 
     def checkpoint(self, method: str) -> str | None:

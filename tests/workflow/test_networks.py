@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -66,6 +68,13 @@ def test_corpora_of_networks_that_nobody_uses_are_not_built():
     assert study.trained() == ["learned"] and study.built() == ["samples", "own"]
 
 
+def test_a_denoiser_sees_no_patterns_whose_activations_could_be_drawn():
+    path = Path(__file__).parents[2] / "config/studies/weights.yaml"
+    study = check_config(yaml.safe_load(path.read_text()) | {"scale": "tiny"}, "weights.yaml")
+    assert study.trained() == ["polygon_first", "polygon_net", "picture_net"]
+    assert [study.seen_by(name) for name in study.trained()] == [None, "polygons", None]
+
+
 def test_a_network_starts_from_another_one_of_the_study(tmp_path):
     first = STUDY["networks"]["learned"]
     networks = {"first": first, "spare": first, "learned": first | {"set": SMALL | {"start_from": "first"}}}
@@ -83,7 +92,7 @@ def test_a_network_starts_from_another_one_of_the_study(tmp_path):
 )
 def test_a_network_that_cannot_start_from_another_is_refused(start, other, told):
     first = STUDY["networks"]["learned"]
-    solid = {"scene": "polygons", "set": {"size": 32, "dimensions": 3, "photons": 0}}
+    solid = {"scene": "polygons", "count": 8, "set": {"size": 32, "dimensions": 3, "photons": 0}}
     networks = {
         "first": first | {"set": SMALL | other},
         "learned": first | {"set": SMALL | {"start_from": start}},
