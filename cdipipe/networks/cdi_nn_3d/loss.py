@@ -24,9 +24,9 @@ def prepare(arrays, settings: CdiNn3dSettings, generator):
     The shape has its largest value 1, the phase is phi / 2 pi + 1/2, 1/2 outside.
     """
     objects, intensity = arrays["object"], arrays["intensity"] * arrays["measured"]
-    axes, box, grid = (-3, -2, -1), tuple(objects.shape[1:]), (settings.network.size,) * 3
-    if box != grid:
-        objects = in_grid(objects, grid)
+    axes, box = (-3, -2, -1), tuple(objects.shape[1:])
+    if settings.network.box is not None:
+        objects = in_grid(objects, (settings.network.size,) * 3)
         intensity = fourier.forward(objects, 3).abs().square()
     if settings.symmetries != "none" and torch.is_grad_enabled():  # validation sees the crystals as they are
         turns = range(48) if settings.symmetries == "cube" else range(0, 48, 8)  # all, or the orders of the axes
@@ -46,7 +46,7 @@ def prepare(arrays, settings: CdiNn3dSettings, generator):
     if settings.network.heads == "complex":
         objects = objects / objects.abs().amax(axes, keepdim=True).clamp(min=1e-12)
         exact = fourier.forward(objects * ramp, 3).abs()
-        objects = objects[(..., *central_slices(grid, box))]
+        objects = objects[(..., *central_slices(objects.shape[1:], box))]
         return {"inputs": inputs, "objects": objects, "modulus": exact, "ramp": ramp}
     shape = objects.abs() / objects.abs().amax(axes, keepdim=True).clamp(min=1e-12)
     reference = (objects * objects.abs()).sum(axes, keepdim=True)
