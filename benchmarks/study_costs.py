@@ -68,10 +68,16 @@ def estimate(study, rates: dict[str, dict]) -> dict:
 
 
 def rate_of(kind: str, rates: dict[str, dict]) -> float | None:
-    """Processor seconds per unit; of steps that have no rate together, that of the slowest iterations among them."""
-    if "units" in rates.get(kind, {}):
-        return rates[kind]["inside_s"] / rates[kind]["units"]
+    """Processor seconds per unit; of steps that have no rate together, that of the slowest iterations among them.
+
+    Where it is unknown for a movie, or with these settings, that of the same steps without.
+    """
     steps, _, ndim = kind.rpartition(" ")
+    plain, ndim = steps.partition(":")[0], ndim.removesuffix("+t")
+    for name in (kind, f"{steps} {ndim}", f"{plain} {ndim}"):
+        if "units" in rates.get(name, {}):
+            return rates[name]["inside_s"] / rates[name]["units"]
+    steps = plain
     iterate = {step for step in steps.split("+") if step not in all_networks()}  # a network sees a pattern once
     alike = [other for other in rates if "units" in rates[other] and other.endswith(f" {ndim}")]
     alike = [other for other in alike if iterate & set(other.split(" ")[0].split("+"))]

@@ -18,12 +18,12 @@ import tempfile
 from pathlib import Path
 
 import study_work
-from common import RESULTS, parser_of, processor_seconds, write
+from common import RESULTS, machine, parser_of, processor_seconds, write
 
 import cdipipe as cdi
 from cdipipe.errors import InputError
 from cdipipe.study.config import Config
-from cdipipe.study.sizes import patterns_of, recipe_of
+from cdipipe.study.sizes import patterns_of
 
 LARGEST = {2: 128, 3: 32}
 FRAMES = 5
@@ -42,7 +42,7 @@ def representatives() -> dict[str, tuple[Config, str, str]]:
         study = study_work.study_at(file, "laptop")
         for measurement, method in study.pairs():
             patterns = patterns_of(study.measurements[measurement])
-            kind = f"{recipe_of(study, method)[0]} {patterns.ndim}D"
+            kind = study_work.kind_of(study, measurement, method)
             size = min(patterns.size, LARGEST[patterns.ndim])
             if kind not in found or size > found[kind][0]:
                 found[kind] = (size, study, measurement, method)
@@ -184,7 +184,7 @@ def measure(wanted: list[str], output: Path | None) -> None:
         if wanted and not any(word in kind for word in wanted):
             return
         try:
-            found[kind] = work()
+            found[kind] = work() | {"cpu": machine()["cpu"]}
         except InputError as error:  # no measured data, for example; the table names kinds without a rate
             found[kind] = {"error": str(error)}
         print(kind, found[kind], flush=True)

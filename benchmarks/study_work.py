@@ -39,8 +39,9 @@ def jobs_of(study: Config):
         yield "measure", patterns_of(study.measurements[name]).pixels, f"{name}.simulate"
     for measurement, method in study.pairs():
         patterns = patterns_of(study.measurements[measurement])
-        key, runs, iterations = recipe_of(study, method)
-        yield f"{key} {patterns.ndim}D", patterns.pixels * runs * iterations, f"{measurement}.{method}.reconstruct"
+        _, runs, iterations = recipe_of(study, method)
+        units = patterns.pixels * runs * iterations
+        yield kind_of(study, measurement, method), units, f"{measurement}.{method}.reconstruct"
         kept = runs if study.keep_runs else 1
         yield "evaluate", patterns.pixels * kept, f"{measurement}.{method}.evaluate"
         yield "plot", patterns.pixels, f"{measurement}.{method}.plot"
@@ -51,6 +52,14 @@ def jobs_of(study: Config):
         entry = study.corpora[name]
         for shard in range(entry.shards):
             yield f"corpus {entry.scene}", corpus_units(entry) / entry.shards, f"{name}.{shard:04d}"
+
+
+def kind_of(study: Config, measurement: str, method: str) -> str:
+    """Names of the steps with the settings that change the cost of an iteration, and dimensions; ``+t`` of a movie."""
+    entry, given = study.measurements[measurement], study.methods[method]
+    marks = [f":{given[name]}" for name in ("start", "depth") if isinstance(given.get(name), (str, int))]
+    key = recipe_of(study, method)[0] + "".join(marks)
+    return f"{key} {patterns_of(entry).ndim}D" + "+t" * entry.is_movie
 
 
 def corpus_units(entry) -> float:

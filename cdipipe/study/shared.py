@@ -15,15 +15,17 @@ JOB_WORK = 4e8
 """At most so much in one job, so that others find work for their cores."""
 MANY = 40
 """Reconstructions of a study from which on others find work anyway: jobs may be longer then, to begin less often."""
-LONG = 50
-"""Factor on both works there: a minute or two in one job."""
+LONG = 60
+"""Factor on both works there: some minutes in one job."""
+COSTS = {"guided": 4.5, "cdip": 45.0}
+"""What an iteration of these takes of a pattern, in iterations by transforms alone; see study_rates.json."""
 
 
 def shared_jobs(study: Config) -> list[tuple[str, list[str]]]:
     """(measurement, methods) of every job of several reconstructions; methods in the order of the study.
 
-    Reconstructions of iterations by transforms alone, of simulated measurements, whose size is known beforehand.
-    They must agree in all options of the command, and their settings must be those of the study.
+    Reconstructions of simulated measurements, whose size is known beforehand, by iterations whose cost is known. They
+    must agree in all options of the command, and their settings must be those of the study.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def _work(study: Config, measurement: str, method: str) -> float | None:
     if entry.scene is None or entry.is_movie or method in study.tunings:
         return None
     pixels = _pixels(entry.scene, json.dumps(entry.set))
-    work = _iterations(json.dumps(study.recipe_on(measurement, method)))
+    work = _iterations(json.dumps(study.recipe_on(measurement, method)), entry.set.get("dimensions", 2))
     return None if pixels is None or work is None else float(pixels * work)
 
 
@@ -88,12 +90,25 @@ def _pixels(scene: str, settings: str) -> int | None:
 
 
 @functools.cache
-def _iterations(recipe: str) -> int | None:
-    """Iterations of all starts of a recipe, given as JSON, that is nothing but updates of the iterate."""
-    from cdipipe.phasing.plan import count_iterations
+def _iterations(recipe: str, ndim: int) -> float | None:
+    """Iterations of all starts of a recipe, given as JSON, in iterations by transforms; None where that is unknown."""
+    from cdipipe.phasing.plan import plan_steps
     from cdipipe.phasing.recipe import recipe_from_mapping
-    from cdipipe.phasing.registry import Update, get_method
 
     found = recipe_from_mapping(json.loads(recipe))
-    updates = all(isinstance(get_method(name), Update) for name, _ in found.steps)
-    return count_iterations(found) * found.restarts if updates else None
+    total = 0.0
+    for step in plan_steps(found):
+        cost = _cost(step.method, step.parameters, ndim)
+        if cost is None:
+            return None
+        total += step.parameters.planned * cost
+    return found.restarts * total
+
+
+def _cost(method, parameters, ndim: int) -> float | None:
+    """Of one iteration of a step."""
+    from cdipipe.phasing.registry import Update
+
+    if isinstance(method, Update):
+        return 1.0
+    return COSTS.get(method.name) if ndim == 2 and getattr(parameters, "depth", 1) == 1 else None

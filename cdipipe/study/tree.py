@@ -251,7 +251,8 @@ class Config(Section):
             chosen = self.tunings[method].model_dump(exclude_defaults=True)
             own = {"seed": self.seed, "restarts": restarts}
             return as_options(chosen | own | {"checkpoint": self.checkpoint(method)})
-        shared = {"seed": self.seed, "restarts": restarts, "keep_runs": self.keep_runs}
+        said = "restarts" in self.methods[method]  # by the recipe itself
+        shared = {"seed": self.seed, "restarts": None if said else restarts, "keep_runs": self.keep_runs}
         fraction, block = self.free_fraction, self.free_block_px
         if not fraction and any(method in entry.methods for entry in self.sweeps.values()):
             fraction, block = FREE_FRACTION, FREE_BLOCK_PX

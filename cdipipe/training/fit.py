@@ -10,6 +10,7 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from cdipipe.networks.registry import Network, Stage
 from cdipipe.networks.training_settings import TrainingSettings
 from cdipipe.ops.repeatable import repeatable
 from cdipipe.progress import progress
-from cdipipe.training import optimisers
+from cdipipe.training import memory, optimisers
 from cdipipe.training.averaging import MovingAverage
 from cdipipe.training.batches import CorpusBatches, FreshBatches, derived_seed, split_corpus
 from cdipipe.training.first_weights import build_module, choose_parameters
@@ -112,7 +113,6 @@ class _Training:
         self.provenance = provenance
         self.at = Position(**resume.training["position"]) if resume else Position()
         self.optimiser_state = resume.training["optimiser"] if resume else None
-        self.folder = RunFolder(Path(folder), list(resume.training["rows"]) if resume else [])
         self.module = resume.build() if resume else build_module(network, settings)
         self.module.to(fabric.device, memory_format=best_layout(self.module))
         self.average = MovingAverage(self.module, settings.average) if settings.average else None
@@ -127,19 +127,35 @@ class _Training:
             self.batches = CorpusBatches(corpus, network.arrays, samples, settings, *where)
         self.validation = CorpusBatches(corpus, network.arrays, kept, settings, *where) if kept else None
 
-        self.usual_peaks = self._usual_peaks()
+        self.usual_peaks = self._look_at_samples()
+        self.folder = RunFolder(Path(folder), list(resume.training["rows"]) if resume else [])
 
-    def _usual_peaks(self) -> list[float] | None:
-        """What the patterns look like to the network, so that it can tell when others do not."""
-        if "intensity" not in self.network.arrays:
-            return None
+    def _look_at_samples(self) -> list[float] | None:
+        """Whether a step fits into memory; what patterns look like, so that the network can tell when others do not."""
         generator, patterns = torch.Generator().manual_seed(derived_seed(self.settings.seed, 6)), []
-        for arrays in self.batches.read(0):
+        for number, arrays in enumerate(self.batches.read(0)):
+            if number == 0:
+                self._check_memory(arrays)
+            if "intensity" not in self.network.arrays:
+                return None
             seen = arrays["intensity"] * arrays["measured"]
             patterns.append(draw_noise(seen, self.settings.photons, self.settings.noise_share, generator))
             if sum(map(len, patterns)) >= LOOKED_AT:
                 break
         return usual_peaks(torch.cat(patterns)) if patterns else None
+
+    def _check_memory(self, arrays: dict[str, torch.Tensor]) -> None:
+        """Raise InputError where a step of a stage that is to come does not fit into memory."""
+        size = len(next(iter(arrays.values())))
+        few = {name: array[: memory.LOOKED_AT] for name, array in arrays.items()}
+        here = self.fabric.world_size // getattr(self.fabric.strategy, "num_nodes", 1)
+        limit = self.fabric.broadcast(memory.limit_bytes(self.fabric.device))  # all processes decide alike
+        for stage in self.stages[self.at.stage :]:
+            choose_parameters(self.module.train(), stage)
+            with self.fabric.autocast():
+                loss = partial(stage.loss, self.module, self._prepare(few, 6), self.settings)
+                each = size * (here if self.fabric.device.type == "cpu" else 1)
+                memory.check_step(self.module, loss, min(size, memory.LOOKED_AT), each, limit, self.network.name)
 
     def run(self) -> float:
         if self.fabric.is_global_zero:

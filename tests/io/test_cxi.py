@@ -87,6 +87,16 @@ def test_a_reconstruction_comes_back(tmp_path, stack):
     np.testing.assert_array_equal(read.run_scores["poisson_nll"], [1.0, np.nan])
 
 
+@pytest.mark.parametrize("values", [np.float64(0.1), np.ones((2, 2))])
+def test_scores_of_another_rank_than_one_number_for_each_run_are_refused(tmp_path, values):
+    cxi.write_reconstruction(tmp_path / "r.cxi", make_reconstruction("single"))
+    with h5py.File(tmp_path / "r.cxi", "r+") as file:
+        del file["entry_1/run_scores/r_factor"]
+        file["entry_1/run_scores/r_factor"] = values
+    with pytest.raises(InputError, match=r"r_factor has shape .*; allowed: one number for each run"):
+        cxi.read_reconstruction(tmp_path / "r.cxi")
+
+
 def test_a_plain_reconstruction_needs_no_extras(tmp_path):
     image = np.ones((4, 5), np.complex64)
     cxi.write_reconstruction(tmp_path / "r.cxi", Reconstruction(image, image.real > 0))

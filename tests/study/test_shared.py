@@ -1,10 +1,14 @@
 """Which reconstructions and error bars of a study share a job."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from cdipipe.study.config import Config
-from cdipipe.study.shared import JOB_WORK, LONG, shared_error_bars, shared_jobs
+from cdipipe.study.shared import COSTS, JOB_WORK, LONG, shared_error_bars, shared_jobs
 
+ROOT = Path(__file__).parents[2]
 METHODS = {
     "hio": {"method": "hio", "iterations": 300},
     "raar": {"method": "raar", "iterations": 300},
@@ -24,8 +28,30 @@ def study(size=64, methods=None, **settings) -> Config:
 
 
 def test_small_ones_of_a_measurement_share_a_job_where_their_options_agree():
-    assert shared_jobs(study(restarts=2)) == [("a", ["hio", "raar"])]
-    assert shared_jobs(study(restarts=3)) == [("a", ["hio", "raar", "alone"])]
+    assert shared_jobs(study(restarts=2)) == [("a", ["hio", "raar", "guided"])]
+    own = {name: {**METHODS["hio"], "restarts": count} for name, count in (("two", 2), ("three", 3))}
+    assert shared_jobs(study(methods=METHODS | own)) == [
+        ("a", ["hio", "raar", "guided"]),
+        ("a", ["alone", "two", "three"]),
+    ]
+
+
+def test_what_iterations_cost_is_what_was_measured():
+    rates = json.loads((ROOT / "benchmarks/results/study_rates.json").read_text())["rates"]
+    each = {name: rates[f"{name} 2D"]["inside_s"] / rates[f"{name} 2D"]["units"] for name in ("hio", *COSTS)}
+    for name, cost in COSTS.items():
+        assert 0.6 < cost / (each[name] / each["hio"]) < 1.6, name
+
+
+def test_fits_whose_cost_is_known_share_jobs_in_a_large_study():
+    many = {f"cdip_{number}": {"method": "cdip", "iterations": 200 + number} for number in range(40)}
+    jobs = shared_jobs(study(methods=many | {"deep": {"method": "cdip", "depth": 4}}))
+    assert [name for _, names in jobs for name in names] == list(many)
+
+
+def test_starting_is_at_most_a_twentieth_of_every_study_at_the_scale_of_its_paper():
+    found = json.loads((ROOT / "benchmarks/results/startups.json").read_text())["studies"]
+    assert len(found) >= 7 and max(one["share"] for one in found.values()) <= 0.05
 
 
 def test_large_ones_have_jobs_of_their_own():
@@ -33,7 +59,7 @@ def test_large_ones_have_jobs_of_their_own():
 
 
 def test_a_method_that_is_tuned_waits_for_its_settings_alone():
-    assert shared_jobs(study(restarts=2, tunings={"hio": {}})) == []
+    assert shared_jobs(study(restarts=2, tunings={"hio": {}, "guided": {}})) == []
 
 
 @pytest.mark.parametrize(("count", "restarts", "most"), [(12, 10, JOB_WORK), (200, 50, LONG * JOB_WORK)])

@@ -63,6 +63,14 @@ def test_an_estimate_is_work_times_rates_and_names_what_has_none(study_costs, mo
     assert found["jobs"] == 5 and found["unknown"] == ["pid3net 2D"]
 
 
+def test_a_rate_of_movies_or_of_a_setting_counts_before_that_of_the_steps_alone(study_costs):
+    rates = {
+        name: {"units": 1, "inside_s": second} for name, second in {"a 2D": 1.0, "a 2D+t": 2.0, "a:x 2D": 3.0}.items()
+    }
+    found = [study_costs.rate_of(kind, rates) for kind in ("a 2D", "a 2D+t", "a:x 2D", "a:x 2D+t", "a:y 2D", "a 3D")]
+    assert found == [1.0, 2.0, 3.0, 3.0, 1.0, None]
+
+
 def test_work_is_patterns_pixels_starts_and_iterations(study_costs):
     from cdipipe.study.config import Config
 

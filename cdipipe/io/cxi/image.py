@@ -106,11 +106,18 @@ def _read_runs(source: Source, shape: tuple[int, ...]) -> np.ndarray | None:
     return runs
 
 
+def _read_score(source: Source, name: str) -> np.ndarray | None:
+    values = source.array(name)
+    if values is not None and values.ndim != 1:
+        raise InputError(f"{source.where(name)} has shape {values.shape}; allowed: one number for each run, (R,)")
+    return values
+
+
 def read_results(source: Source, shape: tuple[int, ...]) -> dict[str, Any]:
     """Arguments of Reconstruction that :func:`write_results` stored; defaults for what is absent."""
     process = f"{IMAGE_GROUP}/process_1"
     free_pixels = source.array(FREE_PIXELS_PATH, "bool")
-    scores = {name: source.array(f"{SCORES_GROUP}/{name}") for name in source.group_names(SCORES_GROUP)}
+    scores = {name: _read_score(source, f"{SCORES_GROUP}/{name}") for name in source.group_names(SCORES_GROUP)}
     results: dict[str, Any] = {
         "recipe": layout.read_json(source, f"{process}/recipe"),
         "error_trace": source.array(f"{process}/error_trace", dtype=np.float32),
