@@ -46,14 +46,6 @@ void project_modulus(int device, Address wavefront, Address projected, Address m
   }
 }
 
-// With transforms that scale.
-void project_modulus_alone(int device, Address wavefront, Address projected, Address modulus, int64_t modulus_stride,
-                           Address measured, int64_t measured_stride, Address error, int64_t batch, int64_t modes,
-                           int64_t pixels, Address partials, Address queue) {
-  project_modulus(device, wavefront, projected, modulus, modulus_stride, measured, measured_stride, error, batch, modes,
-                  pixels, 1, partials, queue);
-}
-
 void project_modulus_backward(int device, Address wavefront, Address modulus, int64_t modulus_stride, Address measured,
                               int64_t measured_stride, Address grad_projected, Address grad_error,
                               Address grad_wavefront, int64_t batch, int64_t modes, int64_t pixels, Address queue) {
@@ -101,15 +93,6 @@ void relax_modulus(int device, Address wavefront, Address dual, Address filter, 
   } else {
     no_cuda();
   }
-}
-
-// With transforms that scale.
-void relax_modulus_alone(int device, Address wavefront, Address dual, Address filter, Address reference,
-                         Address modulus, int64_t modulus_stride, Address measured, int64_t measured_stride,
-                         Address error, int64_t batch, int64_t modes, int64_t pixels, float t, float s, float pull,
-                         float keep, Address partials, Address queue) {
-  relax_modulus(device, wavefront, dual, filter, reference, modulus, modulus_stride, measured, measured_stride, error,
-                batch, modes, pixels, t, s, pull, keep, 1, partials, queue);
 }
 
 void update_object(int device, Address exit_wave, Address projected, Address support, Address out, int64_t batch,
@@ -180,10 +163,8 @@ void iterate(Address exit_wave, Address projected, Address modulus, int64_t modu
 const Bindings bindings([](pybind11::module_& module) {
   pybind11::class_<projection::ObjectRule>(module, "ObjectRule").def(pybind11::init(&object_rule));
   module.def("project_modulus", &project_modulus, NoGil());
-  module.def("project_modulus", &project_modulus_alone, NoGil());
   module.def("project_modulus_backward", &project_modulus_backward, NoGil());
   module.def("relax_modulus", &relax_modulus, NoGil());
-  module.def("relax_modulus", &relax_modulus_alone, NoGil());
   module.def("update_object", &update_object, NoGil());
   module.def("update_object_backward", &update_object_backward, NoGil());
   module.def("subtract_projection", &subtract_projection, NoGil());

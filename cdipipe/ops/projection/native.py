@@ -42,11 +42,6 @@ def address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def scaling(scale: float) -> tuple[float, ...]:
-    """The argument of a kernel that scales; none where there is nothing to scale."""
-    return () if scale == 1 else (scale,)
-
-
 def _per_pixel(array: Tensor | None, batch_shape: torch.Size, grid: torch.Size, pixels: int):
     """(contiguous array, stride): (pixels) shared by the batch with stride 0, or (batch, pixels)."""
     if array is None:
@@ -100,7 +95,7 @@ def project_modulus(
             measured_stride,
             address(error),
             *sizes,
-            *scaling(scale),
+            scale,
             address(partials),
             queue,
         )
@@ -138,7 +133,7 @@ def project_usual(wavefront, modulus, measured, error, ndim: int) -> bool:
     if not usual:
         return False
     batch, pixels = error.numel(), modulus.numel()
-    numbers = (batch, 1, pixels, 0, torch.get_num_threads())
+    numbers = (batch, 1, pixels, 1.0, 0, torch.get_num_threads())
     at = wavefront.data_ptr()
     backend.native.project_modulus(
         -1, at, at, modulus.data_ptr(), 0, measured.data_ptr(), 0, error.data_ptr(), *numbers

@@ -127,8 +127,7 @@ def _relax_native(wavefront, dual, modulus, measured, error, rule, low_pass, ref
             measured_stride,
             native.address(error),
             *sizes,
-            *rule[:-1],
-            *native.scaling(rule[-1]),
+            *rule,
             native.address(partials),
             queue,
         )
