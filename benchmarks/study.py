@@ -95,7 +95,7 @@ def tables(output: Path) -> dict:
     """Every table of the study: row -> column -> mean, spread and number of patterns."""
     found: dict = {}
     for file in sorted((output / "tables").glob("*.tsv")):
-        for row in blocks_of(file)[0]:
+        for row in next(iter(blocks_of(file)), []):
             if "row" in row:
                 entry = {key: float(row[key]) for key in ("mean", "spread", "patterns") if row[key]}
                 found.setdefault(f"{file.stem}: {row['metric']}", {}).setdefault(row["row"], {})[row["column"]] = entry
@@ -106,7 +106,7 @@ def distributions(output: Path) -> dict:
     """Every distribution of the study: of each method mean, spread and quartiles, and of each pair the tests."""
     found: dict = {}
     for file in sorted((output / "tables").glob("*.tsv")):
-        methods, *pairs = blocks_of(file)
+        methods, *pairs = blocks_of(file) or [[{}]]
         if "method" in methods[0]:
             metric = f"{file.stem}: {methods[0]['metric']}"
             found[metric] = {row["method"]: numbers(row) for row in methods}
@@ -115,12 +115,13 @@ def distributions(output: Path) -> dict:
 
 
 def blocks_of(file: Path) -> list[list[dict]]:
-    """Rows of the tables in a file: a line that begins with a word of ``HEADS`` begins a table."""
+    """Rows of the tables in a file, where a line that begins with a word of ``HEADS`` begins one; curves have none."""
     blocks: list[list[str]] = []
     for line in file.read_text().splitlines():
         if line.split("\t")[0] in HEADS:
             blocks.append([])
-        blocks[-1].append(line)
+        if blocks:
+            blocks[-1].append(line)
     return [list(csv.DictReader(block, delimiter="\t")) for block in blocks]
 
 

@@ -116,8 +116,12 @@ class PatternCase:
 
     @cached_property
     def frc(self) -> np.ndarray:
-        """(rings,) Fourier ring (shell) correlation of object and truth."""
-        return fourier.fourier_ring_correlation(self.truth, self.aligned)
+        """(rings,) Fourier ring (shell) correlation with the truth; in a known probe of what differs from the mean."""
+        if self.model.probe_modes is None:
+            return fourier.fourier_ring_correlation(self.truth, self.aligned)
+        light = _light_on(self.pattern, self.truth.shape)
+        seen = [(array - (light * array).sum() / light.sum()) * light for array in (self.truth, self.aligned)]
+        return fourier.fourier_ring_correlation(*seen)
 
     @cached_property
     def wavefronts(self) -> np.ndarray:
@@ -315,7 +319,8 @@ def _lay_over(whole, true_object, object_, model, pattern) -> np.ndarray:
 
     Beside a known static region that is not at all. Where the static region was estimated, or is part of the object,
     both together are laid over the truth of both: by whole pixels, as the place of the static structure is known to
-    the pixel and it would shine into the object through a sub-pixel shift.
+    the pixel and it would shine into the object through a sub-pixel shift. In a known probe phase and scale are open,
+    and taken where there is light: elsewhere nothing is known of the object.
     """
     if model.static_region is not None and pattern.static_region is not None:
         return object_
@@ -323,14 +328,20 @@ def _lay_over(whole, true_object, object_, model, pattern) -> np.ndarray:
     if model.static_region is not None and whole is not true_object:
         object_ = object_ + model.static_centred()
     if model.probe_modes is not None:
-        overlap = np.vdot(object_, whole)
-        scale = abs(overlap) / max(float(np.vdot(object_, object_).real), 1e-30)
+        lit = object_ * _light_on(pattern, object_.shape)
+        overlap = np.vdot(lit, whole)
+        scale = abs(overlap) / max(float(np.vdot(lit, object_).real), 1e-30)
         aligned = (object_ * (scale * np.exp(1j * np.angle(overlap)))).astype(object_.dtype)
     elif beside_static:
         aligned = align_to(whole, object_, subpixel=False).object
     else:
         aligned = align_to(whole, object_, scale=True).object
     return np.where(pattern.known_static_support, 0, aligned) if beside_static else aligned
+
+
+def _light_on(pattern, grid) -> np.ndarray:
+    """The probe's light on the object; the same everywhere where the measurement does not know its probe."""
+    return np.ones(grid) if pattern.probe_modes is None else dynamics.light_on_object(pattern.probe_modes)
 
 
 def _entry(array, index, rank):

@@ -200,7 +200,7 @@ METRICS = (
         name="frc_resolution_px",
         label="FRC 0.5",
         meaning="full period in object pixels where the Fourier ring (shell) correlation with the truth falls below "
-        "0.5",
+        "0.5; in a known probe of what differs from the mean in its light",
         judge=lambda case: fourier.resolution_px(case.frequencies, case.frc, FRC_THRESHOLD),
         unit="px",
         good="low",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import studies
+from chromium import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(3600)]
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -66,6 +68,20 @@ addEventListener("load", async () => {
   document.body.append(box);
 });
 </script>"""
+
+SCROLL = """(async () => {
+  const drawn = () => new Promise(r => requestAnimationFrame(() => setTimeout(r, 0)));
+  const whole = document.documentElement.scrollHeight, steps = [];
+  for (let step = 0; step <= 60; step++) {
+    const began = performance.now();
+    scrollTo(0, whole * step / 60);
+    await drawn();
+    steps.push(performance.now() - began);
+  }
+  return steps.sort((a, b) => a - b);
+})()"""
+SLOWEST_MEDIAN_MS, SLOWEST_STEP_MS = 150, 2000
+PICTURES = 3000
 
 AXE = "4.14.1"
 JUDGE = """<script>
@@ -165,6 +181,28 @@ def test_nothing_keeps_people_from_reading_it(page, tmp_path, axe, width):
     bad = judged.read_text().replace("<h1>", '<h1 style="color: #ddd">', 1).replace(' lang="en"', "", 1)
     judged.write_text(bad)
     assert {"color-contrast", "html-has-lang"} <= {finding[0] for finding in look(judged, tmp_path, width)[0][0]}
+
+
+def test_three_thousand_pictures_scroll(page, tmp_path):
+    text = page.read_text()
+    begin, end = text.index("<figure"), text.rindex("</figure>") + len("</figure>")
+    figures = text[begin:end]
+    many = figures * -(-PICTURES // figures.count('src="data:image'))
+    number = itertools.count()  # a URL of its own, or the browser decodes each picture once for all its copies
+    many = re.sub("data:image/webp;", lambda _: f"data:image/webp;n={next(number)};", many)
+    crowded = tmp_path / "crowded.html"
+    crowded.write_text(text[:begin] + many + text[end:])
+    with Browser(tmp_path) as browser:
+        browser.size(1400, 900)
+        browser.open(crowded.as_uri())
+        browser.wait(f"document.readyState === 'complete' && document.images.length >= {PICTURES}", 300)
+        steps = browser.ask(SCROLL)
+        assert browser.ask("[...document.images].filter(i => i.src && !i.naturalWidth).length") == 0
+        assert browser.faults == []
+    assert steps[len(steps) // 2] < SLOWEST_MEDIAN_MS and steps[-1] < SLOWEST_STEP_MS
+    if target := os.environ.get("CDIPIPE_RECORD"):
+        facts = {"pictures": PICTURES, "bytes": crowded.stat().st_size, "median_ms": steps[30], "worst_ms": steps[-1]}
+        (Path(target) / "scrolling.json").write_text(json.dumps(facts))
 
 
 def test_a_broken_picture_and_a_broken_script_are_seen(page, tmp_path):

@@ -49,6 +49,22 @@ def test_global_phase_and_dark_pixels_do_not_matter(chart):
     assert dynamics.weighted_correlation(one, two, light) == pytest.approx(1, abs=1e-6)
 
 
+def test_what_lies_in_the_dark_does_not_turn_the_object_nor_count_for_its_resolution(chart):
+    from cdipipe.measurement import Reconstruction
+    from cdipipe.metrics.evaluate import evaluate, lay_over_truth
+
+    measurement, truth = chart
+    lit = dynamics.light_on_object(measurement.probe_modes) > 0
+    rng = np.random.default_rng(3)
+    noise = 5 * np.exp(2j * np.pi * rng.random(truth.object.shape) / 3)
+    found = np.where(lit, truth.object * np.exp(0.7j), noise).astype(np.complex64)
+    forward = {"kind": "far_field", "ndim": 2, "probe_modes": measurement.probe_modes}
+    result = Reconstruction(found, truth.support, "movie", forward=forward)
+    laid = lay_over_truth(result, measurement, truth, 3)
+    np.testing.assert_allclose(laid[lit], truth.object[3][lit], atol=1e-5)
+    assert evaluate(result, measurement, truth).metrics["frc_resolution_px"] == 2
+
+
 def test_particles_are_separated_by_their_negative_phase():
     rng = np.random.default_rng(1)
     light = np.ones((64, 64))
