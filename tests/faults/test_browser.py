@@ -71,6 +71,8 @@ addEventListener("load", async () => {
 
 SCROLL = """(async () => {
   const drawn = () => new Promise(r => requestAnimationFrame(() => setTimeout(r, 0)));
+  await drawn();  // the page as it opens is not a step
+  await drawn();
   const whole = document.documentElement.scrollHeight, steps = [];
   for (let step = 0; step <= 60; step++) {
     const began = performance.now();
