@@ -82,7 +82,7 @@ SCROLL = """(async () => {
   }
   return steps.sort((a, b) => a - b);
 })()"""
-SLOWEST_MEDIAN_MS, SLOWEST_STEP_MS = 150, 2000
+MEDIAN_MS, NINETEEN_OF_TWENTY_MS = 150, 500  # a step more or less waits for other programs of the machine
 PICTURES = 3000
 
 AXE = "4.14.1"
@@ -201,9 +201,16 @@ def test_three_thousand_pictures_scroll(page, tmp_path):
         steps = browser.ask(SCROLL)
         assert browser.ask("[...document.images].filter(i => i.src && !i.naturalWidth).length") == 0
         assert browser.faults == []
-    assert steps[len(steps) // 2] < SLOWEST_MEDIAN_MS and steps[-1] < SLOWEST_STEP_MS
+    median, late = steps[len(steps) // 2], steps[len(steps) * 19 // 20]
+    assert median < MEDIAN_MS and late < NINETEEN_OF_TWENTY_MS
     if target := os.environ.get("CDIPIPE_RECORD"):
-        facts = {"pictures": PICTURES, "bytes": crowded.stat().st_size, "median_ms": steps[30], "worst_ms": steps[-1]}
+        facts = {
+            "pictures": PICTURES,
+            "bytes": crowded.stat().st_size,
+            "median_ms": median,
+            "late_ms": late,
+            "worst_ms": steps[-1],
+        }
         (Path(target) / "scrolling.json").write_text(json.dumps(facts))
 
 
