@@ -36,7 +36,8 @@ def test_the_numbers_of_the_page_are_those_of_the_records(study_costs):
     assert measured and set(measured) <= set(page), "run python benchmarks/study_costs.py"
     rates = study_costs.recorded_rates()
     again = [
-        study_costs._estimated("cdip_dynamic", files["cdip_dynamic"], scale, rates) for scale in ("laptop", "paper")
+        study_costs._estimated(name, files[name], scale, rates)
+        for name, scale in (("cdip_static", "laptop"), ("cdip_dynamic", "paper"))
     ]
     assert set(again) <= set(page), "run python benchmarks/study_costs.py"
 
