@@ -56,6 +56,15 @@ BENCHMARKS = {
     "uncertainty": Benchmark(
         ["uncertainty.py"], "error bars against simulated truth; makes the model that is shipped", "uncertainty"
     ),
+    "uncertainty_networks": Benchmark(
+        ["uncertainty.py", "networks"], "error bars of networks against simulated truth", "uncertainty_networks"
+    ),
+    "cdi_nn_refined": Benchmark(
+        ["cdi_nn_refined.py"], "CDI NN as predicted and refined, weak and strong phases", "cdi_nn_refined"
+    ),
+    "failures": Benchmark(
+        ["failures.py"], "objects on which CDI NN fails, and iterations on the same ones", "cdi_nn_failures"
+    ),
     "resolution": Benchmark(
         ["resolution.py"], "resolution that is told without a truth, against the true one", "resolution"
     ),

@@ -37,14 +37,14 @@ def check_step(
     limit : of its bytes
     where : what is trained, for the message
     """
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
+    own = {tensor.untyped_storage()._cdata for tensor in (*module.parameters(), *module.buffers())}
     need = float(COPIES_IN_TRAINING * sum(p.numel() * p.element_size() for p in module.parameters()))
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         nonlocal need
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            own.add(storage.data_ptr())
+        if storage._cdata not in own:
+            own.add(storage._cdata)
             need += storage.nbytes() * count / samples
         if need > limit:
             raise InputError(

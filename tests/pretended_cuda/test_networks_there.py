@@ -62,6 +62,8 @@ def fabric(device):
         setup=lambda module, optimiser: (module, optimiser),
         backward=lambda loss: loss.backward(),
         all_reduce=lambda tensor, reduce_op: tensor,
+        broadcast=lambda value: value,
+        strategy=SimpleNamespace(num_nodes=1),
         autocast=nullcontext,
     )
 

@@ -98,7 +98,7 @@ def test_a_configuration_at_a_scale_can_be_written_and_read_again(tmp_path, cli)
     assert cli("config", source, "--scale", "tiny", "-o", written).code == 0
     assert cli("config", written, "--get", "restarts").out.strip() == "3"
     told = cli("table", source, "u", "-o", tmp_path / "x.png").complaint
-    assert "unknown table, gallery, distribution or sweep 'u'" in told
+    assert "unknown figure 'u'" in told
     assert "has none" in cli("table", source, "g", "-o", tmp_path / "x.png", "--values", tmp_path / "x.tsv").complaint
 
 

@@ -204,7 +204,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(folde
     def poisoned(module, batch, settings):
         poisoned.calls += 1
         loss, terms = network.stages(settings)[0].loss(module, batch, settings)
-        return (loss * float("nan") if poisoned.calls > 12 else loss), terms
+        return (loss * float("nan") if poisoned.calls > 13 else loss), terms  # one looks how much memory it takes
 
     poisoned.calls = 0
     bad = replace(network, stages=lambda s: (replace(network.stages(s)[0], loss=poisoned),))
