@@ -71,9 +71,7 @@ def test_ten_minutes_lead_from_a_wrong_picture_to_a_right_one(tmp_path, monkeypa
     shown = re.findall(r"^\|.*\| (0\.\d+) \| (0\.\d+) \|$", page, re.MULTILINE)
     wrong, right = zip(*measured, agreement, strict=True)
     np.testing.assert_allclose(np.array([float(row[1]) for row in shown]), right, atol=0.02)
-    assert (
-        len(shown) == 4 and wrong[1] > 1.5 * wrong[0] and wrong[2] < 0.9 and wrong[3] < 0.5
-    )  # of no two machines alike
+    assert len(shown) == 4 and wrong[1] > 1.5 * wrong[0] and wrong[2] < 0.9 and wrong[3] < 0.5
 
 
 def _words(text):
