@@ -10,7 +10,7 @@ import numpy as np
 from cdipipe.errors import InputError
 from cdipipe.measurement import Measurement, Reconstruction
 from cdipipe.study.config import Config
-from cdipipe.study.entries import CurvesEntry
+from cdipipe.study.figure_entries import CurvesEntry
 from cdipipe.study.objects import read_objects
 
 BINS = 40

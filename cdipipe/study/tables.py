@@ -10,7 +10,7 @@ import numpy as np
 from cdipipe.io.metrics_file import read_metrics
 from cdipipe.metrics.registry import get_metric
 from cdipipe.study.config import Config
-from cdipipe.study.entries import TableEntry
+from cdipipe.study.figure_entries import TableEntry
 
 
 @dataclass(frozen=True)

@@ -19,19 +19,16 @@ from cdipipe.study.entries import (
     AverageOptions,
     CorpusEntry,
     Count,
-    CurvesEntry,
-    DistributionEntry,
-    GalleryEntry,
     MeasurementEntry,
     Name,
     NetworkEntry,
     Pairing,
     Section,
     Size,
-    TableEntry,
     as_options,
     set_options,
 )
+from cdipipe.study.figure_entries import CurvesEntry, DistributionEntry, GalleryEntry, TableEntry
 from cdipipe.study.paths import OutputFolder
 from cdipipe.study.sweeps import FREE_BLOCK_PX, FREE_FRACTION, SweepEntry
 from cdipipe.tuning.choices import TuneChoices
