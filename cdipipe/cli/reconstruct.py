@@ -179,12 +179,13 @@ def _weights(recipe) -> list[Path]:
 
 
 def _shipped(recipe) -> list[Path]:
-    """Weights of the package that a recipe uses."""
+    """Weights of the package that a recipe may use."""
     from cdipipe.networks.registry import get_network
     from cdipipe.phasing.recipe import network_taken_by
 
     names = [network_taken_by(step, p) for step, p in recipe.steps if getattr(p, "checkpoint", "") is None]
-    return [path for name in names if name and (path := get_network(name).weights) is not None]
+    networks = [get_network(name) for name in names if name]
+    return [path for network in networks for path in (network.weights, *network.other_weights) if path is not None]
 
 
 def load_recipe(reference: str) -> dict:

@@ -75,6 +75,7 @@ class Network:
         complex64 on any scale and bool, all centred. None: by ``apply``, on patterns that are resampled to the
         ``size`` of the network's settings, see :class:`cdipipe.networks.predictor.Predictor`.
     weights : checkpoint that comes with the network, described in a ``.md`` beside it; None: it has to be trained
+    other_weights : more of them, between which its parameters choose
     """
 
     name: str
@@ -92,6 +93,7 @@ class Network:
     parameters: type[Parameters] | None = None
     predict: Callable[[Any, tuple[int, ...], Any], Any] | None = None
     weights: Path | None = None
+    other_weights: tuple[Path, ...] = ()
 
 
 NETWORKS = Registry("network", "cdipipe.networks", Network, in_modules(cdipipe.networks, "NETWORK", packages_only=True))

@@ -13,20 +13,21 @@ from cdipipe.simulation.registry import get_scene
 
 TRAINED = [network for network in all_networks().values() if network.weights is not None]
 
+FILES = [(network.name, file) for network in TRAINED for file in (network.weights, *network.other_weights)]
+
 
 def test_there_are_some():
     assert {"cdi_nn", "cdi_nn_3d"} <= {network.name for network in TRAINED}
 
 
 def test_together_they_stay_small():
-    assert sum(network.weights.stat().st_size for network in TRAINED) <= 20 * 2**20
+    assert sum(file.stat().st_size for _, file in FILES) <= 20 * 2**20
 
 
-@pytest.mark.parametrize("network", TRAINED, ids=lambda network: network.name)
-def test_they_are_small_plain_and_have_a_card(network):
-    file = network.weights
+@pytest.mark.parametrize("network, file", FILES, ids=lambda value: getattr(value, "stem", value))
+def test_they_are_small_plain_and_have_a_card(network, file):
     assert file.stat().st_size <= 6 * 2**20
-    found = read_checkpoint(file, network.name)
+    found = read_checkpoint(file, network)
     found.build()
     assert found.training == {} and (found.corpus.get("digest") or found.corpus["sources"])
     card = file.with_suffix(".md").read_text()

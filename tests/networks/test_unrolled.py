@@ -14,7 +14,7 @@ from cdipipe.networks import unrolled
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from cdipipe.networks.unrolled.loss import draw_start, draw_support, lay_targets, loss, on_canvas
 from cdipipe.networks.unrolled.model import inside_of, smooth
-from cdipipe.networks.unrolled.physics import Modulus, Smoothing
+from cdipipe.networks.unrolled.physics import Modulus, Smoothing, half_autocorrelation
 from cdipipe.networks.unrolled.predictor import from_starts
 from cdipipe.networks.unrolled.settings import UnrolledParameters
 from cdipipe.optics import fourier
@@ -170,12 +170,12 @@ def test_a_few_steps_lower_the_loss(norm):
 def test_some_samples_begin_near_the_true_support():
     boxes, generator = embedded(objects("real", count=40, box=6)), torch.Generator().manual_seed(0)
     true = boxes > 0
-    told = draw_support(boxes, 0.5, generator)
+    told = draw_support(boxes, torch.ones_like(true), 0.5, generator)
     whole = told.flatten(1).all(1)
     assert 8 < whole.sum() < 32
     wrong = (told != true)[~whole].float().mean((1, 2))
     assert wrong.min() < 0.03 and 0.08 < wrong.max() < 0.4
-    assert draw_support(boxes, 0.0, generator).all() and torch.equal(boxes > 0, true)
+    assert draw_support(boxes, torch.ones_like(true), 0.0, generator).all() and torch.equal(boxes > 0, true)
 
 
 def test_a_support_that_is_told_is_where_gps_begins():
@@ -305,3 +305,27 @@ def test_what_does_not_fit_is_said_in_one_line(checkpoint):
         InputError, match=r"patterns of 32 x 32; the network of the package takes 128 x 128; .* --checkpoint"
     ):
         phase(shots(), None)
+    with pytest.raises(InputError, match="no weights for real objects in 3 dimensions come with the package"):
+        unrolled.weights_of("real", 3)
+
+
+def test_weights_are_chosen_by_objects_and_dimensions(tmp_path, monkeypatch):
+    assert unrolled.weights_of("auto", 2) == unrolled.weights_of("real", 2) == unrolled.NETWORK.weights
+    (tmp_path / "third.pt").write_bytes(b"")
+    monkeypatch.setitem(unrolled.WEIGHTS, (3, "complex"), tmp_path / "third.pt")
+    assert unrolled.weights_of("auto", 3) == unrolled.weights_of("complex", 3) == tmp_path / "third.pt"
+
+
+def test_half_the_autocorrelation_holds_the_object():
+    scene = get_scene("polygons")
+    stop = {"mask": {"beamstop_px": 2}}
+    for photons, detector in ((1e4, {}), (1e6, {}), (1e5, stop)):
+        made = scene.parameters(size=64, object_size=20, count=6, photons=photons, detector=detector)
+        measurement, truth = simulate(scene, made, seed=3)
+        counts = torch.from_numpy(measurement.intensity)
+        seen = torch.from_numpy(np.broadcast_to(measurement.measured, counts.shape).copy())
+        inside = half_autocorrelation(counts, seen, (32, 32))
+        true = torch.from_numpy(truth.object)[:, 16:48, 16:48].abs() > 0.02 * np.abs(truth.object).max()
+        missed = torch.stack([true.roll((y, x), (1, 2)) & ~inside for y in range(-3, 4) for x in range(-3, 4)])
+        assert (missed.flatten(2).sum(2) / true.flatten(1).sum(1)).amin(0).max() < 0.06
+        assert inside.float().mean() < 0.8 if not detector else inside.any()

@@ -8,6 +8,13 @@ from cdipipe.errors import InputError
 from cdipipe.networks.registry import Network
 from cdipipe.networks.unrolled.settings import UnrolledNetwork, UnrolledParameters, UnrolledSettings
 
+WEIGHTS = {
+    (2, "real"): Path(__file__).with_name("weights.pt"),
+    (2, "complex"): Path(__file__).with_name("weights_complex.pt"),
+    (3, "complex"): Path(__file__).with_name("weights_volumes.pt"),
+}
+"""By the dimensions of the patterns and the kind of objects; what is not there does not come along."""
+
 
 def build(settings: UnrolledNetwork):
     """The module, with fresh weights from torch's generator."""
@@ -42,11 +49,11 @@ def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], devi
 
     Raises
     ------
-    InputError   the checkpoint is none, or patterns of another shape than it was trained for
+    InputError   the checkpoint is none, no weights come along, or patterns of another shape than it was trained for
     """
     from cdipipe.networks.unrolled.predictor import load_unrolled
 
-    file = parameters.checkpoint or str(NETWORK.weights)
+    file = parameters.checkpoint or str(weights_of(parameters.objects, len(pattern_shape)))
     predictor = load_unrolled(file, parameters, device)
     if pattern_shape != predictor.pattern_shape:
         got, wanted = (" x ".join(map(str, shape)) for shape in (pattern_shape, predictor.pattern_shape))
@@ -56,6 +63,22 @@ def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], devi
             "train one for this size and give --checkpoint RUN/best.pt"
         )
     return predictor
+
+
+def weights_of(objects: str, dimensions: int) -> Path:
+    """The weights of the package for such objects.
+
+    Raises
+    ------
+    InputError   none come along
+    """
+    file = WEIGHTS.get((dimensions, objects if objects != "auto" else "real" if dimensions == 2 else "complex"))
+    if file is None or not file.exists():
+        kind = f"{'' if objects == 'auto' else objects + ' '}objects in {dimensions} dimensions"
+        raise InputError(
+            f"unrolled: no weights for {kind} come with the package; train it and give --checkpoint RUN/best.pt"
+        )
+    return file
 
 
 def check_corpus(plan, settings: UnrolledSettings) -> None:
@@ -90,5 +113,6 @@ NETWORK = Network(
     dimensions=None,
     parameters=UnrolledParameters,
     predict=predict,
-    weights=Path(__file__).with_name("weights.pt"),
+    weights=WEIGHTS[2, "real"],
+    other_weights=tuple(file for file in WEIGHTS.values() if file != WEIGHTS[2, "real"] and file.exists()),
 )

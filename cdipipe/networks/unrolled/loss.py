@@ -13,6 +13,7 @@ from cdipipe.networks.losses.labels import turn_cube
 from cdipipe.networks.losses.noise import draw_noise
 from cdipipe.networks.registry import Stage
 from cdipipe.networks.unrolled.model import inside_of
+from cdipipe.networks.unrolled.physics import half_autocorrelation
 from cdipipe.networks.unrolled.settings import UnrolledSettings
 from cdipipe.networks.views import turn
 from cdipipe.optics.grid import central_slices
@@ -52,13 +53,16 @@ def prepare(arrays, settings: UnrolledSettings, generator):
     boxes = boxes.abs() if network.real else boxes
     scale = boxes.abs().amax(axes, keepdim=True).clamp(min=1e-12)
     start = draw_start(network, len(boxes), generator)
-    support = draw_support(boxes / scale, settings.told_share, generator)
+    rest = torch.ones_like(boxes, dtype=torch.bool)
+    if network.first_support == "autocorrelation":
+        rest = half_autocorrelation(intensity, measured, boxes.shape[1:])
+    support = draw_support(boxes / scale, rest, settings.told_share, generator)
     batch = {"inputs": intensity, "measured": measured, "objects": boxes / scale, "scale": scale}
     return {**batch, "start": start, "support": support}
 
 
-def draw_support(objects: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Of a share of the objects the true support with a few wrong patches, of the others the whole box, (B, *box) bool.
+def draw_support(objects: Tensor, others: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Of a share of the objects the true support with a few wrong patches, else what ``others`` say, (B, *box) bool.
 
     A network that seldom sees an object that is nearly right does not learn to leave it so.
     """
@@ -68,7 +72,7 @@ def draw_support(objects: Tensor, share: float, generator: torch.Generator) -> T
     draws = torch.rand((2, len(objects)), generator=generator, device=objects.device)
     draws = draws.reshape(2, -1, *[1] * (objects.ndim - 1))
     inside = (objects.abs() > SUPPORT_SHARE).to(smooth.dtype) - 0.5 + MOST_WRONG * draws[0] * smooth > 0
-    return inside | (draws[1] >= share)
+    return torch.where(draws[1] < share, inside, others)
 
 
 def draw_start(network, count: int, generator: torch.Generator) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from cdipipe.networks.layers.ordered import Halving3d
-from cdipipe.networks.unrolled.physics import Modulus, Smoothing
+from cdipipe.networks.unrolled.physics import Modulus, Smoothing, half_autocorrelation
 
 NOISE_OF_MODULUS = 0.5
 """Standard deviation of the square root of a Poisson count."""
@@ -98,7 +98,8 @@ class Unrolled(nn.Module):
 
     Parameters
     ----------
-    dimensions, real, size, box_px, steps, start_iterations, iterations, widths : as in ``UnrolledNetwork``
+    dimensions, real, size, box_px, first_support, steps, start_iterations, iterations, widths
+        As in ``UnrolledNetwork``.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Unrolled(nn.Module):
         real: bool = True,
         size: int = 128,
         box_px: int = 32,
+        first_support: str = "box",
         steps: int = 7,
         start_iterations: int = 20,
         iterations: int = 12,
@@ -114,6 +116,7 @@ class Unrolled(nn.Module):
     ):
         super().__init__()
         self.dimensions, self.real, self.size, self.box_px = dimensions, real, size, box_px
+        self.first_support = first_support
         self.steps, self.start_iterations, self.iterations = steps, start_iterations, iterations
         self.parts = 1 if real else 2
         self.look = Look(dimensions, 3 * self.parts + 2, self.parts + 1, widths)
@@ -134,7 +137,7 @@ class Unrolled(nn.Module):
         measured : (B, *grid) bool
         start : (B, *box) float or complex, see ``draw_start`` in ``loss``
         steps : instead of as many as it was built with
-        support : (B, *box) bool, to begin with; None: the whole box
+        support : (B, *box) bool, to begin with; None: as ``first_support`` says
 
         Returns
         -------
@@ -143,6 +146,7 @@ class Unrolled(nn.Module):
         """
         modulus = Modulus(intensity, measured, (self.box_px,) * self.dimensions, self.real)
         begin, *others = self.schedule(steps or self.steps)
+        support = self.first_inside(intensity, measured) if support is None else support
         states = [self.begin(modulus, start, begin, support)]
         for iterations in others:
             states.append(self.go_on(modulus, states[-1], iterations))
@@ -151,9 +155,15 @@ class Unrolled(nn.Module):
             result = torch.relu(result)
         return result, torch.stack([state.logits for state in states])
 
-    def begin(self, modulus: Modulus, start: Tensor, iterations: list, support: Tensor | None = None) -> State:
-        """The first step; arguments as of ``forward``, and its part of ``schedule``."""
-        inside = torch.ones_like(start, dtype=torch.bool) if support is None else support
+    def first_inside(self, intensity: Tensor, measured: Tensor) -> Tensor:
+        """(B, *box) bool, the support before the first look."""
+        box = (self.box_px,) * self.dimensions
+        if self.first_support == "autocorrelation":
+            return half_autocorrelation(intensity, measured, box)
+        return torch.ones((len(intensity), *box), dtype=torch.bool, device=intensity.device)
+
+    def begin(self, modulus: Modulus, start: Tensor, iterations: list, inside: Tensor) -> State:
+        """The first step; arguments as of ``forward``, its part of ``schedule``, and the first support."""
         with torch.no_grad():
             x = smooth(modulus, self._within(start * modulus.scale_of(start), inside), inside, iterations)
             axes = tuple(range(1, x.ndim))

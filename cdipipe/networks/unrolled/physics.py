@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cdipipe.ops.projection import project_modulus
 from cdipipe.ops.projection.relax import relax_modulus_
@@ -13,6 +15,14 @@ from cdipipe.optics import fourier
 
 DUAL_STEP = 0.9
 """s of generalised proximal smoothing; t is 1."""
+LEAST_LAG = 0.01
+"""Of the autocorrelation's maximum: the object is at half the lags where it is above."""
+LAG_DEVIATIONS = 2.0
+"""And above so many standard deviations of its noise."""
+GROW_PX = 3
+"""Half the difference body of a shape is no copy of it: it holds one once it has grown by so much."""
+FILL_SIGMA_PX = 2.5
+"""Missing pixels are a Gaussian mean of their neighbours."""
 
 
 class Modulus:
@@ -83,6 +93,39 @@ class Modulus:
 
     def _half(self, array: Tensor) -> Tensor:
         return array[..., : self.grid[-1] // 2 + 1]
+
+
+def half_autocorrelation(intensity: Tensor, measured: Tensor, box: Sequence[int]) -> Tensor:
+    """Where the autocorrelation at twice the place is not noise, a little wider: room for a convex object.
+
+    Missing pixels are filled from their neighbours; where much is missing, it becomes wide.
+
+    Parameters
+    ----------
+    intensity, measured : (B, *grid) photons and bool, centred
+
+    Returns
+    -------
+    (B, *box) bool
+    """
+    ndim, axes = len(box), tuple(range(1, intensity.ndim))
+    counts = torch.where(measured, intensity, 0).clamp(min=0)
+    near, weight = (fourier.gaussian_blur_corner(a.float(), FILL_SIGMA_PX, ndim) for a in (counts, measured))
+    counts = torch.where(measured, counts, near / weight.clamp(min=1e-6))
+    lags = fourier.to_centre(fourier.inverse_corner(fourier.to_corner(counts.to(torch.complex64), ndim), ndim), ndim)
+    lags = _pool(lags.abs(), "avg", 1)
+    least = LAG_DEVIATIONS / counts.sum(axes, keepdim=True).clamp(min=1e-12).sqrt()
+    far = lags / lags.amax(axes, keepdim=True).clamp(min=1e-12) > least.clamp(min=LEAST_LAG)
+    for axis, side in zip(axes, box, strict=True):
+        middle, places = far.shape[axis] // 2, torch.arange(-(side // 2), side - side // 2, device=far.device)
+        far = far.index_select(axis, (middle + 2 * places).clamp(0, far.shape[axis] - 1))
+    return _pool(far.float(), "max", GROW_PX) > 0
+
+
+def _pool(arrays: Tensor, kind: str, radius: int) -> Tensor:
+    """Mean or maximum over cubes of 2 ``radius`` + 1, of (B, *grid)."""
+    pool = getattr(functional, f"{kind}_pool{arrays.ndim - 1}d")
+    return pool(arrays[:, None], 2 * radius + 1, 1, radius)[:, 0]
 
 
 class Smoothing:

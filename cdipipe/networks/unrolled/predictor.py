@@ -60,10 +60,11 @@ def from_starts(
     generator = torch.Generator(intensity.device).manual_seed(how.start_seed)
     modulus = Modulus(intensity, measured, (module.box_px,) * module.dimensions, module.real)
     schedule, screened = module.schedule(how.step_count), min(how.screen_steps, how.step_count)
+    first = module.first_inside(intensity, measured)
     best: tuple[State, Tensor] | None = None
     for _ in range(how.starts):
         start = draw_start(module, 1, generator).expand(len(intensity), *[-1] * module.dimensions)
-        state = module.begin(modulus, start, schedule[0])
+        state = module.begin(modulus, start, schedule[0], first)
         for iterations in schedule[1:screened]:
             state = module.go_on(modulus, state, iterations)
         score = modulus.r_factor(_object(state))

@@ -17,6 +17,9 @@ class UnrolledNetwork(NetworkSettings):
     box_px: int = Field(
         32, ge=8, le=512, multiple_of=2, description="side of the box that holds the object; all else is empty"
     )
+    first_support: Literal["box", "autocorrelation"] = Field(
+        "box", description="before the first look: the whole box, or half the autocorrelation, which holds the object"
+    )
     steps: int = Field(7, ge=1, le=200, description="looks of the network, all with the same weights")
     start_iterations: int = Field(20, ge=0, le=10_000, description="of GPS from the random start to the first look")
     iterations: int = Field(12, ge=0, le=10_000, description="of GPS from one look to the next")
@@ -59,6 +62,11 @@ class UnrolledParameters(Parameters):
         None,
         description="file that `cdipipe train unrolled` wrote (also --checkpoint); not given: weights of the package, "
         "for real objects of at most 32 pixels in patterns of 128 x 128",
+    )
+    objects: Literal["auto", "real", "complex"] = Field(
+        "auto",
+        description="what the weights of the package shall find: real objects without negative values, or complex "
+        "ones; auto: real ones in planes, complex ones in volumes",
     )
     batch: int = Field(64, ge=1, description="patterns that go through the network together")
     starts: int = Field(
