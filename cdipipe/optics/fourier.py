@@ -149,34 +149,6 @@ def inverse_box_corner(wavefront: torch.Tensor, box: tuple[int, ...]) -> torch.T
     return wavefront
 
 
-def forward_real_box_corner(box: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """:func:`forward_box_corner` of a real box; the last axis holds the non-negative frequencies only.
-
-    Parameters
-    ----------
-    box : (..., [d,] h, w) real
-    shape : ([D,] H, W), not smaller than the box
-    """
-    half = torch.fft.rfft(box, n=shape[-1], dim=-1, norm="ortho")
-    for axis in range(-2, -len(shape) - 1, -1):
-        half = torch.fft.fft(half, n=shape[axis], dim=axis, norm="ortho")
-    return half
-
-
-def inverse_real_box_corner(half: torch.Tensor, shape: tuple[int, ...], box: tuple[int, ...]) -> torch.Tensor:
-    """The box (..., h, w) of the real array whose non-negative frequencies are given.
-
-    Parameters
-    ----------
-    half : (..., [D,] H, W // 2 + 1) complex, FFT order
-    shape : ([D,] H, W)
-    box : ([d,] h, w)
-    """
-    for axis in range(-len(box), -1):
-        half = torch.fft.ifft(half, dim=axis, norm="ortho").narrow(axis, 0, box[axis])
-    return torch.fft.irfft(half, n=shape[-1], dim=-1, norm="ortho")[..., : box[-1]]
-
-
 def multiply_even_corner(
     image: torch.Tensor, half_kernel: torch.Tensor, ndim: int = 2, scaled: bool = True
 ) -> torch.Tensor:

@@ -26,7 +26,9 @@ FILL_SIGMA_PX = 2.5
 
 
 class Modulus:
-    """What was measured of a batch of patterns, in FFT order.
+    """What was measured of a batch of patterns, in FFT order and with the axes of the grid in reverse.
+
+    Transforms go axis by axis along the last one, where memory is in order; what comes out has the first axis last.
 
     The pattern of a real object is the same at q and -q: the photons at both are averaged, and half the
     frequencies remain, more of them measured, with less noise.
@@ -49,7 +51,7 @@ class Modulus:
             count = self._half(count + _reversed(count, ndim))
             photons = self._half(photons + _reversed(photons, ndim)) / count.clamp(min=1)
             known = count > 0
-        self.modulus, self.known = photons.sqrt().contiguous(), known.contiguous()
+        self.modulus, self.known = _in_reverse(photons.sqrt()).contiguous(), _in_reverse(known).contiguous()
 
     def project(self, objects: Tensor) -> Tensor:
         """(B, *box): the objects with the measured modulus, cut to the box."""
@@ -76,20 +78,24 @@ class Modulus:
         return other
 
     def forward(self, objects: Tensor) -> Tensor:
-        """Spectra of objects (B, *box), of real ones at the non-negative frequencies."""
-        transform = fourier.forward_real_box_corner if self.real else fourier.forward_box_corner
-        return transform(objects, self.grid)
+        """Spectra (B, *reversed grid) of objects (B, *box), of real ones at the non-negative frequencies."""
+        transform, spectra = torch.fft.rfft if self.real else torch.fft.fft, objects
+        for place, side in enumerate(reversed(self.grid), 1):
+            spectra = transform(spectra, n=side, norm="ortho").movedim(-1, place)
+            transform = torch.fft.fft
+        return spectra
 
     def inverse(self, spectra: Tensor) -> Tensor:
         """(B, *box), what of the objects lies in the box."""
-        if self.real:
-            return fourier.inverse_real_box_corner(spectra, self.grid, self.box)
-        return fourier.inverse_box_corner(spectra, self.box)
+        for place, side in enumerate(self.box[:-1], 1):
+            spectra = torch.fft.ifft(spectra, norm="ortho")[..., :side].movedim(-1, place)
+        transform = torch.fft.irfft if self.real else torch.fft.ifft
+        return transform(spectra, n=self.grid[-1], norm="ortho")[..., : self.box[-1]]
 
     def low_pass(self, width: float) -> Tensor:
         """Gaussian on the spectra whose standard deviation is ``width`` times the size of the grid."""
         factor = fourier.gaussian_corner(self.grid, tuple(width * side for side in self.grid), self.modulus.device)
-        return (self._half(factor) if self.real else factor).contiguous()
+        return _in_reverse((self._half(factor) if self.real else factor)[None])[0].contiguous()
 
     def _half(self, array: Tensor) -> Tensor:
         return array[..., : self.grid[-1] // 2 + 1]
@@ -167,6 +173,11 @@ class Smoothing:
     def _relax(self, dual: Tensor, **rule) -> None:
         modulus = self._modulus
         relax_modulus_(self._wavefront, dual, modulus.modulus, modulus.known, ndim=len(modulus.box), **rule)
+
+
+def _in_reverse(array: Tensor) -> Tensor:
+    """(B, *grid) with the axes of the grid in reverse."""
+    return array.permute(0, *range(array.ndim - 1, 0, -1))
 
 
 def _reversed(array: Tensor, ndim: int) -> Tensor:
