@@ -21,9 +21,10 @@ SPANS = {"0.8 pi": 2.513274, "2 pi": 6.283185}
 CASES = {
     "1 view": (200, 0, 1, 0),
     "1 view, refined": (200, 0, 1, STEPS),
-    "8 views, refined": (60, 0, 8, STEPS),
+    "8 views, refined": (200, 0, 8, STEPS),
     "1 view, 1e4 photons": (100, 1e4, 1, 0),
     "1 view, 1e4 photons, refined": (100, 1e4, 1, STEPS),
+    "8 views, 1e4 photons, refined": (100, 1e4, 8, STEPS),
 }
 """How many objects, photons of a pattern (0: noise-free), views, steps of refinement."""
 
@@ -91,8 +92,8 @@ def speed(checkpoint: Path | None) -> dict:
     intensity = cdi.simulate("polygons", seed=1, size=32, count=64, photons=1e5, phase_range_rad=6.283).intensity
     padded = cdi.simulate("polygons", seed=1, size=64, padded=True, photons=1e5, phase_range_rad=6.283)
     found = {"620 iterations": least(lambda: cdi.reconstruct(padded, SEQUENCE))}
-    for refine in (0, STEPS):
-        predictor, name = predictor_of(checkpoint, 1, refine), f"refine {refine}"
+    for name, views, refine in (("network", 1, 0), ("refined", 1, STEPS), ("8 views, refined", 8, STEPS)):
+        predictor = predictor_of(checkpoint, views, refine)
         found[f"{name}, one at a time"] = least(lambda p=predictor: predict(p, intensity[:1]))
         found[f"{name}, in batches"] = least(lambda p=predictor: predict(p, intensity[:64])) / 64
     for name in list(found)[1:]:

@@ -18,8 +18,10 @@ METHODS = {
     "network": {"method": "cdi_nn"},
     "network, 8 views": {"method": "cdi_nn", "views": 8},
     "network, refine": {"method": "cdi_nn", "refine": 75},
+    "network, 8 views, refine": {"method": "cdi_nn", "views": 8, "refine": 75},
     "620 iterations": {"sequence": SEQUENCE},
     "620 iterations, best of 5": {"sequence": SEQUENCE, "restarts": 5},
+    "guided": {"method": "guided"},
 }
 SEED = 1000004
 HANGS_ON = ("support_px", "phase_range_rad", "phase_wraps")

@@ -64,6 +64,17 @@ def mean_of_views(objects: list[torch.Tensor]) -> torch.Tensor:
     return mean
 
 
+def agreement(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Correlations (B,) of objects in their places, at the better twin and phase."""
+    axes = tuple(range(1, one.ndim))
+    sizes = (_light(one, axes) * _light(other, axes)).sqrt().clamp(min=1e-20)
+    return (one.conj() * _laid_over(one, other)).sum(axes).abs() / sizes
+
+
+def _light(objects: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+    return objects.abs().square().sum(axes)
+
+
 def _laid_over(reference: torch.Tensor, moving: torch.Tensor) -> torch.Tensor:
     """The better of both twins of each object, with the phase that fits best."""
     axes = tuple(range(1, moving.ndim))

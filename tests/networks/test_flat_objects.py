@@ -6,7 +6,9 @@ import torch
 
 import cdipipe as cdi
 from cdipipe.metrics.align import align_to
-from cdipipe.networks.flat_objects import loss_and_gradient, refine
+from cdipipe.networks.cdi_nn.settings import CdiNnParameters
+from cdipipe.networks.flat_objects import loss_and_gradient, predict_refined, refine
+from cdipipe.networks.predictor import load_predictor
 
 ASKED = {"seed": 8, "size": 32, "count": 16, "phase_range_rad": 2 * np.pi}
 
@@ -30,6 +32,21 @@ def test_refined_objects_are_nearer_the_truth(photons):
     plain, refined = (cdi.reconstruct(measurement, {"method": "cdi_nn", "refine": steps}) for steps in (0, 75))
     before, after = correlations(plain.object, truth), correlations(refined.object, truth)
     assert after.mean() > before.mean() + 0.005 and np.median(after) > np.median(before) + 0.01
+
+
+def test_views_end_where_two_agree_and_the_best_one_stays():
+    measurement, truth = cdi.simulate("polygons", photons=0, with_truth=True, **ASKED)
+    patterns, calls = torch.from_numpy(measurement.intensity), []
+    seen, predictor = torch.ones_like(patterns, dtype=torch.bool), load_predictor("cdi_nn", CdiNnParameters(), "cpu")
+
+    def apply(some):
+        calls.append(len(some))
+        return predictor(some, seen[: len(some)])[0]
+
+    with torch.inference_mode():
+        one, most = (predict_refined(apply, patterns, seen, views, 40) for views in (1, 8))
+    assert calls[:3] == [16, 16, 16] and calls[3:] == sorted(calls[3:], reverse=True) and 0 < calls[3] < 16
+    assert correlations(most.numpy(), truth).mean() > correlations(one.numpy(), truth).mean()
 
 
 def test_scale_of_the_counts_does_not_matter():

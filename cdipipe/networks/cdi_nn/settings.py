@@ -100,5 +100,6 @@ class CdiNnParameters(PredictionParameters):
         ge=0,
         le=100_000,
         description="steps of each of four rounds that fit an object of constant modulus to the pattern; of several "
-        "views the best one stays. 75: much better for objects like those of the training, and slower; 0: none",
+        "views, as many as it takes until two agree, the best one stays. 75: much better for objects like those of the "
+        "training, and slower; 0: none",
     )
