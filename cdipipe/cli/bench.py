@@ -65,6 +65,29 @@ BENCHMARKS = {
     "failures": Benchmark(
         ["failures.py"], "objects on which CDI NN fails, and iterations on the same ones", "cdi_nn_failures"
     ),
+    "unrolled_trainings": Benchmark(
+        ["masked_patterns.py", "trainings"],
+        "three trainings of the unrolled network on masked patterns",
+        "unrolled_trainings",
+    ),
+    "unrolled_large": Benchmark(
+        ["masked_patterns.py", "large"], "masks of four times the area: unrolled beside HIO and GPS", "unrolled_large"
+    ),
+    "unrolled_measured": Benchmark(
+        ["masked_patterns.py", "measured"],
+        "unrolled beside HIO and GPS on measured patterns (CDIPIPE_DATA_DIR)",
+        "unrolled_measured",
+    ),
+    "unrolled_times": Benchmark(
+        ["masked_patterns.py", "times"],
+        "processor time of unrolled, HIO and GPS on masked patterns, in turns",
+        "unrolled_times",
+    ),
+    "dpr_published": Benchmark(
+        ["masked_patterns.py", "published"],
+        "the HIO that was published with DPR, with its faults and without",
+        "dpr_published",
+    ),
     "resolution": Benchmark(
         ["resolution.py"], "resolution that is told without a truth, against the true one", "resolution"
     ),

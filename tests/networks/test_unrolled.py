@@ -15,7 +15,7 @@ from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint, write_check
 from cdipipe.networks.unrolled.loss import draw_start, draw_support, lay_targets, loss, on_canvas
 from cdipipe.networks.unrolled.model import inside_of, smooth
 from cdipipe.networks.unrolled.physics import Modulus, Smoothing, half_autocorrelation
-from cdipipe.networks.unrolled.predictor import from_starts
+from cdipipe.networks.unrolled.predictor import UnrolledPredictor, from_starts
 from cdipipe.networks.unrolled.settings import UnrolledParameters
 from cdipipe.optics import fourier
 from cdipipe.optics.grid import embed
@@ -329,3 +329,14 @@ def test_half_the_autocorrelation_holds_the_object():
         missed = torch.stack([true.roll((y, x), (1, 2)) & ~inside for y in range(-3, 4) for x in range(-3, 4)])
         assert (missed.flatten(2).sum(2) / true.flatten(1).sum(1)).amin(0).max() < 0.06
         assert inside.float().mean() < 0.8 if not detector else inside.any()
+
+
+def test_a_schedule_of_use_takes_the_place_of_that_of_the_training():
+    chosen = settings(network={"start_iterations": 40, "iterations": 30, "steps": 3})
+    module = unrolled.build(chosen.network)
+    checkpoint = Checkpoint(unrolled.NETWORK, chosen, module.state_dict())
+    looked = UnrolledPredictor(checkpoint, UnrolledParameters(schedule=(7, 20, 12)), "cpu").module
+    assert [len(turn) for turn in looked.schedule(8)] == [20, *[12] * 7]
+    assert looked.schedule(7)[-1][-1] == module.schedule(3)[-1][-1] != looked.schedule(7)[2][-1]
+    with pytest.raises(ValueError, match="1 to 200 looks"):
+        UnrolledParameters(schedule=(0, 20, 12))

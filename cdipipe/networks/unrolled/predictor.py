@@ -36,6 +36,8 @@ class UnrolledPredictor:
         self.settings, self.parameters = checkpoint.settings.network, parameters
         self.module = checkpoint.build().to(device)
         self.module.to(memory_format=best_layout(self.module))
+        if parameters.schedule is not None:
+            self.module.steps, self.module.start_iterations, self.module.iterations = parameters.schedule
         self.pattern_shape = (self.settings.size,) * self.settings.dimensions
 
     def __call__(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cdipipe.networks.training_settings import NetworkSettings, Schedule, TrainingSettings
 from cdipipe.settings import Parameters
@@ -88,3 +88,15 @@ class UnrolledParameters(Parameters):
         le=10_000,
         description="iterations of GPS inside the support that the network found; 0: what it drew",
     )
+    schedule: tuple[int, int, int] | None = Field(
+        None,
+        description="looks over which GPS goes from its first to its last softness, its iterations before the first "
+        "look, and those before each other; not given: as in the training",
+    )
+
+    @field_validator("schedule")
+    @classmethod
+    def _runs(cls, value):
+        if value is not None and not (1 <= value[0] <= 200 and min(value) >= 0 and max(value) <= 10_000):
+            raise ValueError("schedule takes 1 to 200 looks and 0 to 10000 iterations")
+        return value
