@@ -48,6 +48,8 @@ def evaluate_corpus(
     print(f"{'':24}{'mean':>9}{'std':>9}{'median':>9}{'5 %':>9}{'95 %':>9}")
     for name, told in judged.summary().items():
         print(f"{name:24}" + "".join(f"{told[key]:9.4f}" for key in ("mean", "std", "median", "low", "high")))
+    if judged.facts["seen_in_training"]:
+        print(f"note: {corpus} is what the network was trained on; judge it by a corpus of another seed")
 
 
 def _draw(judged, samples, folder: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from cdipipe.settings import Parameters
 
@@ -16,7 +16,7 @@ class PredictionParameters(Parameters):
         None, description="file that `cdipipe train` wrote (also --checkpoint); not given: weights of the package"
     )
     batch: int = Field(256, ge=1, description="patterns that go through the network together")
-    precision: Literal["32", "bf16"] = Field(
+    precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)] = Field(
         "32", description="bf16: half as many bits, faster where the processor knows them, to about 1 % of the maximum"
     )
     support_threshold: float = Field(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from cdipipe.bounds import Bounded
 
@@ -50,7 +50,7 @@ class TrainingSettings(Bounded):
         description="moving average of the weights, which is what is validated and kept: share of it that stays at "
         "each step, such as 0.998; 0: off",
     )
-    precision: Literal["auto", "32", "bf16"] = Field(
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = Field(
         "auto", description="bf16: mixed precision; auto: on GPUs, where the processor itself stays at 32 bits"
     )
     samples: Literal["corpus", "fresh"] = Field(

@@ -96,6 +96,7 @@ def judge_network(
         "settings": settings or {},
         "checkpoint": {name: found.scores.get(name) for name in ("steps", "samples", "seconds", "best_loss")},
         "corpus": {"kind": corpus.plan.kind, "digest": corpus.card["digest"], "seed": corpus.plan.seed},
+        "seen_in_training": found.corpus.get("digest") == corpus.card["digest"],
         "count": len(rows),
         "seconds_per_sample": seconds / len(rows),
     }

@@ -190,6 +190,11 @@ def test_stages_hold_what_is_not_theirs(volumes, tmp_path):
     assert [row["stage"] for row in curve(tmp_path / "4")] == ["shape", "phase", "phase_and_encoder", "all"]
 
 
+@pytest.mark.parametrize("precision", [32, "32"])  # `--set precision=32` is a number
+def test_bits_may_be_a_number(precision):
+    assert get_network("cdi_nn").settings(precision=precision).precision == "32"
+
+
 @pytest.mark.parametrize("settings", [{"asam_rho": 0.2, "clip_norm": 1.0}, {"precision": "bf16"}], ids=str)
 def test_other_ways_of_stepping(folder, tmp_path, settings):
     train(folder, tmp_path / "run", epochs=3, optimiser="adamw", weight_decay=1e-4, learning_rate=3e-3, **settings)

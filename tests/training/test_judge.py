@@ -70,6 +70,7 @@ def test_a_network_on_a_corpus(tmp_path, cli):
     how = ("--set", "views=8", "--figures", tmp_path / "f")
     done = cli("evaluate", run / "best.pt", "--corpus", corpus, "-o", tmp_path / "v.json", *how)
     assert done.code == 0 and "complex_correlation" in done.out and "12 polygons" in done.out
+    assert f"note: {corpus} is what the network was trained on" in done.out
     found = json.loads((tmp_path / "v.json").read_text())
     assert found["network"] == "cdi_nn" and found["count"] == 12 and found["settings"] == {"views": 8}
     assert found["summary"].keys() == MEASURES.keys()
