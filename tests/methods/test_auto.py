@@ -40,10 +40,19 @@ def test_what_leaves_one_method_is_taken_without_a_race():
     assert found.method == "auto" and "without a race" in found.choice["because"]
 
 
+def test_large_bright_movies_in_a_probe_go_to_the_neural_field():
+    look = look_at(small_runs.measurement("probe movie"))
+    assert look.pixels == 32 * 32
+    bright = replace(look, pixels=128**2, photons=1e6)
+    assert list(route_for(bright).sure)[0] == "cdip"
+    assert list(route_for(replace(bright, photons=1e5)).sure)[0] == "mf_pie"
+
+
 def test_every_name_in_the_routes_is_a_method():
     from cdipipe.methods.auto import routes
 
-    tables = (routes.STATIC, routes.PLACE, routes.IN_SITU, routes.PROBE, routes.PLANES, routes.VOLUMES, routes.AREAS)
+    names = ("STATIC", "PLACE", "IN_SITU", "FIELD", "PROBE", "PLANES", "VOLUMES", "AREAS")
+    tables = (getattr(routes, name) for name in names)
     for table in tables:
         for name, recipe in table.items():
             steps = recipe_from_mapping({**recipe}, name).steps

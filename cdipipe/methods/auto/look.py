@@ -19,6 +19,7 @@ class Look:
     Parameters
     ----------
     stack, patterns : as of the measurement
+    pixels : of a pattern
     photons : of a pattern, the median over those with light
     centre_missing : pixels around the zero frequency that were not measured
     masked_share : of all pixels
@@ -28,6 +29,7 @@ class Look:
 
     stack: str
     patterns: int
+    pixels: int
     photons: float
     centre_missing: int
     masked_share: float
@@ -69,6 +71,7 @@ def look_at(measurement: Measurement) -> Look:
     return Look(
         measurement.stack,
         measurement.pattern_count,
+        seen.size,
         float(np.median(lit)) if lit.size else 0.0,
         int((centre & ~seen).sum()),
         float(1 - measurement.measured.mean()),

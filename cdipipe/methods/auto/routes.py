@@ -22,6 +22,7 @@ PLACE: Recipes = {
     "hio_er": HIO_ER,
 }
 IN_SITU: Recipes = {"in_situ": {"method": "in_situ"}}
+FIELD: Recipes = {"cdip": {"method": "cdip", "iterations": 150, "restarts": 1}}
 PROBE: Recipes = {"mf_pie": {"method": "mf_pie"}, "cdip": {"method": "cdip", "restarts": 1}, "raar": RAAR}
 NETWORK = {"steps": [{"cdi_nn": {}}, {"raar": {"iterations": 60}}, {"er": {"iterations": 20}}], "restarts": 1}
 NETWORK_ER = {"steps": [{"cdi_nn": {}}, {"er": {"iterations": 60}}], "restarts": 1}
@@ -39,6 +40,10 @@ WIDE_GAP = 27
 """Voxels around the zero frequency: of a volume that lacks more, no support brings back what is missing."""
 ENOUGH_OF_VOLUME = 3.0
 """Times the misfit of noise: right volumes left 1.8 to 1.9 times as much where starts agreed, wrong ones 4 and more."""
+LARGE_FRAME = 96**2
+"""Pixels of a frame from which a hundred sweeps of ``mf_pie`` do not converge."""
+BRIGHT = 50.0
+"""Photons per pixel of a frame from which a neural field of all frames is better than they are one by one."""
 MANY_FRAMES = 16
 """Frames from which a static structure can be told from what moves beside it."""
 
@@ -81,7 +86,8 @@ def route_for(look: Look) -> Route:
         many = look.stack == "movie" and look.patterns >= MANY_FRAMES
         return Route("a static structure of unknown content", {**IN_SITU, **PLACE} if many else PLACE)
     if look.probe:
-        return Route("a known probe fixes the place", PROBE)
+        bright = look.stack == "movie" and look.pixels >= LARGE_FRAME and look.photons >= BRIGHT * look.pixels
+        return Route("a known probe fixes the place", {**FIELD, **PROBE} if bright else PROBE)
     if look.is_volume and look.centre_missing > WIDE_GAP:
         return Route("no data tell what a volume without its centre looks like; a trained network guesses", GUESS)
     if look.is_volume:
