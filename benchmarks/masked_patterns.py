@@ -226,14 +226,15 @@ def times(count: int) -> dict:
     """Seconds of every method in every turn, and medians of the ratios to those of others in the same turn."""
     measurement, _ = simulated("irregular", TOGETHER)
     recipes = {name: recipe_of(name) for name in TIMED}
+    for recipe in recipes.values():  # loads what is needed
+        cdi.reconstruct(simulated("irregular", 1)[0], recipe | {"restarts": 1}, device="cpu")
     seconds: dict[str, list[float]] = {name: [] for name in recipes}
-    for turn in range(count + 1):
+    for turn in range(count):
         for name, recipe in recipes.items():
             began = time.process_time()
             cdi.reconstruct(measurement, recipe, seed=turn, device="cpu")
-            if turn:  # the first one loads what is needed
-                seconds[name].append((time.process_time() - began) / TOGETHER)
-                print(turn, name, seconds[name][-1], flush=True)
+            seconds[name].append((time.process_time() - began) / TOGETHER)
+            print(turn, name, seconds[name][-1], flush=True)
     ratios = {
         f"{name} / {slow}": statistics.median(a / b for a, b in zip(seconds[name], seconds[slow], strict=True))
         for name in recipes
