@@ -105,7 +105,7 @@ def _beside(laps) -> float:
 
 def phase(job, parameters):
     """The whole measurement with the best share; imports torch."""
-    from cdipipe.phasing.closing import close, finish, told
+    from cdipipe.phasing.closing import best_of, close, finish, told
     from cdipipe.phasing.race import Race, as_shots, candidate_of, like, spread
 
     own, inner = parameters, as_shots(job)
@@ -114,8 +114,8 @@ def phase(job, parameters):
     recipe = {"method": own.base, "iterations": own.iterations, "restarts": own.starts}
     candidate_of(inner, own.base, recipe_with_area(recipe, shares[0], own.first))  # complains if it does not fit
     laps = scan(race, own.base, recipe, shares, own.refine, own.first)
-    winner = close(race, race.best()[0])
-    because = f"{winner.lap.candidate.name} explains withheld pixels best of {len(laps)} areas"
+    winner = best_of(close(race, race.best()[0]))
+    because = f"{winner.name} explains withheld pixels best of {len(laps)} areas"
     return like(finish(inner, race, winner), job), told(race, winner, because)
 
 

@@ -95,39 +95,65 @@ def candidate_of(job: Job, name: str, mapping: Mapping[str, Any]) -> Candidate:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """How well objects of N patterns explain them.
+
+    Parameters
+    ----------
+    misfit : (N,) negative log-likelihood per withheld pixel
+    of_noise : (N,) what a perfect prediction would have in the mean
+    cost : (N,) mean of ``misfit`` and of that of the pixels that were seen, to which one is added for each value of
+        the object (Akaike, doi:10.1109/TAC.1974.1100705); it chooses between objects of one pattern
+    """
+
+    misfit: np.ndarray
+    of_noise: np.ndarray
+    cost: np.ndarray
+
+    @property
+    def score(self) -> float:
+        """Mean logarithm of the withheld misfit, so that every pattern counts alike; lowest wins."""
+        return mean_log(self.misfit)
+
+    @property
+    def excess(self) -> float:
+        """The withheld misfit over that of noise, of the pattern that is explained worst."""
+        return float(self.over_noise.max())
+
+    @property
+    def over_noise(self) -> np.ndarray:
+        """(N,) withheld misfits over those of noise."""
+        return self.misfit / np.maximum(self.of_noise, LEAST_MISFIT)
+
+
+@dataclass(frozen=True)
 class Lap:
     """What a candidate made of N patterns.
 
     Parameters
     ----------
     result : Reconstruction without the withheld pixels
-    misfit : (N,) negative log-likelihood per withheld pixel
-    of_noise : (N,) what a perfect prediction would have in the mean
+    judged : of its objects
     agreement : (N,) correlation of the best start with the median of the better half of the others; NaN of one start
     """
 
     candidate: Candidate
     result: Reconstruction
-    misfit: np.ndarray
-    of_noise: np.ndarray
+    judged: Judged
     agreement: np.ndarray
     seconds: float
 
     @property
     def score(self) -> float:
-        """Mean logarithm of the withheld misfit, so that every pattern counts alike; lowest wins."""
-        return _mean_log(self.misfit)
-
-    @property
-    def excess(self) -> float:
-        """The withheld misfit over that of noise, of the pattern that is explained worst."""
-        return _worst(self.misfit, self.of_noise)
+        """As of :class:`Judged`."""
+        return self.judged.score
 
     def told(self) -> dict[str, Any]:
         """Plain data for the record of the result."""
-        row = {"name": self.candidate.name, "free_nll": float(self.misfit.mean()), "over_noise": self.excess}
-        agreement = float(np.nanmean(self.agreement)) if np.isfinite(self.agreement).any() else None
-        return {**row, "agreement": agreement, "seconds": round(self.seconds, 3)}
+        judged, agreement = self.judged, self.agreement
+        row = {"name": self.candidate.name, "free_nll": float(judged.misfit.mean()), "over_noise": judged.excess}
+        mean = float(np.nanmean(agreement)) if np.isfinite(agreement).any() else None
+        return {**row, "agreement": mean, "seconds": round(self.seconds, 3)}
 
 
 @dataclass
@@ -174,16 +200,25 @@ class Race:
         ndim = len(self.job.measurement.pattern_shape)
         start = self.job.start.of_patterns(list(self.indices), ndim) if self.is_stack else self.job.start
         found = self.job.phase(self.measurement, candidate.recipe, start=start, keep_runs=True)
-        misfit, of_noise = self._misfits(found)
-        agreement = np.array([agreement_of(runs_of(found, index)) for index in range(len(self.patterns))])
-        lap = Lap(candidate, found, misfit, of_noise, agreement, time.perf_counter() - began)
-        self.laps.append(lap)
-        return lap
+        return self.add(candidate, found, began)
 
-    def judge(self, found: Reconstruction) -> tuple[float, float]:
-        """Score and excess of objects of the patterns that take part, as of a lap."""
-        misfit, of_noise = self._misfits(found)
-        return _mean_log(misfit), _worst(misfit, of_noise)
+    def add(self, candidate: Candidate, found: Reconstruction, began: float) -> Lap:
+        """A lap of what was found since ``began`` on the clock."""
+        agreement = np.array([agreement_of(runs_of(found, index)) for index in range(len(self.patterns))])
+        self.laps.append(Lap(candidate, found, self.judge(found), agreement, time.perf_counter() - began))
+        return self.laps[-1]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all patterns of the job take part."""
+        return len(self.indices) == self.job.measurement.pattern_count
+
+    def judge(self, found: Reconstruction) -> Judged:
+        """How well the objects explain the patterns that take part."""
+        model = ForwardModel.from_dict(found.forward)
+        objects = found.object if self.is_stack else [found.object]
+        rows = [self.judge_one(one, model, index) for index, one in enumerate(objects)]
+        return Judged(*np.array(rows).T)
 
     def in_common(self, one: Lap, other: Lap) -> float:
         """Correlation of what two laps found, of the pattern where they differ most."""
@@ -197,27 +232,22 @@ class Race:
         """The laps of lowest score, best first."""
         return sorted(self.laps, key=lambda lap: lap.score)[:count]
 
-    def _misfits(self, found: Reconstruction) -> tuple[np.ndarray, np.ndarray]:
-        """(N,) withheld misfits, and those of noise alone."""
-        misfit, of_noise = np.array([self._misfit(found, index) for index in range(len(self.patterns))]).T
-        return misfit, of_noise
-
-    def _misfit(self, found: Reconstruction, index: int) -> tuple[float, float]:
-        """Withheld misfit of one pattern, and that of noise alone; infinite without light."""
-        pattern, hidden = self.patterns[index], self.hidden[index]
-        model = ForwardModel.from_dict(found.forward).of_pattern(index)
-        object_ = found.object[index] if self.is_stack else found.object
-        photons = model.predict_centred(torch.from_numpy(object_)[None])[0].numpy().astype(np.float64)
-        seen = self.measurement.measured[index] if self.is_stack else self.measurement.measured
-        scale = fourier.intensity_scale(photons, pattern.intensity, seen)
+    def judge_one(self, object_: np.ndarray, model: ForwardModel, index: int) -> tuple[float, float, float]:
+        """Withheld misfit of an object of one pattern, that of noise alone, and cost; infinite without light."""
+        pattern, hidden, seen = self.patterns[index], self.hidden[index], self.seen(index)
+        told = model.of_pattern(index).predict_centred(torch.from_numpy(object_)[None])[0].numpy().astype(np.float64)
+        scale = fourier.intensity_scale(told, pattern.intensity, seen)
         if scale is None or not hidden.any():
-            return np.inf, 1.0
-        told = photons * scale
-        return fourier.poisson_nll(told, pattern.intensity, hidden), noise.nll_of_noise(told, hidden)
+            return np.inf, 1.0, np.inf
+        told *= scale
+        misfit, fitted = (fourier.poisson_nll(told, pattern.intensity, pixels) for pixels in (hidden, seen))
+        values = np.count_nonzero(object_) * (2 if np.any(object_.imag) else 1)
+        cost = (misfit + fitted + values / np.count_nonzero(seen)) / 2
+        return misfit, noise.nll_of_noise(told, hidden), cost
 
-
-def _worst(misfit: np.ndarray, of_noise: np.ndarray) -> float:
-    return float((misfit / np.maximum(of_noise, LEAST_MISFIT)).max())
+    def seen(self, index: int) -> np.ndarray:
+        """Pixels of a pattern that take part that are not withheld, (*grid) bool."""
+        return self.measurement.measured[index] if self.is_stack else self.measurement.measured
 
 
 def as_shots(job: Job) -> Job:
@@ -241,7 +271,8 @@ def spread(job: Job, count: int) -> list[int]:
     return [lit[place] for place in places]
 
 
-def _mean_log(misfit: np.ndarray) -> float:
+def mean_log(misfit: np.ndarray) -> float:
+    """Mean logarithm of misfits."""
     return float(np.log(np.maximum(misfit, LEAST_MISFIT)).mean())
 
 

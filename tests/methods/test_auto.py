@@ -63,7 +63,7 @@ def test_a_missing_centre_is_seen(masked):
     look = look_at(masked[0])
     assert look.centre_missing >= 16 and "of the centre missing" in look.words()
     route = route_for(look)
-    assert max(route.shares) < 0.5 and route.guided is True and not route.sure
+    assert max(route.shares) < 0.5 and route.breeds is True and not route.sure
     assert look_at(small_runs.measurement("plain")).centre_missing == 0
 
 
@@ -72,7 +72,7 @@ def test_the_race_is_told_best_first_and_the_winner_sees_all_pixels():
     found = cdi.reconstruct(measurement, {"method": "auto", **QUICK}, seed=1)
     told = found.choice
     assert {lap["name"].split(",")[0] for lap in told["race"]} <= {"raar", "gps"}
-    assert told["chosen"] in [lap["name"] for lap in told["race"]] and told["recipe"]["steps"]
+    assert {*told["chosen"].split("; ")} <= {lap["name"] for lap in told["race"]} and told["recipe"]["steps"]
     assert all(lap["free_nll"] > 0 and lap["over_noise"] > 0 for lap in told["race"])
     assert found.object.shape == measurement.intensity.shape and found.free_pixels is None
     assert np.isfinite(found.run_scores["poisson_nll"]).all()
@@ -106,15 +106,37 @@ def test_frames_of_a_movie_come_back_as_a_movie_and_runs_are_kept():
     assert np.array_equal(kept.runs[0], kept.object)
 
 
-def test_a_winner_whose_starts_disagree_is_given_to_a_guided_search(monkeypatch):
+def test_starts_that_disagree_are_bred_and_areas_follow_only_where_that_is_not_enough(monkeypatch):
     from cdipipe.methods.auto import choose, routes
 
-    short = {"er": {"method": "er", "iterations": 12}}
-    monkeypatch.setattr(choose, "GUIDED", {"method": "guided", **small_runs.SMALL["guided"]})
-    monkeypatch.setattr(choose, "route_for", lambda look: routes.Route("as asked", rounds=(short,)))
+    short = {"er": {"method": "er", "iterations": 12}, "hio": {"method": "hio", "iterations": 12}}
+    monkeypatch.setattr(choose, "route_for", lambda look: routes.Route("as asked", rounds=(short,), shares=(0.1,)))
+    monkeypatch.setattr(choose, "AREAS", {"raar": {"method": "raar", "iterations": 20}})
     strict = {"method": "auto", "starts": 2, "agree": 1.0}
-    told = cdi.reconstruct(small_runs.measurement("plain"), strict, seed=1).choice
-    assert {lap["name"] for lap in told["race"]} == {"er", "guided"} and "disagree" in told["because"]
+    laps = {}
+    for enough in (1e9, 0.0):
+        monkeypatch.setattr(choose, "ENOUGH_OF_BRED", enough)
+        told = cdi.reconstruct(small_runs.measurement("plain"), strict, seed=1).choice
+        laps[enough] = {lap["name"] for lap in told["race"]}
+    assert laps[1e9] == {"er", "hio", "starts of er", "those of others"}
+    assert {"all starts, bred", "raar in 10 % of the array"} < laps[0.0]
+
+
+def test_each_pattern_keeps_the_lap_that_explains_it_best():
+    from types import SimpleNamespace
+
+    from cdipipe.phasing.closing import Closed, best_of
+    from cdipipe.phasing.race import Judged
+
+    def closed(name, closing, cost):
+        lap = SimpleNamespace(candidate=SimpleNamespace(name=name))
+        return Closed(lap, SimpleNamespace(name=closing), Judged(np.array(cost), np.ones(2), np.array(cost)))
+
+    tried = [closed("a", "er", [1.0, 9.0]), closed("b", "er", [8.0, 2.0]), closed("c", "tv", [4.0, 4.0])]
+    winner = best_of(tried)
+    assert [lap.candidate.name for lap in winner.laps] == ["a", "b"] and winner.name == "a; b"
+    assert winner.closing_name == "er" and winner.excess == 2.0
+    assert best_of(tried[2:]).name == "c"
 
 
 def test_options_that_no_candidate_takes_leave_the_sure_method():
@@ -165,20 +187,22 @@ def test_a_volume_whose_starts_agree_ends_the_race_unless_it_explains_too_little
     from types import SimpleNamespace
 
     from cdipipe.methods.auto import choose
+    from cdipipe.phasing.closing import Closed
+    from cdipipe.phasing.race import Judged
 
-    ran = []
+    ran, judged = [], Judged(np.array([excess]), np.ones(1), np.array([excess]))
 
     def run(candidate):
-        ran.append(SimpleNamespace(candidate=candidate, agreement=np.array([0.99]), score=len(ran)))
+        ran.append(SimpleNamespace(candidate=candidate, agreement=np.array([0.99]), score=len(ran), judged=judged))
         return ran[-1]
 
     look = look_at(small_runs.measurement("volume"))
     race = SimpleNamespace(job=None, run=run, laps=ran, best=lambda count: ran[:count], in_common=lambda *laps: 0.0)
     race.job = SimpleNamespace(measurement=SimpleNamespace(pattern_count=1))
     monkeypatch.setattr(choose, "_candidates", lambda job, recipes, _: [SimpleNamespace(name=name) for name in recipes])
-    monkeypatch.setattr(choose, "close", lambda _, lap: SimpleNamespace(lap=lap, excess=excess, score=lap.score))
+    monkeypatch.setattr(choose, "close", lambda _, lap: [Closed(lap, None, lap.judged)])
     winner, _ = choose._run(race, route_for(look), SimpleNamespace(agree=0.98, enough=1.25))
-    assert (len(ran) == 1) is ends and winner.lap.candidate.name == "hio_er"
+    assert (len(ran) == 1) is ends and winner.name == "hio_er"
 
 
 def test_the_command_and_info_tell_why(tmp_path, cli):

@@ -20,7 +20,7 @@ class AutoParameters(Parameters):
     withheld: float = Field(
         0.035, gt=0, lt=0.25, description="share of the measured pixels that judge, once single ones and once in blocks"
     )
-    raced: int = Field(4, ge=1, description="patterns of a stack that race; the others take what wins")
+    raced: int = Field(16, ge=1, description="patterns of a stack that race; the others take what wins")
     enough: float = Field(
         1.25, ge=1, description="a candidate ends the race whose withheld misfit is below so many times that of noise"
     )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from cdipipe.errors import InputError
 from cdipipe.measurement import Reconstruction
 from cdipipe.methods.area_scan import name_of, recipe_with_area, scan
+from cdipipe.methods.auto.breed import breed
 from cdipipe.methods.auto.look import Look, look_at
-from cdipipe.methods.auto.routes import AREAS, GUIDED, SURE, Recipes, Route, route_for
-from cdipipe.phasing.closing import Closed, close, finish, told
+from cdipipe.methods.auto.routes import AREAS, SURE, Recipes, Route, route_for
+from cdipipe.phasing.closing import Closed, Winner, best_of, close, finish, told
 from cdipipe.phasing.race import Candidate, Job, Lap, Race, as_shots, candidates_of, like, spread
 from cdipipe.phasing.recipe import with_default
 from cdipipe.phasing.registry import Choice, get_method
 
-FINALISTS = 5
-"""So many of the best laps are closed before one of them wins."""
-GUIDED_PATTERNS = 16
-"""A guided search takes seconds for each pattern: larger stacks do without."""
+ENOUGH_OF_BRED = 2.0
+"""Times the misfit of noise in every pattern: bred starts that leave no more end the race."""
+FINALISTS = 3
+"""So many of the best laps are closed before one of them wins, and the best one of each pattern."""
 
 
 def phase_by_choice(job: Job, parameters) -> tuple[Reconstruction, dict[str, Any]]:
@@ -50,7 +53,7 @@ def _asked(names: tuple[str, ...]) -> Route:
     for name in names:
         if isinstance(get_method(name, "auto.candidates"), Choice):
             raise InputError(f"auto.candidates: {name} lets others race and cannot race itself")
-    return Route("methods that were asked for", rounds=({name: {"method": name} for name in names},), guided=False)
+    return Route("methods that were asked for", rounds=({name: {"method": name} for name in names},), breeds=False)
 
 
 def _candidates(job: Job, recipes: Recipes, parameters) -> list[Candidate]:
@@ -65,43 +68,61 @@ def _take(job: Job, candidate: Candidate, look: Look, why: str) -> tuple[Reconst
     return found, {"seen": look.words(), "chosen": candidate.name, "because": why}
 
 
-def _run(race: Race, route: Route, parameters) -> tuple[Closed | None, str]:
+def _run(race: Race, route: Route, parameters) -> tuple[Winner | None, str]:
     """All rounds until a candidate explains the data; the winner, and why it is."""
-    ends: dict[str, Closed] = {}
+    ends: dict[int, list[Closed]] = {}
 
-    def closed(lap: Lap) -> Closed:
-        if (name := lap.candidate.name) not in ends:
-            ends[name] = close(race, lap)
-        return ends[name]
+    def closed(*laps: Lap) -> Winner:
+        for lap in laps:
+            if id(lap) not in ends:
+                ends[id(lap)] = close(race, lap)
+        return best_of([one for lap in laps for one in ends[id(lap)]])
 
+    enough = max(parameters.enough, route.enough)
     for recipes in route.rounds:
         for candidate in _candidates(race.job, recipes, parameters):
             lap = race.run(candidate)
             if not _agrees(lap, parameters):
                 continue
-            if closed(lap).excess <= max(parameters.enough, route.enough):
-                return closed(lap), f"{candidate.name} leaves {_left(closed(lap), parameters)}, and its starts agree"
+            if (winner := closed(lap)).excess <= enough:
+                return winner, f"{candidate.name} leaves {_left(winner, parameters)}, and its starts agree"
             if route.ends_agreed and (same := _same(race, lap, parameters)):
-                winner = min(closed(lap), closed(same), key=lambda one: one.score)
+                winner = closed(lap, same)
                 pair = f"{same.candidate.name} and {candidate.name}"
-                return winner, f"{pair} find the same object; {winner.lap.candidate.name} explains more"
+                return winner, f"{pair} find the same object; {winner.name} explains more"
+    breeds = route.breeds and race.is_whole and bool(race.laps)
+    if breeds and len(pair := _bred_apart(race)) == 2:
+        alike = race.in_common(*pair) >= parameters.agree
+        if (winner := closed(*pair)).excess <= ENOUGH_OF_BRED or alike:
+            left = "find the same object" if alike else "leave little more than noise"
+            return winner, f"{pair[0].candidate.name} and {pair[1].candidate.name}, bred apart, {left}"
     if route.shares:
         _scan_areas(race, route.shares, parameters)
     if not race.laps:
         return None, ""
-    winner = min(map(closed, race.best(FINALISTS)), key=lambda one: one.score)
-    why = f"{winner.lap.candidate.name} explains withheld pixels best of {len(race.laps)}"
-    few = race.job.measurement.pattern_count <= GUIDED_PATTERNS
-    if _agrees(winner.lap, parameters) or not (route.guided and few):
-        return winner, why
-    guided = _guided(race, winner)
-    if guided is None or guided.score >= winner.score:
-        return winner, f"{why}, though its starts disagree"
-    return guided, f"{why}; its starts disagree, and a guided search in such a support explains still more"
+    if breeds and route.shares:
+        breed(race, race.laps, "all starts, bred")
+    winner = closed(*_finalists(race))
+    return winner, f"{winner.name} explains withheld and other pixels best of {len(race.laps)}"
 
 
-def _left(closed: Closed, parameters) -> str:
-    return "hardly more than noise" if closed.excess <= parameters.enough else "little more than noise"
+def _bred_apart(race: Race) -> list[Lap]:
+    """The starts of the first candidate, bred, and those of the others."""
+    first, *others = race.laps
+    groups = {f"starts of {first.candidate.name}": [first], "those of others": others}
+    found = [breed(race, laps, name) for name, laps in groups.items() if laps]
+    return [lap for lap in found if lap is not None]
+
+
+def _finalists(race: Race) -> list[Lap]:
+    """The best laps, and the best one of each pattern."""
+    best = np.argmin([lap.judged.cost for lap in race.laps], axis=0)
+    chosen = [*race.best(FINALISTS), *(race.laps[which] for which in best)]
+    return [lap for number, lap in enumerate(chosen) if not any(lap is other for other in chosen[:number])]
+
+
+def _left(winner: Winner, parameters) -> str:
+    return "hardly more than noise" if winner.excess <= parameters.enough else "little more than noise"
 
 
 def _same(race: Race, lap: Lap, parameters) -> Lap | None:
@@ -124,12 +145,3 @@ def _scan_areas(race: Race, shares: tuple[float, ...], parameters) -> None:
     more = {name_of(name, share): recipe_with_area(dict(recipe), share) for name, recipe in others}
     for candidate in _candidates(race.job, more, parameters):
         race.run(candidate)
-
-
-def _guided(race: Race, winner: Closed) -> Closed | None:
-    """A guided search whose support follows the winner's rule; None where it does not take the options."""
-    wrap = winner.lap.candidate.recipe.shrink_wrap
-    recipe = {**GUIDED, "shrink_wrap": wrap.model_dump(mode="json", exclude_defaults=True)}
-    name = "guided" if wrap.area is None else name_of("guided", wrap.area[1])
-    found = candidates_of(race.job, {name: recipe})
-    return close(race, race.run(found[0])) if found else None

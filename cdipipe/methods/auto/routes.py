@@ -26,13 +26,10 @@ FIELD: Recipes = {"cdip": {"method": "cdip", "iterations": 150, "restarts": 1}}
 PROBE: Recipes = {"mf_pie": {"method": "mf_pie"}, "cdip": {"method": "cdip", "restarts": 1}, "raar": RAAR}
 NETWORK = {"steps": [{"cdi_nn": {}}, {"raar": {"iterations": 60}}, {"er": {"iterations": 20}}], "restarts": 1}
 NETWORK_ER = {"steps": [{"cdi_nn": {}}, {"er": {"iterations": 60}}], "restarts": 1}
-PLANES: Recipes = {"raar": RAAR, "hio_er": HIO_ER, "gps": GPS, "oss": {"method": "oss"}}
-STOPPED: Recipes = {"raar": RAAR, "hio_er": HIO_ER}
-"""Behind a beam stop these fail in different ways: where they agree, the centre was not needed."""
+PLANES: Recipes = {"raar": RAAR, "hio_er": HIO_ER}
+"""These fail in different ways: where they agree behind a beam stop, the centre was not needed."""
 LEARNED: Recipes = {"cdi_nn, then raar": NETWORK, "cdi_nn, then error reduction": NETWORK_ER}
 GUESS: Recipes = {"cdi_nn_3d": {"method": "cdi_nn_3d"}, "hio_er": HIO_ER}
-GUIDED = {"method": "guided", "restarts": 1}
-"""What the winner is given to, in its support, where its starts disagree."""
 VOLUMES: Recipes = {"hio_er": HIO_ER, "gps": GPS}
 AREAS: Recipes = {"raar": RAAR, "hio_er": HIO_ER, "gps": GPS}
 """Phased inside supports of given areas: all areas by the first, the best one by the others."""
@@ -57,7 +54,7 @@ class Route:
     because : why, in words
     sure : taken in this order without a race: the first that fits
     rounds : races one after another, until one has a candidate that explains the data
-    guided : whether a guided search follows where the winner's starts disagree; in volumes it takes too long
+    breeds : whether the best starts of all are averaged and phased again where no candidate explains the data
     ends_agreed : whether two candidates that find the same object end the race
     enough : a candidate whose starts agree ends the race if its withheld misfit is below so many times that of noise;
         ``enough`` of the parameters where that is more
@@ -67,7 +64,7 @@ class Route:
     because: str
     sure: Recipes = field(default_factory=dict)
     rounds: tuple[Recipes, ...] = ()
-    guided: bool = True
+    breeds: bool = True
     ends_agreed: bool = False
     enough: float = 1.0
     shares: tuple[float, ...] = ()
@@ -96,11 +93,11 @@ def route_for(look: Look) -> Route:
             "an object by itself in a volume",
             rounds=(VOLUMES,),
             shares=VOLUME_SHARES if missing else (),
-            guided=False,
+            breeds=False,
             ends_agreed=not missing,
             enough=1.0 if missing else ENOUGH_OF_VOLUME,
         )
     if look.centre_missing:
         because = "without the centre a support is held best by its area"
-        return Route(because, rounds=(STOPPED,), shares=PLANE_SHARES, ends_agreed=True)
+        return Route(because, rounds=(PLANES,), shares=PLANE_SHARES, ends_agreed=True)
     return Route("an object by itself", rounds=(PLANES, LEARNED), shares=PLANE_SHARES, ends_agreed=True)
