@@ -33,6 +33,18 @@ HELD_BY_FEW = 0.5
 """Share of the whole misfit in one pixel of a thousand: hot or saturated pixels."""
 OUTER_EXCESS = 3.0
 """Measured over predicted photons in the outer half of the pattern: a background was left."""
+OF_OBJECT = {"bad": 0.25, "doubtful": 0.1}
+"""Beside a known structure: the unexplained share of what the object adds to the moduli."""
+SATURATED = 5
+"""So many pixels that share the highest count were cut off there,"""
+LEAST_SATURATED = 100
+"""at so many photons and more;"""
+SATURATED_SHARE = {"bad": 0.05, "doubtful": 0.0}
+"""share of all photons that they hold."""
+BRIGHT_LINE = 50
+"""Photons of a line of pixels; between two such a line without any is a gap that was not masked."""
+EVEN = 1.1
+"""Variance over mean of counts that even light has, with a margin."""
 MEAN_WORSE = 1.05
 """Negative log-likelihood of a mean of runs over that of the best one."""
 SURROGATES = 3
@@ -107,6 +119,7 @@ def doubts_of(case, metrics: dict[str, Any]) -> list[Doubt]:
     found = [
         *_misfit_doubts(case, metrics),
         *_run_doubts(metrics),
+        *_counts_doubts(case),
         *_support_doubts(case),
         *_mean_doubts(case, metrics),
     ]
@@ -133,6 +146,10 @@ def _misfit_doubts(case, metrics) -> list[Doubt]:
     doubts = []
     rest = unexplained(metrics.get("r_factor", 0.0), metrics.get("r_factor_noise", 0.0))
     level = _level(rest, MISFIT, above=True)
+    if level is None and (level := _level(share := _of_object(case, rest), OF_OBJECT, above=True)):
+        text = f"{100 * share:.0f} % of what the object adds to the known structure's pattern is not explained"
+        doubts.append(Doubt(level, text + ": the structure or its place is wrong, or the phasing failed"))
+        level = None
     few = _share_of_few(case)
     excess = _outer_excess(case)
     if few > HELD_BY_FEW and rest > MISFIT["doubtful"] / 2:
@@ -148,6 +165,49 @@ def _misfit_doubts(case, metrics) -> list[Doubt]:
         cure = "mask, centre, support or coherence do not fit, or the phasing failed: try more restarts"
         doubts.append(Doubt(level, f"{text}: {cure}"))
     return doubts
+
+
+def _counts_doubts(case) -> list[Doubt]:
+    """What the counts tell by themselves, however well they are explained."""
+    doubts, counts = [], np.where(case.used, case.intensity, 0)
+    highest, total = float(counts.max()), float(counts.sum(dtype=float))
+    cut = int((counts == highest).sum())
+    if (
+        highest >= LEAST_SATURATED
+        and cut >= SATURATED
+        and (level := _level(cut * highest / total, SATURATED_SHARE, True))
+    ):
+        text = f"{cut} pixels share the highest count, {highest:.4g}: mask saturated pixels (import --saturation)"
+        doubts.append(Doubt(level, text))
+    if lines := sum(_dark_lines(counts, case.used, axis) for axis in range(counts.ndim)):
+        text = f"{lines} lines of pixels without a count lie between bright ones: a gap of the detector"
+        doubts.append(Doubt("bad", text + " that is not masked (import --mask)"))
+    seen = counts[case.used]
+    if float(seen.var(dtype=float)) < EVEN * float(seen.mean(dtype=float)):
+        doubts.append(Doubt("bad", "the counts vary no more than those of even light: there is no pattern"))
+    return doubts
+
+
+def _dark_lines(counts: np.ndarray, used: np.ndarray, axis: int) -> int:
+    """Measured lines across an axis without a count, two or more in a row between bright ones.
+
+    A single one may be a zero of the pattern of an object with straight sides.
+    """
+    others = tuple(other for other in range(counts.ndim) if other != axis)
+    sums = counts.sum(axis=others, dtype=float)[used.any(axis=others)]
+    lit = np.flatnonzero(sums > 0)
+    bright = np.minimum(sums[lit[:-1]], sums[lit[1:]]) >= BRIGHT_LINE
+    between = np.diff(lit) - 1
+    return int(between[bright & (between >= 2)].sum())
+
+
+def _of_object(case, rest: float) -> float:
+    """The unexplained share of what the object adds to the moduli beside a known structure; 0 without one."""
+    if case.model.static_region is None:
+        return 0.0
+    nothing = case.model.photons_of(np.zeros_like(case.object))
+    added = fourier.r_factor(nothing, case.intensity, case.used)
+    return rest / added if added else 0.0
 
 
 def _share_of_few(case) -> float:

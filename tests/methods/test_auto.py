@@ -110,12 +110,12 @@ def test_starts_that_disagree_are_bred_and_areas_follow_only_where_that_is_not_e
     from cdipipe.methods.auto import choose, routes
 
     short = {"er": {"method": "er", "iterations": 12}, "hio": {"method": "hio", "iterations": 12}}
-    monkeypatch.setattr(choose, "route_for", lambda look: routes.Route("as asked", rounds=(short,), shares=(0.1,)))
     monkeypatch.setattr(choose, "AREAS", {"raar": {"method": "raar", "iterations": 20}})
     strict = {"method": "auto", "starts": 2, "agree": 1.0}
     laps = {}
     for enough in (1e9, 0.0):
-        monkeypatch.setattr(choose, "ENOUGH_OF_BRED", enough)
+        route = routes.Route("as asked", rounds=(short,), shares=(0.1,), enough_bred=enough)
+        monkeypatch.setattr(choose, "route_for", lambda look, route=route: route)
         told = cdi.reconstruct(small_runs.measurement("plain"), strict, seed=1).choice
         laps[enough] = {lap["name"] for lap in told["race"]}
     assert laps[1e9] == {"er", "hio", "starts of er", "those of others"}

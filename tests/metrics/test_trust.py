@@ -90,7 +90,42 @@ def poisson(mean):
 
 
 HALF = np.arange(SIZE) < SIZE // 2
+
+
+def phased_by_auto(intensity, **more):
+    """By what fits a support to anything: supports of several areas, bred starts."""
+    measurement = counts(usual(), intensity, **more)
+    return cdi.reconstruct(measurement, {"method": "auto", "starts": 2}, seed=3), measurement
+
+
+@functools.cache
+def beside_structure(shift_px: int):
+    """A sample beside a structure that is known, but for its place."""
+    made = cdi.simulate("static_region", seed=5, size=SIZE, sample_photons_per_pixel=100)
+    measurement = changed(made, static_region=np.roll(made.static_region, shift_px, 0))
+    return cdi.reconstruct(measurement, "reference_lsq", seed=1), measurement
+
+
+def stripe_of_zeros():
+    intensity = usual().intensity.copy()
+    intensity[:, 28:36] = 0
+    return phased_by_auto(intensity)
+
+
+def unrolled(scene, **settings):
+    measurement = simulated(scene, size=128, photons=1e6, **settings)
+    return cdi.reconstruct(measurement, "unrolled", seed=1), measurement
+
+
+OF_COUNTS = {
+    "saturated": lambda: phased_by_auto(np.minimum(usual().intensity, np.quantile(usual().intensity, 0.97))),
+    "gap counted as zeros": stripe_of_zeros,
+    "no pattern": lambda: phased_by_auto(poisson(np.full((SIZE, SIZE), 20.0))),
+}
 BAD = {
+    "structure misplaced": lambda: beside_structure(3),
+    "unrolled, complex": lambda: unrolled("polygons", phase_range_rad=4.0),
+    "unrolled, too large": lambda: unrolled("pseudo_objects", object_size=60),
     "hot pixels": with_hot_pixels,
     "gap counted as zeros": with_gap_as_zeros,
     "wrong mask": with_wrong_mask,
@@ -130,6 +165,15 @@ METHODS = {"hio_er": {"sequence": "2*(20*ER+80*HIO)+40*ER"}}
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_result_is_called_bad(name):
     assert verdict(*BAD[name]()) != "plausible"
+
+
+@pytest.mark.parametrize("name", OF_COUNTS)
+def test_what_counts_tell_by_themselves_is_bad_however_well_they_are_explained(name):
+    assert verdict(*OF_COUNTS[name]()) == "bad"
+
+
+def test_beside_a_structure_the_misfit_is_that_of_what_the_object_adds():
+    assert verdict(*beside_structure(0)) == "plausible" and verdict(*beside_structure(1)) == "bad"
 
 
 def test_most_results_behind_a_smaller_stop_are_called_bad():

@@ -17,8 +17,6 @@ from cdipipe.phasing.race import Candidate, Job, Lap, Race, as_shots, candidates
 from cdipipe.phasing.recipe import with_default
 from cdipipe.phasing.registry import Choice, get_method
 
-ENOUGH_OF_BRED = 2.0
-"""Times the misfit of noise in every pattern: bred starts that leave no more end the race."""
 FINALISTS = 3
 """So many of the best laps are closed before one of them wins, and the best one of each pattern."""
 
@@ -93,7 +91,7 @@ def _run(race: Race, route: Route, parameters) -> tuple[Winner | None, str]:
     breeds = route.breeds and race.is_whole and bool(race.laps)
     if breeds and len(pair := _bred_apart(race)) == 2:
         alike = race.in_common(*pair) >= parameters.agree
-        if (winner := closed(*pair)).excess <= ENOUGH_OF_BRED or alike:
+        if (winner := closed(*pair)).excess <= route.enough_bred or alike:
             left = "find the same object" if alike else "leave little more than noise"
             return winner, f"{pair[0].candidate.name} and {pair[1].candidate.name}, bred apart, {left}"
     if route.shares:

@@ -58,6 +58,8 @@ class Route:
     ends_agreed : whether two candidates that find the same object end the race
     enough : a candidate whose starts agree ends the race if its withheld misfit is below so many times that of noise;
         ``enough`` of the parameters where that is more
+    enough_bred : two groups of starts, bred apart, end the race if every pattern is below so many times the misfit of
+        noise, or if both find the same object
     shares : of the array, for supports of given areas; tried where no candidate of the rounds explains the data
     """
 
@@ -67,6 +69,7 @@ class Route:
     breeds: bool = True
     ends_agreed: bool = False
     enough: float = 1.0
+    enough_bred: float = 2.0
     shares: tuple[float, ...] = ()
 
 
@@ -99,5 +102,5 @@ def route_for(look: Look) -> Route:
         )
     if look.centre_missing:
         because = "without the centre a support is held best by its area"
-        return Route(because, rounds=(PLANES,), shares=PLANE_SHARES, ends_agreed=True)
+        return Route(because, rounds=(PLANES,), shares=PLANE_SHARES, ends_agreed=True, enough_bred=0.0)
     return Route("an object by itself", rounds=(PLANES, LEARNED), shares=PLANE_SHARES, ends_agreed=True)
