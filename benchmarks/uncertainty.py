@@ -35,7 +35,13 @@ NETWORK_SCENES = {
     "polygons 0.8 pi": {"size": 32, "phase_range_rad": 0.8 * np.pi},
     "polygons 2 pi": {"size": 32, "phase_range_rad": 2 * np.pi},
 }
-NETWORK_METHODS = {"cdi_nn": {"method": "cdi_nn"}, "cdi_nn, 8 views": {"method": "cdi_nn", "views": 8}}
+NETWORK_METHODS = {
+    "cdi_nn": {"cdi_nn": {"method": "cdi_nn"}, "cdi_nn, 8 views": {"method": "cdi_nn", "views": 8}},
+    "cdi_nn refined": {
+        "cdi_nn, refined": {"method": "cdi_nn", "refine": 75},
+        "cdi_nn, 8 views, refined": {"method": "cdi_nn", "views": 8, "refine": 75},
+    },
+}
 METHODS = {
     "er": {"method": "er", "iterations": 300},
     "hio": {"method": "hio", "iterations": 300},
@@ -44,9 +50,15 @@ METHODS = {
     "gps": {"method": "gps", "iterations": 300},
     "hio, 4 starts": {"method": "hio", "iterations": 300, "restarts": 4},
 }
+ALL_METHODS = METHODS | {name: recipe for own in NETWORK_METHODS.values() for name, recipe in own.items()}
 PHOTONS = {"2": (1e4, 1e5, 1e6, 1e7, 1e8), "3": (1e4, 1e6, 1e8), "cdi_nn": (1e4, 1e5, 1e6, 1e7)}
+PHOTONS["cdi_nn refined"] = PHOTONS["cdi_nn"]
 SEEDS = {"2": range(100, 128), "3": (*range(100, 106), *range(109, 112)), "cdi_nn": range(100, 140)}
-RECORDS = {"iterations": ("uncertainty", ("2", "3")), "networks": ("uncertainty_networks", ("cdi_nn",))}
+SEEDS["cdi_nn refined"] = range(100, 128)
+RECORDS = {
+    "iterations": ("uncertainty", ("2", "3")),
+    "networks": ("uncertainty_networks", ("cdi_nn", "cdi_nn refined")),
+}
 """Of each part its record and its models, see ``error_model.kind_of``."""
 FOLDS = 4
 """Groups of seeds: each is judged by a model of the others."""
@@ -75,7 +87,7 @@ def one(scene: str, method: str, photons: float, seed: int) -> dict:
     from cdipipe.uncertainty.judge import errors_of
 
     measurement, truth = simulated(scene, photons, seed)
-    recipe = (METHODS | NETWORK_METHODS)[method]
+    recipe = ALL_METHODS[method]
     result, phased = processor_seconds(lambda: cdi.reconstruct(measurement, recipe, seed=seed))
     (replicator, _, _, signs, typical), spent = processor_seconds(lambda: gather(result, measurement, Choices()))
     errors = errors_of(result.object, result.support, replicator.model.freedom, truth.object)
@@ -101,7 +113,7 @@ def collect(kind: str, pieces: Path | None) -> dict[tuple, dict]:
     """Every object, (scene, method, photons, seed) -> what :func:`one` finds."""
     scenes, methods = [scene for scene in SCENES if ("3" if scene in VOLUMES else "2") == kind], METHODS
     if not kind.isdigit():
-        scenes, methods = list(NETWORK_SCENES), NETWORK_METHODS
+        scenes, methods = list(NETWORK_SCENES), NETWORK_METHODS[kind]
     found, levels = {}, PHOTONS[kind]
     for seed in SEEDS[kind]:
         for (row, scene), (column, method) in itertools.product(enumerate(scenes), enumerate(methods)):
@@ -268,7 +280,7 @@ def main() -> None:
     if not arguments.keep_model:
         made = {"by": "benchmarks/uncertainty.py", "scenes": SCENES | NETWORK_SCENES, "photons": PHOTONS}
         made |= {
-            "methods": METHODS | NETWORK_METHODS,
+            "methods": ALL_METHODS,
             "seeds": {kind: list(seeds) for kind, seeds in SEEDS.items()},
             "level": LEVEL,
             "signs": SIGNS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from cdipipe.errors import InputError
 
@@ -48,8 +49,24 @@ def evaluate_corpus(
     print(f"{'':24}{'mean':>9}{'std':>9}{'median':>9}{'5 %':>9}{'95 %':>9}")
     for name, told in judged.summary().items():
         print(f"{name:24}" + "".join(f"{told[key]:9.4f}" for key in ("mean", "std", "median", "low", "high")))
-    if judged.facts["seen_in_training"]:
-        print(f"note: {corpus} is what the network was trained on; judge it by a corpus of another seed")
+    for note in notes(judged.facts, str(corpus)):
+        print(f"note: {note}")
+
+
+def notes(facts: dict[str, Any], corpus: str) -> list[str]:
+    """What makes the numbers better or worse than they would be on new samples like those of the training.
+
+    Parameters
+    ----------
+    facts : of ``cdipipe.training.judge.Judged``
+    corpus : its folder
+    """
+    found, kind = [], facts["corpus"]["kind"]
+    if facts["seen_in_training"]:
+        found.append(f"{corpus} is what the network was trained on; judge it by a corpus of another seed")
+    if facts["trained_on"] and kind not in facts["trained_on"].split(" and "):
+        found.append(f"the network was trained on {facts['trained_on']}, not on {kind}")
+    return found
 
 
 def _draw(judged, samples, folder: Path) -> None:

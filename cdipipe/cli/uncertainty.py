@@ -81,7 +81,7 @@ def _estimate(path: Path, measurement: Path, counts, choices, output: Path) -> N
 
 def _unlike_calibration(result, freedom: str) -> str | None:
     """What a result has that none of the simulated objects had from which the intervals come."""
-    from cdipipe.uncertainty.error_model import NETWORKS, kind_of
+    from cdipipe.uncertainty.error_model import NETWORKS, REFINED, kind_of
 
     constraint = result.recipe.get("constraint", "support")
     learned = [pair for step in result.recipe.get("steps", []) for pair in step.items() if "checkpoint" in pair[1]]
@@ -92,6 +92,6 @@ def _unlike_calibration(result, freedom: str) -> str | None:
         return f"constraint {constraint}"
     if learned and kind_of(result.recipe, result.object.ndim) not in NETWORKS:
         return f"{learned[0][0]}"
-    if any(parameters.get("refine") for _, parameters in learned):
-        return "refine"
+    for steps in {parameters.get("refine") or 0 for _, parameters in learned} - {0, REFINED}:
+        return f"refine={steps}"
     return f"weights of your own for {own[0]}" if own else None

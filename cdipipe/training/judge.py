@@ -96,11 +96,12 @@ def judge_network(
         "settings": settings or {},
         "checkpoint": {name: found.scores.get(name) for name in ("steps", "samples", "seconds", "best_loss")},
         "corpus": {"kind": corpus.plan.kind, "digest": corpus.card["digest"], "seed": corpus.plan.seed},
+        "trained_on": found.corpus.get("kind"),
         "seen_in_training": found.corpus.get("digest") == corpus.card["digest"],
         "count": len(rows),
         "seconds_per_sample": seconds / len(rows),
     }
-    return Judged(columns, facts, kept.worst + kept.best)
+    return Judged(columns, facts, kept.all())
 
 
 def _predict(predictor, part: dict[str, np.ndarray], device) -> np.ndarray:
@@ -121,6 +122,11 @@ class _Kept:
         entry = {"correlation": correlation, "number": number, "truth": truth, "found": laid}
         self.worst = sorted([*self.worst, entry], key=lambda e: e["correlation"])[:SHOWN]
         self.best = sorted([*self.best, entry], key=lambda e: -e["correlation"])[:SHOWN]
+
+    def all(self) -> list[dict[str, Any]]:
+        """The worst, then the best; none twice where there are few."""
+        shown = {entry["number"] for entry in self.worst}
+        return self.worst + [entry for entry in self.best if entry["number"] not in shown]
 
 
 def _told(corpus: Corpus) -> dict[str, np.ndarray]:

@@ -59,8 +59,10 @@ KNOWN = {"shift": 0.0, "phase": 1.0, "none": 2.0}
 BINS, FEWEST = 4, 50
 """Factors of their own for objects whose closest start is near to far; at least so many objects decide each."""
 GROUPED_BY, ROCKING = SIGNS.index("closest"), SIGNS.index("rocking_curve")
-NETWORKS = ("cdi_nn",)
-"""Networks whose results have a model of their own; replicas are what the network makes of other draws and views."""
+NETWORKS = ("cdi_nn", "cdi_nn refined")
+"""Results of networks that have a model of their own; replicas are what the network makes of other draws and views."""
+REFINED = 75
+"""Steps of ``refine`` in the results from which the second one was made."""
 LEAST = 1e-4
 """Smallest share of the typical amplitude, or number of radians, that errors and signs are told apart from zero."""
 SMOOTH_PX = 1.0
@@ -254,8 +256,11 @@ def kind_of(recipe: dict[str, Any], ndim: int) -> str:
     ndim : axes of the object
     """
     steps = recipe.get("steps", [])
-    alone = [name for step in steps for name in step if name in NETWORKS and len(steps) == 1]
-    return alone[0] if alone else str(ndim)
+    if len(steps) != 1:
+        return str(ndim)
+    ((name, chosen),) = steps[0].items()
+    name = f"{name} refined" if chosen.get("refine") else name
+    return name if name in NETWORKS else str(ndim)
 
 
 @functools.cache

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from cdipipe.cli.evaluate_corpus import notes
 from cdipipe.metrics.many import MEASURES, judge_object, phase_wraps
 from cdipipe.optics.far_field import photons
+from cdipipe.training.judge import _Kept
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +85,17 @@ def test_a_network_on_a_corpus(tmp_path, cli):
     for wrong in (("--truth", "t.cxi"), ("-o", tmp_path / "v.txt"), ("--set", "view=8")):
         refused = cli("evaluate", run / "best.pt", "--corpus", corpus, "-o", tmp_path / "w.json", *wrong)
         assert refused.code == 2 and not (tmp_path / "w.json").exists()
+
+
+def test_of_few_samples_none_is_shown_twice():
+    kept = _Kept()
+    for number in (3, 1, 5, 2, 4, 0):
+        kept.look_at(number / 10, number, np.ones(1), np.ones(1))
+    assert [entry["number"] for entry in kept.all()] == [0, 1, 2, 3, 5, 4]
+
+
+def test_other_objects_than_those_of_the_training_are_told():
+    facts = {"corpus": {"kind": "cell"}, "seen_in_training": False, "trained_on": "polygons and cell"}
+    assert notes(facts, "c") == []
+    assert notes({**facts, "trained_on": None}, "c") == []
+    assert notes({**facts, "trained_on": "polygons"}, "c") == ["the network was trained on polygons, not on cell"]

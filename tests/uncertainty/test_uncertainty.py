@@ -180,20 +180,21 @@ def test_the_command_writes_error_bars_that_evaluate_and_plot_read(phased, tmp_p
     assert run(["uncertainty", r, "--measurement", m, "-o", m]) == 2
 
 
-@pytest.fixture(scope="module", params=[1, 8])
+@pytest.fixture(scope="module", params=[{"views": 1}, {"views": 8}, {"refine": 75}], ids=str)
 def predicted(request):
     asked = {"size": 32, "photons": 1e5, "phase_range_rad": 3.0, "seed": 31}
     measurement, truth = cdi.simulate("polygons", with_truth=True, **asked)
-    return cdi.reconstruct(measurement, {"method": "cdi_nn", "views": request.param}), measurement, truth
+    return cdi.reconstruct(measurement, {"method": "cdi_nn", **request.param}), measurement, truth
 
 
 def test_error_bars_of_a_network_come_from_what_it_makes_of_other_counts_and_views(predicted):
     result, measurement, truth = predicted
     found = estimate(result, measurement)
     spread = np.nanmean(found.maps["restarts"]) / np.abs(result.object[result.support]).mean()
-    assert 0.01 < spread < 1 and np.nanmean(found.maps["noise"]) > 0
+    assert 0.003 < spread < 1 and np.nanmean(found.maps["noise"]) > 0
     assert 0.6 < judge(found, truth)["coverage_90"] <= 1
-    assert error_model.kind_of(result.recipe, 2) == "cdi_nn"
+    refined = result.recipe["steps"][0]["cdi_nn"]["refine"]
+    assert error_model.kind_of(result.recipe, 2) == ("cdi_nn refined" if refined else "cdi_nn")
 
 
 def test_what_iterates_after_a_network_has_error_bars_of_iterations(predicted):
@@ -214,8 +215,11 @@ def test_of_other_weights_the_command_says_that_they_were_not_calibrated(predict
 
     result, measurement, _ = predicted
     write_measurement(tmp_path / "M.cxi", measurement)
-    own = result.recipe["steps"][0]["cdi_nn"] | {"checkpoint": str(get_network("cdi_nn").weights)}
-    for steps, told in ((result.recipe["steps"], None), ([{"cdi_nn": own}], "weights of your own for cdi_nn")):
+    parameters = result.recipe["steps"][0]["cdi_nn"]
+    own = parameters | {"checkpoint": str(get_network("cdi_nn").weights)}
+    cases = [(parameters, None), (own, "weights of your own for cdi_nn"), (parameters | {"refine": 3}, "refine=3")]
+    for chosen, told in cases:
+        steps = [{"cdi_nn": chosen}]
         write_reconstruction(tmp_path / "R.cxi", replace(result, recipe=result.recipe | {"steps": steps}))
         asked = ["uncertainty", str(tmp_path / "R.cxi"), "--measurement", str(tmp_path / "M.cxi")]
         assert run([*asked, "-o", str(tmp_path / "U.cxi")]) == 0
