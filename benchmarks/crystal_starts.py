@@ -30,6 +30,7 @@ def ways(checkpoint: str | None) -> dict[str, dict]:
     """Recipes by name."""
     start = {"cdi_nn_3d": {"checkpoint": checkpoint} if checkpoint else {}}
     many = {"cdi_nn_3d": {**start["cdi_nn_3d"], "views": 8}}
+    turns = {"unrolled": {"checkpoint": checkpoint} if checkpoint else {}}
     return {
         "network": {"steps": [start]},
         "network_8_views": {"steps": [many]},
@@ -37,6 +38,8 @@ def ways(checkpoint: str | None) -> dict[str, dict]:
         "network_8_views_er_60": {"steps": [many, {"er": {"iterations": 60}}]},
         "network_hio_er_220": {"steps": [many, *ROUND, END]},
         "network_hio_er_620": {"steps": [many, *ROUND * 3, END]},
+        "unrolled": {"steps": [turns]},
+        "unrolled_er_60": {"steps": [turns, {"er": {"iterations": 60}}]},
         "hio_er_best_of_5": {"sequence": SEQUENCE, "restarts": 5},
     }
 
@@ -79,7 +82,9 @@ def main() -> None:
     parser.add_argument("corpus")
     parser.add_argument("--checkpoint", help="not given: the weights of the package")
     parser.add_argument("--count", type=int, default=40)
-    parser.add_argument("--ways", nargs="+", help="not given: all")
+    parser.add_argument(
+        "--ways", nargs="+", help="not given: all; a checkpoint is of one network, so name those that use it"
+    )
     parser.add_argument("--into", default="cdi_nn_3d_strong")
     given = parser.parse_args()
     recipes = ways(given.checkpoint)

@@ -54,3 +54,22 @@ def test_unrolled_finds_unseen_masked_objects_out_of_the_box():
     result = reconstruct(measurement, recipe_from_mapping({"method": "unrolled"}))
     found = [align_to(t, o).correlation for t, o in zip(truth.object, result.object, strict=True)]
     assert np.median(found) > 0.99
+
+
+def test_unrolled_finds_unseen_volumes_out_of_the_box():
+    scene = get_scene("polygons")
+    found = []
+    for seed in (79, 80):
+        parameters = scene.parameters(size=48, dimensions=3, object_size=12, phase_range_rad=3, photons=1e7)
+        measurement, truth = simulate(scene, parameters, seed=seed)
+        result = reconstruct(measurement, recipe_from_mapping({"method": "unrolled"}))
+        found.append(align_to(truth.object, result.object).correlation)
+    assert min(found) > 0.9
+
+
+def test_unrolled_says_when_the_middle_of_a_volume_is_missing(caplog):
+    parameters = get_scene("polygons").parameters(size=32, dimensions=3, photons=1e7, beamstop_px=3)
+    measurement, _ = simulate(get_scene("polygons"), parameters, seed=14)
+    how = {"starts": 1, "screen_steps": 1, "step_count": 1, "second_starts": 0}
+    reconstruct(measurement, recipe_from_mapping({"method": "unrolled", **how}))
+    assert "the middle of a volume is not measured" in caplog.text

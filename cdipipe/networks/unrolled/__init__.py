@@ -16,6 +16,14 @@ WEIGHTS = {
 """By the dimensions of the patterns and the kind of objects; what is not there does not come along."""
 
 
+WEIGHTS = {
+    (2, "real"): Path(__file__).with_name("weights.pt"),
+    (2, "complex"): Path(__file__).with_name("weights_complex.pt"),
+    (3, "complex"): Path(__file__).with_name("weights_volumes.pt"),
+}
+"""By the dimensions of the patterns and the kind of objects; what is not there does not come along."""
+
+
 def build(settings: UnrolledNetwork):
     """The module, with fresh weights from torch's generator."""
     from cdipipe.networks.unrolled.model import Unrolled
@@ -41,8 +49,7 @@ def apply(module, settings: UnrolledNetwork, intensity, measured):
     """Objects of (B, *grid) centred patterns from one random start, on the patterns' grid, with their photons."""
     from cdipipe.networks.unrolled.predictor import from_starts, in_whole_grid
 
-    boxes, _ = from_starts(module, intensity, measured, UnrolledParameters(starts=1))
-    return in_whole_grid(boxes, (settings.size,) * settings.dimensions)
+    return in_whole_grid(from_starts(module, intensity, measured, UnrolledParameters(starts=1))[0], settings)
 
 
 def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], device):
@@ -56,7 +63,8 @@ def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], devi
 
     file = parameters.checkpoint or str(weights_of(parameters.objects, len(pattern_shape)))
     predictor = load_unrolled(file, parameters, device)
-    if not predictor.takes(pattern_shape):
+    solid = predictor.settings.dimensions == len(pattern_shape) == 3  # of any size, see ``volumes``
+    if pattern_shape != predictor.pattern_shape and not solid:
         got, wanted = (" x ".join(map(str, shape)) for shape in (pattern_shape, predictor.pattern_shape))
         whose = f"of {file}" if parameters.checkpoint else "of the package"
         raise InputError(
@@ -86,10 +94,11 @@ def check_corpus(plan, settings: UnrolledSettings) -> None:
     """Patterns of the network's size and dimensions; real objects where it wants such."""
     parameters, network = plan.parameters, settings.network
     size, dimensions = parameters.get("size"), parameters.get("dimensions", 3 if plan.kind == "crystal" else 2)
-    if dimensions != network.dimensions or size != network.size:
+    if dimensions != network.dimensions or size not in (network.size, network.box_px):
         raise InputError(
             f"unrolled: the corpus holds {plan.kind} of size {size} in {dimensions} dimensions; expected "
-            f"{network.dimensions} dimensions and size {network.size} (network.dimensions, network.size)"
+            f"{network.dimensions} dimensions and size {network.size}, or objects alone in the box's "
+            f"{network.box_px} pixels (network.dimensions, network.size, network.box_px)"
         )
     if network.real and plan.kind != "pseudo_objects":
         raise InputError(f"unrolled: objects of scene {plan.kind} are complex; take network.real=false")

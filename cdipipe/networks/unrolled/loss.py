@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from cdipipe.errors import InputError
-from cdipipe.networks.losses.labels import turn_cube
-from cdipipe.networks.losses.noise import draw_noise
+from cdipipe.networks.layers.complex_heads import in_grid
+from cdipipe.networks.losses.labels import centre_of_mass, phase_ramp, turn_cube
 from cdipipe.networks.registry import Stage
-from cdipipe.networks.unrolled.model import inside_of, room_of
+from cdipipe.networks.unrolled.model import inside_of
 from cdipipe.networks.unrolled.physics import half_autocorrelation
 from cdipipe.networks.unrolled.settings import UnrolledSettings
 from cdipipe.networks.views import turn
+from cdipipe.optics import fourier
 from cdipipe.optics.grid import central_slices
 
 LEAST_SQUARE = 1e-8
@@ -36,8 +38,12 @@ def prepare(arrays, settings: UnrolledSettings, generator):
     InputError   objects that do not fit into the box
     """
     network = settings.network
-    intensity = draw_noise(arrays["intensity"], settings.photons, settings.noise_share, generator)
-    measured, objects = arrays["measured"].bool(), arrays["object"]
+    intensity, measured, objects = arrays["intensity"], arrays["measured"].bool(), arrays["object"]
+    if objects.shape[1:] != (network.size,) * network.dimensions:
+        objects, intensity = on_finer_grid(objects, network.size)
+        measured = torch.ones_like(intensity, dtype=torch.bool)
+    if settings.photons is not None:
+        intensity, objects = count_photons(intensity, objects, settings.photons, settings.noise_share, generator)
     if settings.symmetries:
         one_of = turn if network.dimensions == 2 else turn_cube
         count = 8 if network.dimensions == 2 else 48
@@ -56,14 +62,35 @@ def prepare(arrays, settings: UnrolledSettings, generator):
     rest = torch.ones_like(boxes, dtype=torch.bool)
     if network.first_support == "autocorrelation":
         rest = half_autocorrelation(intensity, measured, boxes.shape[1:])
-    told, spoilt = draw_support(boxes / scale, settings.told_share, generator)
-    support, room = torch.where(told, spoilt, rest), told | room_of(rest)
+    support = draw_support(boxes / scale, rest, settings.told_share, generator)
     batch = {"inputs": intensity, "measured": measured, "objects": boxes / scale, "scale": scale}
-    return {**batch, "start": start, "support": support, "room": room}
+    return {**batch, "start": start, "support": support}
 
 
-def draw_support(objects: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Which share of the objects begins in the true support, (B, 1, ...), and it with a few wrong patches, (B, *box).
+def count_photons(
+    intensity: Tensor, objects: Tensor, photons: tuple[float, float], share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Patterns as ``draw_noise`` makes them, but in photons, of which the network sees the noise; objects likewise."""
+    axes = tuple(range(1, intensity.ndim))
+    low, high = (math.log(value) for value in photons)
+    draws = torch.rand((2, len(intensity)), generator=generator, device=intensity.device)
+    draws = draws.reshape(2, -1, *[1] * len(axes))
+    scale = torch.exp(low + (high - low) * draws[0]) / intensity.sum(axes, keepdim=True).clamp(min=1e-12)
+    mean = intensity.clamp(min=0) * scale
+    return torch.where(draws[1] < share, torch.poisson(mean, generator=generator), mean), objects * scale.sqrt()
+
+
+def on_finer_grid(objects: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Objects as large as the box in a grid of zeros, without the ramp of their peak, and their patterns."""
+    ndim = objects.ndim - 1
+    whole = in_grid(objects, (size,) * ndim)
+    place = centre_of_mass(fourier.forward(whole, ndim).abs().square(), ndim)
+    whole = whole * phase_ramp(place, whole.shape[1:]).conj()
+    return whole, fourier.forward(whole, ndim).abs().square()
+
+
+def draw_support(objects: Tensor, others: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Of a share of the objects the true support with a few wrong patches, else what ``others`` say, (B, *box) bool.
 
     A network that seldom sees an object that is nearly right does not learn to leave it so.
     """
@@ -73,7 +100,7 @@ def draw_support(objects: Tensor, share: float, generator: torch.Generator) -> t
     draws = torch.rand((2, len(objects)), generator=generator, device=objects.device)
     draws = draws.reshape(2, -1, *[1] * (objects.ndim - 1))
     inside = (objects.abs() > SUPPORT_SHARE).to(smooth.dtype) - 0.5 + MOST_WRONG * draws[0] * smooth > 0
-    return draws[1] < share, inside
+    return torch.where(draws[1] < share, inside, others)
 
 
 def draw_start(network, count: int, generator: torch.Generator) -> Tensor:
@@ -137,8 +164,7 @@ def loss(module, batch, settings: UnrolledSettings):
 
     To it comes the cross-entropy of the supports.
     """
-    begins = {name: batch[name] for name in ("support", "room")}
-    estimates, logits = module(batch["inputs"], batch["measured"], batch["start"], **begins)
+    estimates, logits = module(batch["inputs"], batch["measured"], batch["start"], support=batch["support"])
     estimates = estimates / batch["scale"]
     targets = lay_targets(batch["objects"], estimates[-1].detach())
     difference = on_canvas(estimates, 2) - targets

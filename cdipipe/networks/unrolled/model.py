@@ -4,7 +4,8 @@ The object lives in a box, the rest of the grid is empty. A step is
 
     x = GPS^m(estimate; support),    (estimate, support) = network(x, P P_S x, estimate, support, noise level)
 
-with the projections P on the modulus and P_S on the support. The first support is the whole box. The steps together
+with the projections P on the modulus and P_S on the support. The first support is the whole box, or half the
+autocorrelation; on request the network tells the support alone, and the estimate is x. The steps together
 are one run of GPS with the schedule of the DPR paper, where the looks stand in the place of shrink-wrap: a network that
 sees a half-converged object tells its outline, and inside the right outline iterations converge at once. No gradient
 goes through them: each step learns from its own estimate, on the states that the steps before it lead to. After the
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from cdipipe.networks.layers.ordered import Halving3d
-from cdipipe.networks.unrolled.physics import Modulus, Smoothing, begin_hio, grown, half_autocorrelation, hio_
+from cdipipe.networks.unrolled.physics import Modulus, Smoothing, half_autocorrelation
 
 NOISE_OF_MODULUS = 0.5
 """Standard deviation of the square root of a Poisson count."""
@@ -32,8 +33,6 @@ WIDTHS = tuple((stage / 10, 2 * (10 - stage) / 10) for stage in range(10))
 """Softness and filter width of GPS as in the DPR paper (Methods 4.5), each after the share at which it begins."""
 TOLD = 4.0
 """Logit of a support that is given."""
-ROOM_PX = 2
-"""By so much supports may grow beyond the first one."""
 LEAST_CHANCE = 0.25
 """Of a pixel to lie in the object, for the support to hold it: a missing pixel does more harm than one too many."""
 
@@ -47,24 +46,17 @@ class State:
     estimate : (B, *box) float or complex, in units of ``unit``
     logits : (B, *box) float, of the support
     unit : (B, 1, ...) photons ** 0.5
-    room : (B, *box) bool, beyond which no support reaches
-    wave : (B, *grid) complex64 in photons ** 0.5, FFT order, the iterate of HIO; of GPS (B, 0)
     """
 
     estimate: Tensor
     logits: Tensor
     unit: Tensor
-    room: Tensor
-    wave: Tensor
-
-    def inside(self) -> Tensor:
-        """(B, *box) bool, the support."""
-        return inside_of(self.logits) & self.room
 
     def where(self, better: Tensor, other: State) -> State:
         """Items of this state where ``better`` (B,) bool says so, of another one elsewhere."""
+        better = better.reshape(-1, *[1] * (self.estimate.ndim - 1))
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return State(*(torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
+        return State(*(torch.where(better, own, others) for own, others in pairs))
 
 
 class Look(nn.Module):
@@ -107,7 +99,7 @@ class Unrolled(nn.Module):
 
     Parameters
     ----------
-    dimensions, real, size, box_px, base, first_support, steps, start_iterations, iterations, widths
+    dimensions, real, size, box_px, first_support, corrects, steps, start_iterations, iterations, widths
         As in ``UnrolledNetwork``.
     """
 
@@ -117,8 +109,8 @@ class Unrolled(nn.Module):
         real: bool = True,
         size: int = 128,
         box_px: int = 32,
-        base: str = "gps",
         first_support: str = "box",
+        corrects: bool = True,
         steps: int = 7,
         start_iterations: int = 20,
         iterations: int = 12,
@@ -126,10 +118,10 @@ class Unrolled(nn.Module):
     ):
         super().__init__()
         self.dimensions, self.real, self.size, self.box_px = dimensions, real, size, box_px
-        self.base, self.first_support = base, first_support
+        self.first_support, self.corrects = first_support, corrects
         self.steps, self.start_iterations, self.iterations = steps, start_iterations, iterations
         self.parts = 1 if real else 2
-        self.look = Look(dimensions, 3 * self.parts + 2, self.parts + 1, widths)
+        self.look = Look(dimensions, 3 * self.parts + 2, self.parts * corrects + 1, widths)
 
     def forward(
         self,
@@ -138,7 +130,6 @@ class Unrolled(nn.Module):
         start: Tensor,
         steps: int | None = None,
         support: Tensor | None = None,
-        room: Tensor | None = None,
     ):
         """Photons to an object, step by step.
 
@@ -149,7 +140,6 @@ class Unrolled(nn.Module):
         start : (B, *box) float or complex, see ``draw_start`` in ``loss``
         steps : instead of as many as it was built with
         support : (B, *box) bool, to begin with; None: as ``first_support`` says
-        room : (B, *box) bool, beyond which no support reaches; None: see ``room_of``
 
         Returns
         -------
@@ -159,7 +149,7 @@ class Unrolled(nn.Module):
         modulus = Modulus(intensity, measured, (self.box_px,) * self.dimensions, self.real)
         begin, *others = self.schedule(steps or self.steps)
         support = self.first_inside(intensity, measured) if support is None else support
-        states = [self.begin(modulus, start, begin, support, room_of(support) if room is None else room)]
+        states = [self.begin(modulus, start, begin, support)]
         for iterations in others:
             states.append(self.go_on(modulus, states[-1], iterations))
         result = torch.stack([state.estimate * state.unit for state in states])
@@ -174,50 +164,40 @@ class Unrolled(nn.Module):
             return half_autocorrelation(intensity, measured, box)
         return torch.ones((len(intensity), *box), dtype=torch.bool, device=intensity.device)
 
-    def begin(self, modulus: Modulus, start: Tensor, iterations: list, inside: Tensor, room: Tensor) -> State:
+    def begin(self, modulus: Modulus, start: Tensor, iterations: list, inside: Tensor) -> State:
         """The first step; arguments as of ``forward``, its part of ``schedule``, and the first support."""
         with torch.no_grad():
-            x = self._within(start * modulus.scale_of(start), inside)
-            wave = begin_hio(modulus, x) if self.base == "hio" else x.new_zeros(len(x), 0)
-            x = self._iterate(modulus, x, wave, inside, iterations)
+            x = smooth(modulus, self._within(start * modulus.scale_of(start), inside), inside, iterations)
             axes = tuple(range(1, x.ndim))
             unit = self._within(x, inside).abs().square().mean(axes, keepdim=True).sqrt().clamp(min=1e-12)
             told = ~inside.flatten(1).all(1).reshape(-1, *[1] * self.dimensions)
             estimate = self._within(x / unit, told & inside)
             logits = torch.where(inside, TOLD, -TOLD) * told
-        return self._look(modulus.in_units(unit), x / unit, inside, State(estimate, logits, unit, room, wave))
+        return self._look(modulus.in_units(unit), x / unit, inside, State(estimate, logits, unit))
 
     def go_on(self, modulus: Modulus, state: State, iterations: list) -> State:
         """A further step from what the one before made."""
         with torch.no_grad():
-            estimate, logits, wave = state.estimate.detach(), state.logits.detach(), state.wave.clone()
-            before = State(estimate, logits, state.unit, state.room, wave)
-            inside = before.inside()
-            x = self._within(estimate * state.unit, inside)
-            x = self._iterate(modulus, x, wave, inside, iterations) / state.unit
-        return self._look(modulus.in_units(state.unit), x, inside, before)
-
-    def _iterate(self, modulus: Modulus, x: Tensor, wave: Tensor, inside: Tensor, iterations: list) -> Tensor:
-        """GPS from an object, or HIO that goes on with its iterate, in place."""
-        if self.base == "hio":
-            return hio_(modulus, wave, inside, len(iterations))
-        return smooth(modulus, x, inside, iterations)
+            modulus, estimate, logits = modulus.in_units(state.unit), state.estimate.detach(), state.logits.detach()
+            inside = inside_of(logits)
+            x = smooth(modulus, self._within(estimate, inside), inside, iterations)
+        return self._look(modulus, x, inside, State(estimate, logits, state.unit))
 
     def _look(self, modulus: Modulus, x: Tensor, inside: Tensor, before: State) -> State:
         with torch.no_grad():
             level = (torch.log10(NOISE_OF_MODULUS / before.unit) - LEVELS[0]) / LEVELS[1]
             projected, chance = modulus.project(self._within(x, inside)), torch.sigmoid(before.logits)
-            seen = [*split(x), *split(projected), *split(before.estimate), chance, level.expand(chance.shape)]
+            objects = (x, projected, before.estimate)
+            if not self.corrects:  # a support has no phase: the network need not see the one that no pattern tells
+                turn = mean_phase(projected).conj()
+                objects = tuple(array * turn for array in objects)
+            seen = [*itertools.chain(*map(split, objects)), chance, level.expand(chance.shape)]
             features = torch.stack(seen, -1).movedim(-1, 1)  # channels last, whatever the layout before
         found = self.look(features).float()
-        change = found[:, : self.parts]
-        return State(
-            x + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1])),
-            found[:, self.parts],
-            before.unit,
-            before.room,
-            before.wave,
-        )
+        if self.corrects:
+            change = found[:, : self.parts]
+            x = x + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1]))
+        return State(x, found[:, -1], before.unit)
 
     def schedule(self, steps: int) -> list[list[tuple[float, float]]]:
         """Softness and filter width of every iteration, step by step; further steps go on with the last ones."""
@@ -244,14 +224,15 @@ def smooth(modulus: Modulus, objects: Tensor, inside: Tensor, iterations: list[t
     return run.objects()
 
 
+def mean_phase(objects: Tensor) -> Tensor:
+    """exp(i phi) of sum u |u|, (B, 1, ...): no pattern tells it, the network sees objects without; 1 of real ones."""
+    mean = (objects * objects.abs()).sum(tuple(range(1, objects.ndim)), keepdim=True)
+    return torch.sgn(mean) if objects.is_complex() else torch.ones_like(mean)
+
+
 def split(objects: Tensor) -> tuple[Tensor, ...]:
     """Real and imaginary part, or what is real already."""
     return (objects.real, objects.imag) if objects.is_complex() else (objects,)
-
-
-def room_of(support: Tensor) -> Tensor:
-    """(B, *box) bool: what a later support may hold, where the first one holds the object but for its rim."""
-    return grown(support, ROOM_PX)
 
 
 def inside_of(logits: Tensor) -> Tensor:

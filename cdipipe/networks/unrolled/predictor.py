@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
-from cdipipe.networks.predictor import best_layout
+from cdipipe.networks.predictor import best_layout, fill_gaps
 from cdipipe.networks.unrolled.loss import draw_start
-from cdipipe.networks.unrolled.model import State, Unrolled, room_of, smooth
-from cdipipe.networks.unrolled.physics import Modulus, hio_
-from cdipipe.networks.unrolled.settings import UnrolledParameters
-from cdipipe.optics import fourier
+from cdipipe.networks.unrolled.model import State, Unrolled, inside_of, smooth
+from cdipipe.networks.unrolled.physics import Modulus
+from cdipipe.networks.unrolled.settings import UnrolledNetwork, UnrolledParameters
+from cdipipe.networks.unrolled.volumes import plan_window
 from cdipipe.optics.grid import central_slices
-from cdipipe.optics.regrid import coarser
 
 LAST = 1.0, 0.2
 """Softness and filter width of GPS inside the support that was found."""
+SECOND_STARTS = {2: 0, 3: 8}
+"""By the dimensions of the patterns."""
+MIDDLE = 5
+"""Voxels per axis."""
+logger = logging.getLogger("cdipipe")
 TOGETHER_PIXELS = 2**18
 """Pixels of the patterns that go through the network together on a CPU: what its caches hold."""
 
@@ -42,27 +49,37 @@ class UnrolledPredictor:
             self.module.steps, self.module.start_iterations, self.module.iterations = parameters.schedule
         self.pattern_shape = (self.settings.size,) * self.settings.dimensions
 
-    def takes(self, pattern_shape: tuple[int, ...]) -> bool:
-        """Whether patterns have the size of the training; complex objects live in their box, whatever surrounds it."""
-        same_rank = len(pattern_shape) == self.settings.dimensions
-        larger = not self.settings.real and same_rank and min(pattern_shape) >= self.settings.size
-        return larger or pattern_shape == self.pattern_shape
-
     def __call__(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, *grid) photons and bool to complex64 objects and bool supports, all centred.
+        """(B, *grid) photons and bool to complex64 objects and bool supports, all centred."""
+        if self.settings.dimensions == 3:
+            return self._of_volumes(intensity, measured)
+        boxes, supports = self._of_boxes(intensity, measured)
+        return in_whole_grid(boxes, self.settings), in_whole_grid(supports, self.settings).real > 0
 
-        Whole patterns that are larger than those of the training are brought to their size.
-        """
-        grid = tuple(intensity.shape[1:])
-        if grid != self.pattern_shape and bool(measured.all()):
-            corner = fourier.to_corner(intensity.clamp(min=0), len(grid))
-            intensity = fourier.to_centre(coarser(corner, self.pattern_shape), len(grid))
-            measured = torch.ones_like(intensity, dtype=torch.bool)
+    def _of_boxes(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for patterns of the network's size, in its box."""
         together = len(intensity) if intensity.is_cuda else max(1, TOGETHER_PIXELS // intensity[0].numel())
         pairs = zip(intensity.split(together), measured.split(together), strict=True)
         found = [from_starts(self.module, *pair, self.parameters) for pair in pairs]
-        boxes, supports = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return in_whole_grid(boxes, grid), in_whole_grid(supports, grid).real > 0
+        return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+
+    def _of_volumes(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for volumes of any size."""
+        counts = fill_gaps(intensity.clamp(min=0), measured)
+        windows = [plan_window(pattern, self.settings.size, self.settings.box_px) for pattern in counts]
+        shrunk = [window.shrink(*pair) for window, *pair in zip(windows, counts, measured, strict=True)]
+        self._look_at_middle(known for _, known in shrunk)
+        found = self._of_boxes(*(torch.stack(part) for part in zip(*shrunk, strict=True)))
+        large = [window.enlarge(*pair) for window, *pair in zip(windows, *found, strict=True)]
+        return tuple(torch.stack(part) for part in zip(*large, strict=True))
+
+    def _look_at_middle(self, known: Iterable[Tensor]) -> None:
+        """Warn where what the autocorrelation hangs on is missing."""
+        middle = central_slices(self.pattern_shape, (MIDDLE,) * 3)
+        if not all(bool(pattern[middle].all()) for pattern in known):
+            logger.warning(
+                "unrolled: the middle of a volume is not measured; in training it was, expect a wrong object"
+            )
 
 
 @torch.no_grad()
@@ -73,40 +90,52 @@ def from_starts(
 
     Parameters
     ----------
-    how : ``starts``, ``start_seed``, ``screen_steps``, ``step_count`` and ``finish`` are used
+    how : ``starts``, ``start_seed``, ``screen_steps``, ``step_count``, ``second_starts`` and ``finish`` are used
     """
     generator = torch.Generator(intensity.device).manual_seed(how.start_seed)
     modulus = Modulus(intensity, measured, (module.box_px,) * module.dimensions, module.real)
     schedule, screened = module.schedule(how.step_count), min(how.screen_steps, how.step_count)
     first = module.first_inside(intensity, measured)
-    room = room_of(first)
     best: tuple[State, Tensor] | None = None
     for _ in range(how.starts):
         start = draw_start(module, 1, generator).expand(len(intensity), *[-1] * module.dimensions)
-        state = module.begin(modulus, start, schedule[0], first, room)
+        state = module.begin(modulus, start, schedule[0], first)
         for iterations in schedule[1:screened]:
             state = module.go_on(modulus, state, iterations)
-        score = modulus.r_factor(_iterate_of(module, modulus, state))
+        score = modulus.r_factor(_object(state))
         if best is not None:
             state, score = state.where(score < best[1], best[0]), torch.minimum(score, best[1])
         best = state, score
     state = best[0]
     for iterations in schedule[screened:]:
         state = module.go_on(modulus, state, iterations)
-    found, inside = _object(state), state.inside()
-    if how.finish and module.base == "hio":
-        found = torch.where(inside, hio_(modulus, state.wave, inside, 0, how.finish), 0)
-    elif how.finish:
+    found, inside = _object(state), inside_of(state.logits)
+    seconds = SECOND_STARTS[module.dimensions] if how.second_starts is None else how.second_starts
+    if seconds:
+        found = from_second_starts(module, modulus, found, inside, seconds, generator)
+    if how.finish:
         found = smooth(modulus, found, inside, [LAST] * how.finish)
         found = torch.where(inside, found.relu() if module.real else found, 0)
     return found, inside
 
 
-def _iterate_of(module: Unrolled, modulus: Modulus, state: State) -> Tensor:
-    """What tells how good a start is: of HIO its iterate in the support, of GPS the object."""
-    if module.base != "hio":
-        return _object(state)
-    return torch.where(state.inside(), hio_(modulus, state.wave.clone(), state.inside(), 0, 2), 0)
+def from_second_starts(
+    module: Unrolled, modulus: Modulus, found: Tensor, inside: Tensor, count: int, generator
+) -> Tensor:
+    """What GPS makes inside a support, (B, *box) bool, of an object and of new starts, each with the whole schedule.
+
+    One object has stagnated on the way to its support; all within the same support are compared fairly by R.
+    """
+    schedule = list(itertools.chain(*module.schedule(module.steps)))
+    best, least = found, torch.full_like(modulus.r_factor(found), torch.inf)
+    for index in range(count):
+        start = draw_start(module, 1, generator).expand_as(found) if index else found
+        start = torch.where(inside, start * modulus.scale_of(start), 0)
+        made = torch.where(inside, smooth(modulus, start, inside, schedule), 0)
+        score = modulus.r_factor(made)
+        best = torch.where((score < least).reshape(-1, *[1] * module.dimensions), made, best)
+        least = torch.minimum(score, least)
+    return best
 
 
 def _object(state: State) -> Tensor:
@@ -115,8 +144,9 @@ def _object(state: State) -> Tensor:
     return estimate if estimate.is_complex() else estimate.relu()
 
 
-def in_whole_grid(boxes: Tensor, shape: tuple[int, ...]) -> Tensor:
+def in_whole_grid(boxes: Tensor, settings: UnrolledNetwork) -> Tensor:
     """Boxes in the middle of their pattern's grid, zeros around, complex64."""
+    shape = (settings.size,) * settings.dimensions
     whole = boxes.new_zeros(len(boxes), *shape, dtype=torch.complex64)
     whole[(..., *central_slices(shape, tuple(boxes.shape[1:])))] = boxes.to(torch.complex64)
     return whole

@@ -17,13 +17,13 @@ class UnrolledNetwork(NetworkSettings):
     box_px: int = Field(
         32, ge=8, le=512, multiple_of=2, description="side of the box that holds the object; all else is empty"
     )
-    base: Literal["gps", "hio"] = Field(
-        "gps",
-        description="iterations between looks: gps begins anew from the network's object; hio goes on in its support, "
-        "for complex objects",
-    )
     first_support: Literal["box", "autocorrelation"] = Field(
         "box", description="before the first look: the whole box, or half the autocorrelation, which holds the object"
+    )
+    corrects: bool = Field(
+        True,
+        description="the network corrects the object that GPS made; no: it tells the support alone, and GPS goes on "
+        "from its own object, which takes less training",
     )
     steps: int = Field(7, ge=1, le=200, description="looks of the network, all with the same weights")
     start_iterations: int = Field(20, ge=0, le=10_000, description="of GPS from the random start to the first look")
@@ -38,8 +38,6 @@ class UnrolledNetwork(NetworkSettings):
             raise ValueError(f"box_px {self.box_px} is larger than the pattern (size {self.size})")
         if min(self.widths) < 1:
             raise ValueError(f"widths {self.widths}: each level needs at least 1 channel")
-        if self.base == "hio" and self.real:
-            raise ValueError("base hio is for complex objects (real: false)")
         if self.box_px % 2 ** (len(self.widths) - 1):
             raise ValueError(f"box_px {self.box_px} cannot be halved {len(self.widths) - 1} times, as widths ask")
         return self
@@ -68,7 +66,7 @@ class UnrolledParameters(Parameters):
     checkpoint: str | None = Field(
         None,
         description="file that `cdipipe train unrolled` wrote (also --checkpoint); not given: weights of the package, "
-        "for real objects of at most 32 pixels in patterns of 128 x 128",
+        "for real objects of at most 32 pixels in patterns of 128 x 128, and for volumes",
     )
     objects: Literal["auto", "real", "complex"] = Field(
         "auto",
@@ -89,11 +87,18 @@ class UnrolledParameters(Parameters):
     step_count: int = Field(
         12, ge=1, le=1000, description="steps of the best start; more than in the training may help"
     )
+    second_starts: int | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="starts of GPS inside the support that was found, with the whole schedule, the first from the "
+        "object that was found with it; the one of least R-factor stays; not given: none for planes, 8 for volumes",
+    )
     finish: int = Field(
         30,
         ge=0,
         le=10_000,
-        description="iterations of GPS (ER with base hio) inside the support that the network found; 0: what it drew",
+        description="iterations of GPS inside the support that the network found; 0: what it drew",
     )
     schedule: tuple[int, int, int] | None = Field(
         None,
