@@ -11,7 +11,7 @@ from cdipipe.measurement import Reconstruction
 from cdipipe.methods.area_scan import name_of, recipe_with_area, scan
 from cdipipe.methods.auto.breed import breed
 from cdipipe.methods.auto.look import Look, look_at
-from cdipipe.methods.auto.routes import AREAS, SURE, Recipes, Route, route_for
+from cdipipe.methods.auto.routes import AREAS, LATER, SURE, Recipes, Route, route_for
 from cdipipe.phasing.closing import Closed, Winner, best_of, close, finish, told
 from cdipipe.phasing.race import Candidate, Job, Lap, Race, as_shots, candidates_of, like, spread
 from cdipipe.phasing.recipe import with_default
@@ -94,6 +94,8 @@ def _run(race: Race, route: Route, parameters) -> tuple[Winner | None, str]:
         if (winner := closed(*pair)).excess <= route.enough_bred or alike:
             left = "find the same object" if alike else "leave little more than noise"
             return winner, f"{pair[0].candidate.name} and {pair[1].candidate.name}, bred apart, {left}"
+    for candidate in _candidates(race.job, LATER, parameters) if breeds else ():
+        race.run(candidate)
     if route.shares:
         _scan_areas(race, route.shares, parameters)
     if not race.laps:

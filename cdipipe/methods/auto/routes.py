@@ -28,6 +28,8 @@ NETWORK = {"steps": [{"cdi_nn": {}}, {"raar": {"iterations": 60}}, {"er": {"iter
 NETWORK_ER = {"steps": [{"cdi_nn": {}}, {"er": {"iterations": 60}}], "restarts": 1}
 PLANES: Recipes = {"raar": RAAR, "hio_er": HIO_ER}
 """These fail in different ways: where they agree behind a beam stop, the centre was not needed."""
+LATER: Recipes = {"gps": GPS, "oss": {"method": "oss"}}
+"""Slower than the others; tried where bred starts do not convince, before areas."""
 LEARNED: Recipes = {"cdi_nn, then raar": NETWORK, "cdi_nn, then error reduction": NETWORK_ER}
 GUESS: Recipes = {"cdi_nn_3d": {"method": "cdi_nn_3d"}, "hio_er": HIO_ER}
 VOLUMES: Recipes = {"hio_er": HIO_ER, "gps": GPS}
