@@ -9,10 +9,11 @@ from objects import make_object
 
 from cdipipe.measurement import Measurement
 from cdipipe.methods.guided.align import align_batch, centre_batch
-from cdipipe.methods.guided.crop import cropped_problem, regrid
+from cdipipe.methods.guided.crop import cropped_problem
 from cdipipe.methods.guided.population import score
 from cdipipe.metrics.align import align_to, twin_of
 from cdipipe.optics import fourier
+from cdipipe.optics.regrid import regrid
 from cdipipe.phasing.problem import Problem
 from cdipipe.phasing.recipe import recipe_from_mapping
 from cdipipe.phasing.reconstruct import reconstruct

@@ -12,6 +12,7 @@ import torch
 
 from cdipipe.measurement import Measurement
 from cdipipe.optics import fourier
+from cdipipe.optics.regrid import coarser, window
 from cdipipe.phasing.problem import Problem
 
 FAST_FACTORS = (2, 3, 5)
@@ -35,10 +36,10 @@ def cropped_problem(problem: Problem, extents_px, margin: float) -> Problem | No
     ndim = problem.ndim
     # orthonormal on both grids: the same object has its pattern N / n times higher per pixel on n pixels
     gain = float(np.prod([size / side for side, size in zip(sides, problem.shape, strict=True)]))
-    intensity = _coarser(problem.intensity.clamp(min=0), sides, gain)
+    intensity = coarser(problem.intensity.clamp(min=0), sides)
     background = problem.background
     if isinstance(background, torch.Tensor):
-        background = fourier.to_centre(_coarser(background, sides, gain), ndim)
+        background = fourier.to_centre(coarser(background, sides), ndim)
     else:
         background = background * gain
     pattern = Measurement(
@@ -49,13 +50,6 @@ def cropped_problem(problem: Problem, extents_px, margin: float) -> Problem | No
     )
     small = Problem(pattern, problem.constraint, problem.phase_range_rad, problem.device, background=background)
     return small if problem.coherence_px is None else small.with_coherence(problem.coherence_px)
-
-
-def _coarser(intensity, sides, gain):
-    """A pattern in FFT order on fewer pixels, by its autocorrelation."""
-    ndim = intensity.ndim
-    lags = fourier.inverse_corner(intensity.to(torch.complex64), ndim)
-    return fourier.forward_corner(regrid(lags, sides), ndim).real.clamp(min=0) * gain**0.5
 
 
 def _even_side(least: float, size: int) -> int:
@@ -71,30 +65,6 @@ def _is_fast(side: int) -> bool:
         while side % factor == 0:
             side //= factor
     return side == 1
-
-
-def window(array: torch.Tensor, sides) -> torch.Tensor:
-    """The centred window of a centred array over the last ``len(sides)`` axes; zeros where it reaches beyond."""
-    for axis, side in zip(range(-len(sides), 0), sides, strict=True):
-        size = array.shape[axis]
-        start = size // 2 - side // 2
-        if side <= size:
-            array = array.narrow(axis, start, side)
-        else:
-            gap = list(array.shape)
-            gap[axis] = side
-            whole = array.new_zeros(gap)
-            whole.narrow(axis, -start, size).copy_(array)
-            array = whole
-    return array
-
-
-def regrid(array: torch.Tensor, sides) -> torch.Tensor:
-    """A batch in FFT order on a grid of other size: cropped, or surrounded by zeros."""
-    ndim = len(sides)
-    if tuple(array.shape[-ndim:]) == tuple(sides):
-        return array
-    return fourier.to_corner(window(fourier.to_centre(array, ndim), sides), ndim).contiguous()
 
 
 def _centred(corner, sides):

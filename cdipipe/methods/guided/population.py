@@ -8,9 +8,9 @@ import torch
 
 from cdipipe.methods import er, hio
 from cdipipe.methods.guided.align import align_batch, centre_batch
-from cdipipe.methods.guided.crop import regrid
 from cdipipe.optics import fourier
 from cdipipe.optics.misfits import scaled_poisson_nll
+from cdipipe.optics.regrid import regrid
 from cdipipe.phasing.descend import loose_support
 from cdipipe.phasing.loop import SHRINK_EVERY
 from cdipipe.phasing.restarts import CPU_BATCH_BYTES

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from cdipipe.methods.ad_refine import AdRefineParameters
-from cdipipe.methods.guided.crop import cropped_problem, regrid
+from cdipipe.methods.guided.crop import cropped_problem
 from cdipipe.methods.guided.population import Population, score
+from cdipipe.optics.regrid import regrid
 from cdipipe.phasing.descend import descend
 from cdipipe.phasing.starts import derive_seed, random_starts
 from cdipipe.phasing.workers import run_jobs

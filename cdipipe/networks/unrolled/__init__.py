@@ -49,7 +49,8 @@ def apply(module, settings: UnrolledNetwork, intensity, measured):
     """Objects of (B, *grid) centred patterns from one random start, on the patterns' grid, with their photons."""
     from cdipipe.networks.unrolled.predictor import from_starts, in_whole_grid
 
-    return in_whole_grid(from_starts(module, intensity, measured, UnrolledParameters(starts=1))[0], settings)
+    boxes, _ = from_starts(module, intensity, measured, UnrolledParameters(starts=1))
+    return in_whole_grid(boxes, (settings.size,) * settings.dimensions)
 
 
 def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], device):
@@ -63,8 +64,7 @@ def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], devi
 
     file = parameters.checkpoint or str(weights_of(parameters.objects, len(pattern_shape)))
     predictor = load_unrolled(file, parameters, device)
-    solid = predictor.settings.dimensions == len(pattern_shape) == 3  # of any size, see ``volumes``
-    if pattern_shape != predictor.pattern_shape and not solid:
+    if not predictor.takes(pattern_shape):
         got, wanted = (" x ".join(map(str, shape)) for shape in (pattern_shape, predictor.pattern_shape))
         whose = f"of {file}" if parameters.checkpoint else "of the package"
         raise InputError(

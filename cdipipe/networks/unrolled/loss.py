@@ -13,7 +13,7 @@ from cdipipe.errors import InputError
 from cdipipe.networks.layers.complex_heads import in_grid
 from cdipipe.networks.losses.labels import centre_of_mass, phase_ramp, turn_cube
 from cdipipe.networks.registry import Stage
-from cdipipe.networks.unrolled.model import inside_of
+from cdipipe.networks.unrolled.model import inside_of, room_of
 from cdipipe.networks.unrolled.physics import half_autocorrelation
 from cdipipe.networks.unrolled.settings import UnrolledSettings
 from cdipipe.networks.views import turn
@@ -62,9 +62,10 @@ def prepare(arrays, settings: UnrolledSettings, generator):
     rest = torch.ones_like(boxes, dtype=torch.bool)
     if network.first_support == "autocorrelation":
         rest = half_autocorrelation(intensity, measured, boxes.shape[1:])
-    support = draw_support(boxes / scale, rest, settings.told_share, generator)
+    told, spoilt = draw_support(boxes / scale, settings.told_share, generator)
+    support, room = torch.where(told, spoilt, rest), told | room_of(rest)
     batch = {"inputs": intensity, "measured": measured, "objects": boxes / scale, "scale": scale}
-    return {**batch, "start": start, "support": support}
+    return {**batch, "start": start, "support": support, "room": room}
 
 
 def count_photons(
@@ -89,8 +90,8 @@ def on_finer_grid(objects: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return whole, fourier.forward(whole, ndim).abs().square()
 
 
-def draw_support(objects: Tensor, others: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Of a share of the objects the true support with a few wrong patches, else what ``others`` say, (B, *box) bool.
+def draw_support(objects: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Which share of the objects begins in the true support, (B, 1, ...), and it with a few wrong patches, (B, *box).
 
     A network that seldom sees an object that is nearly right does not learn to leave it so.
     """
@@ -100,7 +101,7 @@ def draw_support(objects: Tensor, others: Tensor, share: float, generator: torch
     draws = torch.rand((2, len(objects)), generator=generator, device=objects.device)
     draws = draws.reshape(2, -1, *[1] * (objects.ndim - 1))
     inside = (objects.abs() > SUPPORT_SHARE).to(smooth.dtype) - 0.5 + MOST_WRONG * draws[0] * smooth > 0
-    return torch.where(draws[1] < share, inside, others)
+    return draws[1] < share, inside
 
 
 def draw_start(network, count: int, generator: torch.Generator) -> Tensor:
@@ -164,7 +165,8 @@ def loss(module, batch, settings: UnrolledSettings):
 
     To it comes the cross-entropy of the supports.
     """
-    estimates, logits = module(batch["inputs"], batch["measured"], batch["start"], support=batch["support"])
+    begins = {name: batch[name] for name in ("support", "room")}
+    estimates, logits = module(batch["inputs"], batch["measured"], batch["start"], **begins)
     estimates = estimates / batch["scale"]
     targets = lay_targets(batch["objects"], estimates[-1].detach())
     difference = on_canvas(estimates, 2) - targets

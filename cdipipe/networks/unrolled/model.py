@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from cdipipe.networks.layers.ordered import Halving3d
-from cdipipe.networks.unrolled.physics import Modulus, Smoothing, half_autocorrelation
+from cdipipe.networks.unrolled.physics import Modulus, Smoothing, begin_hio, grown, half_autocorrelation, hio_
 
 NOISE_OF_MODULUS = 0.5
 """Standard deviation of the square root of a Poisson count."""
@@ -33,6 +33,8 @@ WIDTHS = tuple((stage / 10, 2 * (10 - stage) / 10) for stage in range(10))
 """Softness and filter width of GPS as in the DPR paper (Methods 4.5), each after the share at which it begins."""
 TOLD = 4.0
 """Logit of a support that is given."""
+ROOM_PX = 2
+"""By so much supports may grow beyond the first one."""
 LEAST_CHANCE = 0.25
 """Of a pixel to lie in the object, for the support to hold it: a missing pixel does more harm than one too many."""
 
@@ -46,17 +48,24 @@ class State:
     estimate : (B, *box) float or complex, in units of ``unit``
     logits : (B, *box) float, of the support
     unit : (B, 1, ...) photons ** 0.5
+    room : (B, *box) bool, beyond which no support reaches
+    wave : (B, *grid) complex64 in photons ** 0.5, FFT order, the iterate of HIO; of GPS (B, 0)
     """
 
     estimate: Tensor
     logits: Tensor
     unit: Tensor
+    room: Tensor
+    wave: Tensor
+
+    def inside(self) -> Tensor:
+        """(B, *box) bool, the support."""
+        return inside_of(self.logits) & self.room
 
     def where(self, better: Tensor, other: State) -> State:
         """Items of this state where ``better`` (B,) bool says so, of another one elsewhere."""
-        better = better.reshape(-1, *[1] * (self.estimate.ndim - 1))
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return State(*(torch.where(better, own, others) for own, others in pairs))
+        return State(*(torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
 
 
 class Look(nn.Module):
@@ -99,7 +108,7 @@ class Unrolled(nn.Module):
 
     Parameters
     ----------
-    dimensions, real, size, box_px, first_support, corrects, steps, start_iterations, iterations, widths
+    dimensions, real, size, box_px, base, first_support, corrects, steps, start_iterations, iterations, widths
         As in ``UnrolledNetwork``.
     """
 
@@ -109,6 +118,7 @@ class Unrolled(nn.Module):
         real: bool = True,
         size: int = 128,
         box_px: int = 32,
+        base: str = "gps",
         first_support: str = "box",
         corrects: bool = True,
         steps: int = 7,
@@ -118,7 +128,7 @@ class Unrolled(nn.Module):
     ):
         super().__init__()
         self.dimensions, self.real, self.size, self.box_px = dimensions, real, size, box_px
-        self.first_support, self.corrects = first_support, corrects
+        self.base, self.first_support, self.corrects = base, first_support, corrects
         self.steps, self.start_iterations, self.iterations = steps, start_iterations, iterations
         self.parts = 1 if real else 2
         self.look = Look(dimensions, 3 * self.parts + 2, self.parts * corrects + 1, widths)
@@ -130,6 +140,7 @@ class Unrolled(nn.Module):
         start: Tensor,
         steps: int | None = None,
         support: Tensor | None = None,
+        room: Tensor | None = None,
     ):
         """Photons to an object, step by step.
 
@@ -140,6 +151,7 @@ class Unrolled(nn.Module):
         start : (B, *box) float or complex, see ``draw_start`` in ``loss``
         steps : instead of as many as it was built with
         support : (B, *box) bool, to begin with; None: as ``first_support`` says
+        room : (B, *box) bool, beyond which no support reaches; None: see ``room_of``
 
         Returns
         -------
@@ -149,7 +161,7 @@ class Unrolled(nn.Module):
         modulus = Modulus(intensity, measured, (self.box_px,) * self.dimensions, self.real)
         begin, *others = self.schedule(steps or self.steps)
         support = self.first_inside(intensity, measured) if support is None else support
-        states = [self.begin(modulus, start, begin, support)]
+        states = [self.begin(modulus, start, begin, support, room_of(support) if room is None else room)]
         for iterations in others:
             states.append(self.go_on(modulus, states[-1], iterations))
         result = torch.stack([state.estimate * state.unit for state in states])
@@ -164,24 +176,34 @@ class Unrolled(nn.Module):
             return half_autocorrelation(intensity, measured, box)
         return torch.ones((len(intensity), *box), dtype=torch.bool, device=intensity.device)
 
-    def begin(self, modulus: Modulus, start: Tensor, iterations: list, inside: Tensor) -> State:
+    def begin(self, modulus: Modulus, start: Tensor, iterations: list, inside: Tensor, room: Tensor) -> State:
         """The first step; arguments as of ``forward``, its part of ``schedule``, and the first support."""
         with torch.no_grad():
-            x = smooth(modulus, self._within(start * modulus.scale_of(start), inside), inside, iterations)
+            x = self._within(start * modulus.scale_of(start), inside)
+            wave = begin_hio(modulus, x) if self.base == "hio" else x.new_zeros(len(x), 0)
+            x = self._iterate(modulus, x, wave, inside, iterations)
             axes = tuple(range(1, x.ndim))
             unit = self._within(x, inside).abs().square().mean(axes, keepdim=True).sqrt().clamp(min=1e-12)
             told = ~inside.flatten(1).all(1).reshape(-1, *[1] * self.dimensions)
             estimate = self._within(x / unit, told & inside)
             logits = torch.where(inside, TOLD, -TOLD) * told
-        return self._look(modulus.in_units(unit), x / unit, inside, State(estimate, logits, unit))
+        return self._look(modulus.in_units(unit), x / unit, inside, State(estimate, logits, unit, room, wave))
 
     def go_on(self, modulus: Modulus, state: State, iterations: list) -> State:
         """A further step from what the one before made."""
         with torch.no_grad():
-            modulus, estimate, logits = modulus.in_units(state.unit), state.estimate.detach(), state.logits.detach()
-            inside = inside_of(logits)
-            x = smooth(modulus, self._within(estimate, inside), inside, iterations)
-        return self._look(modulus, x, inside, State(estimate, logits, state.unit))
+            estimate, logits, wave = state.estimate.detach(), state.logits.detach(), state.wave.clone()
+            before = State(estimate, logits, state.unit, state.room, wave)
+            inside = before.inside()
+            x = self._within(estimate * state.unit, inside)
+            x = self._iterate(modulus, x, wave, inside, iterations) / state.unit
+        return self._look(modulus.in_units(state.unit), x, inside, before)
+
+    def _iterate(self, modulus: Modulus, x: Tensor, wave: Tensor, inside: Tensor, iterations: list) -> Tensor:
+        """GPS from an object, or HIO that goes on with its iterate, in place."""
+        if self.base == "hio":
+            return hio_(modulus, wave, inside, len(iterations))
+        return smooth(modulus, x, inside, iterations)
 
     def _look(self, modulus: Modulus, x: Tensor, inside: Tensor, before: State) -> State:
         with torch.no_grad():
@@ -197,7 +219,7 @@ class Unrolled(nn.Module):
         if self.corrects:
             change = found[:, : self.parts]
             x = x + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1]))
-        return State(x, found[:, -1], before.unit)
+        return State(x, found[:, -1], before.unit, before.room, before.wave)
 
     def schedule(self, steps: int) -> list[list[tuple[float, float]]]:
         """Softness and filter width of every iteration, step by step; further steps go on with the last ones."""
@@ -233,6 +255,11 @@ def mean_phase(objects: Tensor) -> Tensor:
 def split(objects: Tensor) -> tuple[Tensor, ...]:
     """Real and imaginary part, or what is real already."""
     return (objects.real, objects.imag) if objects.is_complex() else (objects,)
+
+
+def room_of(support: Tensor) -> Tensor:
+    """(B, *box) bool: what a later support may hold, where the first one holds the object but for its rim."""
+    return grown(support, ROOM_PX)
 
 
 def inside_of(logits: Tensor) -> Tensor:

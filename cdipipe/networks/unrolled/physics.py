@@ -10,9 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from cdipipe.ops.projection import project_modulus
+from cdipipe.ops.projection.iterate import iterate_
 from cdipipe.ops.projection.relax import relax_modulus_
 from cdipipe.optics import fourier
+from cdipipe.optics.grid import central_slices
 
+HIO_FEEDBACK = 0.9
 DUAL_STEP = 0.9
 """s of generalised proximal smoothing; t is 1."""
 LEAST_LAG = 0.01
@@ -125,7 +128,12 @@ def half_autocorrelation(intensity: Tensor, measured: Tensor, box: Sequence[int]
     for axis, side in zip(axes, box, strict=True):
         middle, places = far.shape[axis] // 2, torch.arange(-(side // 2), side - side // 2, device=far.device)
         far = far.index_select(axis, (middle + 2 * places).clamp(0, far.shape[axis] - 1))
-    return _pool(far.float(), "max", min(GROW_PX, max(box) // 10)) > 0
+    return grown(far, min(GROW_PX, max(box) // 10))
+
+
+def grown(inside: Tensor, radius: int) -> Tensor:
+    """Supports (B, *box) bool, ``radius`` pixels wider on all sides."""
+    return _pool(inside.float(), "max", radius) > 0
 
 
 def _pool(arrays: Tensor, kind: str, radius: int) -> Tensor:
@@ -173,6 +181,34 @@ class Smoothing:
     def _relax(self, dual: Tensor, **rule) -> None:
         modulus = self._modulus
         relax_modulus_(self._wavefront, dual, modulus.modulus, modulus.known, ndim=len(modulus.box), **rule)
+
+
+def begin_hio(modulus: Modulus, objects: Tensor) -> Tensor:
+    """Complex objects (B, *box) in the whole grid, FFT order, (B, *grid) complex64: what HIO begins with."""
+    wave = objects.new_zeros(len(objects), *modulus.grid, dtype=torch.complex64)
+    wave[(..., *central_slices(modulus.grid, modulus.box))] = objects
+    return fourier.to_corner(wave, len(modulus.box)).contiguous()
+
+
+def hio_(modulus: Modulus, wave: Tensor, inside: Tensor, count: int, last: int = 0) -> Tensor:
+    """Iterate in place within a support (B, *box) bool, the last ones by error reduction; P_M of the iterate before.
+
+    Parameters
+    ----------
+    wave : (B, *grid) complex64, FFT order, from ``begin_hio``
+
+    Returns
+    -------
+    (B, *box) complex64: what of P_M u lies in the box
+    """
+    ndim, whole = len(modulus.box), begin_hio(modulus, inside.to(torch.complex64)).real > 0.5
+    misfit = torch.empty(len(wave), dtype=torch.float64, device=wave.device)
+    arrays = wave, *(_in_reverse(a).contiguous() for a in (modulus.modulus, modulus.known)), whole.contiguous(), misfit
+    found = wave
+    for turn in range(count + last):
+        rule = {"a": 1.0, "b": -HIO_FEEDBACK, "c": 0.0} if turn < count else {"a": 0.0, "b": 0.0, "c": 1.0}
+        found = iterate_(*arrays, **rule, g=0.0, ndim=ndim)
+    return fourier.to_centre(found, ndim)[(..., *central_slices(modulus.grid, modulus.box))]
 
 
 def _in_reverse(array: Tensor) -> Tensor:

@@ -14,11 +14,13 @@ from torch import Tensor
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
 from cdipipe.networks.predictor import best_layout, fill_gaps
 from cdipipe.networks.unrolled.loss import draw_start
-from cdipipe.networks.unrolled.model import State, Unrolled, inside_of, smooth
-from cdipipe.networks.unrolled.physics import Modulus
-from cdipipe.networks.unrolled.settings import UnrolledNetwork, UnrolledParameters
+from cdipipe.networks.unrolled.model import State, Unrolled, room_of, smooth
+from cdipipe.networks.unrolled.physics import Modulus, hio_
+from cdipipe.networks.unrolled.settings import UnrolledParameters
 from cdipipe.networks.unrolled.volumes import plan_window
+from cdipipe.optics import fourier
 from cdipipe.optics.grid import central_slices
+from cdipipe.optics.regrid import coarser
 
 LAST = 1.0, 0.2
 """Softness and filter width of GPS inside the support that was found."""
@@ -49,12 +51,28 @@ class UnrolledPredictor:
             self.module.steps, self.module.start_iterations, self.module.iterations = parameters.schedule
         self.pattern_shape = (self.settings.size,) * self.settings.dimensions
 
+    def takes(self, pattern_shape: tuple[int, ...]) -> bool:
+        """Whether patterns have the size of the training; complex objects live in their box, volumes of any size."""
+        same_rank = len(pattern_shape) == self.settings.dimensions
+        if self.settings.dimensions == 3:
+            return same_rank
+        larger = not self.settings.real and same_rank and min(pattern_shape) >= self.settings.size
+        return larger or pattern_shape == self.pattern_shape
+
     def __call__(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, *grid) photons and bool to complex64 objects and bool supports, all centred."""
+        """(B, *grid) photons and bool to complex64 objects and bool supports, all centred.
+
+        Whole patterns that are larger than those of the training are brought to their size.
+        """
         if self.settings.dimensions == 3:
             return self._of_volumes(intensity, measured)
+        grid = tuple(intensity.shape[1:])
+        if grid != self.pattern_shape and bool(measured.all()):
+            corner = fourier.to_corner(intensity.clamp(min=0), len(grid))
+            intensity = fourier.to_centre(coarser(corner, self.pattern_shape), len(grid))
+            measured = torch.ones_like(intensity, dtype=torch.bool)
         boxes, supports = self._of_boxes(intensity, measured)
-        return in_whole_grid(boxes, self.settings), in_whole_grid(supports, self.settings).real > 0
+        return in_whole_grid(boxes, grid), in_whole_grid(supports, grid).real > 0
 
     def _of_boxes(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
         """The same for patterns of the network's size, in its box."""
@@ -96,27 +114,37 @@ def from_starts(
     modulus = Modulus(intensity, measured, (module.box_px,) * module.dimensions, module.real)
     schedule, screened = module.schedule(how.step_count), min(how.screen_steps, how.step_count)
     first = module.first_inside(intensity, measured)
+    room = room_of(first)
     best: tuple[State, Tensor] | None = None
     for _ in range(how.starts):
         start = draw_start(module, 1, generator).expand(len(intensity), *[-1] * module.dimensions)
-        state = module.begin(modulus, start, schedule[0], first)
+        state = module.begin(modulus, start, schedule[0], first, room)
         for iterations in schedule[1:screened]:
             state = module.go_on(modulus, state, iterations)
-        score = modulus.r_factor(_object(state))
+        score = modulus.r_factor(_iterate_of(module, modulus, state))
         if best is not None:
             state, score = state.where(score < best[1], best[0]), torch.minimum(score, best[1])
         best = state, score
     state = best[0]
     for iterations in schedule[screened:]:
         state = module.go_on(modulus, state, iterations)
-    found, inside = _object(state), inside_of(state.logits)
+    found, inside = _object(state), state.inside()
     seconds = SECOND_STARTS[module.dimensions] if how.second_starts is None else how.second_starts
-    if seconds:
+    if seconds and module.base == "gps":
         found = from_second_starts(module, modulus, found, inside, seconds, generator)
-    if how.finish:
+    if how.finish and module.base == "hio":
+        found = torch.where(inside, hio_(modulus, state.wave, inside, 0, how.finish), 0)
+    elif how.finish:
         found = smooth(modulus, found, inside, [LAST] * how.finish)
         found = torch.where(inside, found.relu() if module.real else found, 0)
     return found, inside
+
+
+def _iterate_of(module: Unrolled, modulus: Modulus, state: State) -> Tensor:
+    """What tells how good a start is: of HIO its iterate in the support, of GPS the object."""
+    if module.base != "hio":
+        return _object(state)
+    return torch.where(state.inside(), hio_(modulus, state.wave.clone(), state.inside(), 0, 2), 0)
 
 
 def from_second_starts(
@@ -144,9 +172,8 @@ def _object(state: State) -> Tensor:
     return estimate if estimate.is_complex() else estimate.relu()
 
 
-def in_whole_grid(boxes: Tensor, settings: UnrolledNetwork) -> Tensor:
+def in_whole_grid(boxes: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Boxes in the middle of their pattern's grid, zeros around, complex64."""
-    shape = (settings.size,) * settings.dimensions
     whole = boxes.new_zeros(len(boxes), *shape, dtype=torch.complex64)
     whole[(..., *central_slices(shape, tuple(boxes.shape[1:])))] = boxes.to(torch.complex64)
     return whole

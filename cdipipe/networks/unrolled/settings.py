@@ -17,6 +17,11 @@ class UnrolledNetwork(NetworkSettings):
     box_px: int = Field(
         32, ge=8, le=512, multiple_of=2, description="side of the box that holds the object; all else is empty"
     )
+    base: Literal["gps", "hio"] = Field(
+        "gps",
+        description="iterations between looks: gps begins anew from the network's object; hio goes on in its support, "
+        "for complex objects",
+    )
     first_support: Literal["box", "autocorrelation"] = Field(
         "box", description="before the first look: the whole box, or half the autocorrelation, which holds the object"
     )
@@ -38,6 +43,8 @@ class UnrolledNetwork(NetworkSettings):
             raise ValueError(f"box_px {self.box_px} is larger than the pattern (size {self.size})")
         if min(self.widths) < 1:
             raise ValueError(f"widths {self.widths}: each level needs at least 1 channel")
+        if self.base == "hio" and self.real:
+            raise ValueError("base hio is for complex objects (real: false)")
         if self.box_px % 2 ** (len(self.widths) - 1):
             raise ValueError(f"box_px {self.box_px} cannot be halved {len(self.widths) - 1} times, as widths ask")
         return self
@@ -98,7 +105,7 @@ class UnrolledParameters(Parameters):
         30,
         ge=0,
         le=10_000,
-        description="iterations of GPS inside the support that the network found; 0: what it drew",
+        description="iterations of GPS (ER with base hio) inside the support that the network found; 0: what it drew",
     )
     schedule: tuple[int, int, int] | None = Field(
         None,
