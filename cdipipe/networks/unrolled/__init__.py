@@ -16,14 +16,6 @@ WEIGHTS = {
 """By the dimensions of the patterns and the kind of objects; what is not there does not come along."""
 
 
-WEIGHTS = {
-    (2, "real"): Path(__file__).with_name("weights.pt"),
-    (2, "complex"): Path(__file__).with_name("weights_complex.pt"),
-    (3, "complex"): Path(__file__).with_name("weights_volumes.pt"),
-}
-"""By the dimensions of the patterns and the kind of objects; what is not there does not come along."""
-
-
 def build(settings: UnrolledNetwork):
     """The module, with fresh weights from torch's generator."""
     from cdipipe.networks.unrolled.model import Unrolled
