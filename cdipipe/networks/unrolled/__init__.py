@@ -10,10 +10,9 @@ from cdipipe.networks.unrolled.settings import UnrolledNetwork, UnrolledParamete
 
 WEIGHTS = {
     (2, "real"): Path(__file__).with_name("weights.pt"),
-    (2, "complex"): Path(__file__).with_name("weights_complex.pt"),
     (3, "complex"): Path(__file__).with_name("weights_volumes.pt"),
 }
-"""By the dimensions of the patterns and the kind of objects; what is not there does not come along."""
+"""By the dimensions of the patterns and the kind of objects."""
 
 
 def build(settings: UnrolledNetwork):
@@ -74,7 +73,7 @@ def weights_of(objects: str, dimensions: int) -> Path:
     InputError   none come along
     """
     file = WEIGHTS.get((dimensions, objects if objects != "auto" else "real" if dimensions == 2 else "complex"))
-    if file is None or not file.exists():
+    if file is None:
         kind = f"{'' if objects == 'auto' else objects + ' '}objects in {dimensions} dimensions"
         raise InputError(
             f"unrolled: no weights for {kind} come with the package; train it and give --checkpoint RUN/best.pt"
@@ -116,5 +115,5 @@ NETWORK = Network(
     parameters=UnrolledParameters,
     predict=predict,
     weights=WEIGHTS[2, "real"],
-    other_weights=tuple(file for file in WEIGHTS.values() if file != WEIGHTS[2, "real"] and file.exists()),
+    other_weights=tuple(file for file in WEIGHTS.values() if file != WEIGHTS[2, "real"]),
 )
