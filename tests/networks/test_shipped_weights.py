@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cdipipe.errors import InputError
 from cdipipe.metrics.align import align_to
 from cdipipe.networks.checkpoint import read_checkpoint
 from cdipipe.networks.registry import all_networks
@@ -67,9 +68,20 @@ def test_unrolled_finds_unseen_volumes_out_of_the_box():
     assert min(found) > 0.9
 
 
+BRIEFLY = {"method": "unrolled", "starts": 1, "screen_steps": 1, "step_count": 1, "second_starts": 0}
+
+
 def test_unrolled_says_when_the_middle_of_a_volume_is_missing(caplog):
-    parameters = get_scene("polygons").parameters(size=32, dimensions=3, photons=1e7, beamstop_px=3)
-    measurement, _ = simulate(get_scene("polygons"), parameters, seed=14)
-    how = {"starts": 1, "screen_steps": 1, "step_count": 1, "second_starts": 0}
-    reconstruct(measurement, recipe_from_mapping({"method": "unrolled", **how}))
+    scene = get_scene("polygons")
+    for radius in (2, 4):
+        assert not caplog.text
+        settings = {"size": 32, "dimensions": 3, "object_size": 12, "photons": 1e7, "beamstop_px": radius}
+        reconstruct(simulate(scene, scene.parameters(**settings), seed=14)[0], recipe_from_mapping(BRIEFLY))
     assert "the middle of a volume is not measured" in caplog.text
+
+
+def test_unrolled_refuses_an_object_that_fills_the_array():
+    scene = get_scene("polygons")  # whose points are scattered over the whole grid at this size
+    measurement, _ = simulate(scene, scene.parameters(size=32, dimensions=3, photons=1e7), seed=14)
+    with pytest.raises(InputError, match=r"more than half the array along axis 0, 1, 2.*-m auto"):
+        reconstruct(measurement, recipe_from_mapping(BRIEFLY))

@@ -8,9 +8,10 @@ from cdipipe.errors import InputError
 from cdipipe.io.corpus.plan import Plan
 from cdipipe.networks import unrolled
 from cdipipe.networks.losses.labels import centre_of_mass, phase_ramp
+from cdipipe.networks.predictor import fill_gaps
 from cdipipe.networks.unrolled.loss import draw_start, prepare
 from cdipipe.networks.unrolled.physics import Modulus
-from cdipipe.networks.unrolled.volumes import plan_window
+from cdipipe.networks.unrolled.volumes import fill, plan_window
 from cdipipe.optics import fourier
 from cdipipe.optics.grid import central_slices
 from cdipipe.settings import validate
@@ -84,7 +85,20 @@ def test_what_was_not_measured_stays_so():
     _, known = window.shrink(counts, measured)
     along = [(2 * torch.arange(-16, 16) + r).abs() for r in window.ramp]  # voxels of the measurement from its middle
     far = torch.stack(torch.meshgrid(*along, indexing="ij")).amax(0)
-    assert not known[far < 5].any() and known[far > 7].all()
+    assert not known[far < 4].any() and known[far > 5].all()
+
+
+def test_gaps_are_filled_by_where_the_autocorrelation_ends():
+    counts, radius = counts_of(ball((SIZE,) * 3, 4)), 1.5
+    axes = torch.meshgrid(*[torch.arange(SIZE) - SIZE // 2] * 3, indexing="ij")
+    measured = sum(axis**2 for axis in axes) > radius**2
+    measured[::7, 3::5, ::3] = False
+    seen = torch.where(measured, counts, 0)
+    found = fill(seen, measured)
+    assert torch.equal(found[measured], counts[measured]) and (found >= 0).all()
+    wrong, flat = (float((one - counts).norm()) for one in (found, fill_gaps(seen[None], measured[None])[0]))
+    assert wrong < 0.1 * flat
+    assert torch.equal(fill(seen, torch.zeros_like(measured)), seen)
 
 
 def test_the_global_phase_makes_no_difference_to_a_network_that_tells_supports():

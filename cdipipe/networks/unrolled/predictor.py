@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
-from cdipipe.networks.predictor import best_layout, fill_gaps
+from cdipipe.networks.predictor import best_layout
 from cdipipe.networks.unrolled.loss import draw_start
 from cdipipe.networks.unrolled.model import State, Unrolled, room_of, smooth
 from cdipipe.networks.unrolled.physics import Modulus, hio_
 from cdipipe.networks.unrolled.settings import UnrolledParameters
-from cdipipe.networks.unrolled.volumes import plan_window
+from cdipipe.networks.unrolled.volumes import INSTEAD, fill, plan_window
 from cdipipe.optics import fourier
 from cdipipe.optics.grid import central_slices
 from cdipipe.optics.regrid import coarser
@@ -27,7 +27,7 @@ LAST = 1.0, 0.2
 SECOND_STARTS = {2: 0, 3: 8}
 """By the dimensions of the patterns."""
 MIDDLE = 5
-"""Voxels per axis."""
+"""Voxels per axis of the network's patterns, about a speckle and a half."""
 logger = logging.getLogger("cdipipe")
 TOGETHER_PIXELS = 2**18
 """Pixels of the patterns that go through the network together on a CPU: what its caches hold."""
@@ -78,12 +78,13 @@ class UnrolledPredictor:
         """The same for patterns of the network's size, in its box."""
         together = len(intensity) if intensity.is_cuda else max(1, TOGETHER_PIXELS // intensity[0].numel())
         pairs = zip(intensity.split(together), measured.split(together), strict=True)
-        found = [from_starts(self.module, *pair, self.parameters) for pair in pairs]
+        filled = self.settings.dimensions == 3
+        found = [from_starts(self.module, *pair, self.parameters, filled) for pair in pairs]
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
     def _of_volumes(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
         """The same for volumes of any size."""
-        counts = fill_gaps(intensity.clamp(min=0), measured)
+        counts = [fill(*pair) for pair in zip(intensity.clamp(min=0), measured, strict=True)]
         windows = [plan_window(pattern, self.settings.size, self.settings.box_px) for pattern in counts]
         shrunk = [window.shrink(*pair) for window, *pair in zip(windows, counts, measured, strict=True)]
         self._look_at_middle(known for _, known in shrunk)
@@ -92,28 +93,31 @@ class UnrolledPredictor:
         return tuple(torch.stack(part) for part in zip(*large, strict=True))
 
     def _look_at_middle(self, known: Iterable[Tensor]) -> None:
-        """Warn where what the autocorrelation hangs on is missing."""
+        """Warn where most of what tells the size and the low frequencies of an object is missing."""
         middle = central_slices(self.pattern_shape, (MIDDLE,) * 3)
-        if not all(bool(pattern[middle].all()) for pattern in known):
+        if any(float(pattern[middle].float().mean()) < 0.5 for pattern in known):
             logger.warning(
-                "unrolled: the middle of a volume is not measured; in training it was, expect a wrong object"
+                "unrolled: the middle of a volume is not measured; where phases are strong, iterations do better "
+                "there (%s)",
+                INSTEAD,
             )
 
 
 @torch.no_grad()
 def from_starts(
-    module: Unrolled, intensity: Tensor, measured: Tensor, how: UnrolledParameters
+    module: Unrolled, intensity: Tensor, measured: Tensor, how: UnrolledParameters, filled: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Object (B, *box) and support, bool, from that of several random starts whose R-factor was least after some steps.
 
     Parameters
     ----------
     how : ``starts``, ``start_seed``, ``screen_steps``, ``step_count``, ``second_starts`` and ``finish`` are used
+    filled : whether ``intensity`` holds good guesses of what was not measured: the first support comes from them, too
     """
     generator = torch.Generator(intensity.device).manual_seed(how.start_seed)
     modulus = Modulus(intensity, measured, (module.box_px,) * module.dimensions, module.real)
     schedule, screened = module.schedule(how.step_count), min(how.screen_steps, how.step_count)
-    first = module.first_inside(intensity, measured)
+    first = module.first_inside(intensity, torch.ones_like(measured) if filled else measured)
     room = room_of(first)
     best: tuple[State, Tensor] | None = None
     for _ in range(how.starts):

@@ -13,14 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cdipipe.errors import InputError
 from cdipipe.io.describe import estimate_object_extent
 from cdipipe.networks.layers.complex_heads import in_grid
 from cdipipe.networks.losses.labels import centre_of_mass, phase_ramp
+from cdipipe.networks.predictor import fill_gaps
 from cdipipe.optics import fourier
 from cdipipe.optics.grid import central_slices
 
+INSTEAD = "-m auto, or a recipe with sequence 3*(20*ER+180*HIO)+20*ER and restarts 5"
+"""Where the network does not help."""
 LARGEST = 0.75
 """Of the box: what the extent of an object may take."""
+REACH = 1.6
+"""Times the extent, which is that of the brighter lags: so far autocorrelations reach."""
+FILL_STEPS = 8
+"""Conjugate gradients on missing photons; many more let noise grow."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,12 @@ class Window:
         photons = photons * (kept.sum() / photons.sum().clamp(min=1e-12))
         if bool(measured.all()):
             return photons, torch.ones(cube, dtype=torch.bool, device=counts.device)
-        known = -torch.nn.functional.max_pool3d(-measured[None].float(), 3, 1, 1)[0]
+        known = measured
         for axis, (side, crop, place, ramp) in enumerate(zip(self.grid, self.crop, self.place, self.ramp, strict=True)):
             steps = (torch.arange(self.size, device=counts.device) - self.size // 2) * (crop / self.size)
             index = (steps + ramp + place + side // 2).round().long().clamp(0, side - 1)
             known = known.index_select(axis, index)
-        return photons, known > 0.5
+        return photons, known
 
     def enlarge(self, boxes: Tensor, supports: Tensor) -> tuple[Tensor, Tensor]:
         """An object (box, box, box) complex and its support in the grid of the measurement."""
@@ -87,12 +95,62 @@ class Window:
         return volumes * phase_ramp([volumes.real.new_tensor([sign * r]) for r in self.ramp], self.crop)
 
 
+def fill(counts: Tensor, measured: Tensor) -> Tensor:
+    """A pattern (D, H, W) whose gaps hold what makes its autocorrelation end where the object's does.
+
+    Gaps are filled from their rims inwards, which tells how wide the autocorrelation is; then conjugate gradients on
+    the missing photons alone lower its squares beyond that (Papoulis, IEEE Trans. Circuits Syst. 22, 735 (1975),
+    doi:10.1109/TCS.1975.1084118, as least squares). What the end does not tell stays as it was: the steps are few.
+    """
+    if bool(measured.all()) or not bool(measured.any()):
+        return counts
+    known, filled = measured, counts
+    while not bool(known.all()):
+        filled = fill_gaps(filled[None], known[None])[0]
+        known = torch.nn.functional.max_pool3d(known[None].float(), 3, 1, 1)[0] > 0
+    extents = _extents(filled)
+    outer, gap = torch.zeros_like(measured), fourier.to_corner(~measured, 3)
+    for axis, (side, extent) in enumerate(zip(counts.shape, extents, strict=True)):
+        lags = (torch.arange(side, device=counts.device) - side // 2).abs()
+        beyond = lags > (side if extent is None else REACH * extent + 1)
+        outer |= beyond.reshape([-1 if a == axis else 1 for a in range(3)])
+    outer = fourier.to_corner(outer, 3)
+
+    def lower(missing: Tensor) -> Tensor:
+        lags = fourier.inverse_corner(missing.to(torch.complex64), 3) * outer
+        return torch.where(gap, fourier.forward_corner(lags, 3).real, 0)
+
+    found = fourier.to_corner(filled, 3)
+    rest = -lower(found)
+    step, size = rest.clone(), rest.square().sum()
+    for _ in range(FILL_STEPS):
+        moved = lower(step)
+        share = size / (step * moved).sum().clamp(min=1e-30)
+        found, rest = found + share * step, rest - share * moved
+        before, size = size, rest.square().sum()
+        step = rest + size / before.clamp(min=1e-30) * step
+    return torch.where(measured, counts, fourier.to_centre(found, 3).clamp(min=0))
+
+
+def _extents(counts: Tensor) -> tuple[float | None, ...]:
+    return estimate_object_extent(counts.cpu().numpy(), np.ones(tuple(counts.shape), bool))
+
+
 def plan_window(counts: Tensor, size: int, box: int) -> Window:
-    """The window for a pattern (D, H, W), photons without gaps, by the extent of its autocorrelation."""
-    grid, crop = tuple(counts.shape), []
-    extents = estimate_object_extent(counts.cpu().numpy(), np.ones(grid, bool))
+    """The window for a pattern (D, H, W), photons without gaps, by the extent of its autocorrelation.
+
+    Raises
+    ------
+    InputError   an object that takes more than half the array
+    """
+    grid, crop, extents = tuple(counts.shape), [], _extents(counts)
+    if full := [axis for axis, extent in enumerate(extents) if extent is None]:
+        raise InputError(
+            f"unrolled: the object takes more than half the array along axis {', '.join(map(str, full))}, or the "
+            f"pattern is noise; the network has learned of smaller ones: let iterations find it ({INSTEAD})"
+        )
     for side, extent in zip(grid, extents, strict=True):
-        wanted = side if extent is None else int(side * LARGEST * box / extent)
+        wanted = int(side * LARGEST * box / extent)
         crop.append(max(2, min(wanted, side) // 2 * 2))
     peak = [float(place) for place in centre_of_mass(counts[None], 3)]
     room = [
