@@ -48,10 +48,50 @@ def test_large_bright_movies_in_a_probe_go_to_the_neural_field():
     assert next(iter(route_for(replace(bright, photons=1e5)).sure)) == "mf_pie"
 
 
+def test_large_compact_volumes_go_to_the_unrolled_network_first():
+    look = look_at(small_runs.measurement("volume"))
+    assert not look.compact and look.is_volume  # points over the whole grid
+    large = replace(look, pixels=64**3)
+    assert not route_for(large).first and not route_for(replace(look, compact=True)).first
+    compact = replace(large, compact=True)
+    assert "unrolled" in next(iter(route_for(compact).first))
+    assert not route_for(replace(compact, centre_missing=5)).first
+    for voxels, wanted in ((8, False), (14, True)):
+        seen = look_at(cdi.simulate("polygons", seed=1, size=32, dimensions=3, object_size=voxels, photons=1e6))
+        assert seen.compact == wanted
+
+
+@pytest.mark.parametrize("enough", [1e9, 1.0])
+def test_what_is_tried_first_ends_the_race_where_it_explains_the_data(monkeypatch, enough):
+    from cdipipe.methods.auto import choose, routes
+
+    short = {name: {"method": name, "iterations": 12, "restarts": 1} for name in ("er", "hio")}
+    route = routes.Route("as asked", first={"er": short["er"]}, rounds=({"hio": short["hio"]},), breeds=False)
+    monkeypatch.setattr(choose, "route_for", lambda look: route)
+    told = cdi.reconstruct(small_runs.measurement("plain"), {"method": "auto", "enough": enough}, seed=1).choice
+    assert {lap["name"] for lap in told["race"]} == ({"er"} if enough > 1 else {"er", "hio"})
+    assert ("leaves hardly more than noise" in told["because"]) == (enough > 1)
+
+
+def test_what_was_tried_first_is_closed_again_only_where_it_leads():
+    from types import SimpleNamespace
+
+    from cdipipe.methods.auto.choose import _finalists
+
+    def race(*scores):
+        laps = [SimpleNamespace(score=one, judged=SimpleNamespace(cost=np.array([one - 9 * (i == 0)])))
+                for i, one in enumerate(scores)]  # fmt: skip
+        return SimpleNamespace(laps=laps, best=lambda _: sorted(laps, key=lambda lap: lap.score))
+
+    behind, ahead = race(2.0, 1.0, 3.0), race(1.0, 2.0, 3.0)
+    assert _finalists(behind, behind.laps[:1]) == behind.laps[1:]
+    assert _finalists(ahead, ahead.laps[:1]) == ahead.laps
+
+
 def test_every_name_in_the_routes_is_a_method():
     from cdipipe.methods.auto import routes
 
-    names = ("STATIC", "PLACE", "IN_SITU", "FIELD", "PROBE", "PLANES", "VOLUMES", "AREAS")
+    names = ("STATIC", "PLACE", "IN_SITU", "FIELD", "PROBE", "PLANES", "COMPACT", "VOLUMES", "AREAS")
     tables = (getattr(routes, name) for name in names)
     for table in tables:
         for name, recipe in table.items():

@@ -17,6 +17,8 @@ from cdipipe.phasing.race import Candidate, Job, Lap, Race, as_shots, candidates
 from cdipipe.phasing.recipe import with_default
 from cdipipe.phasing.registry import Choice, get_method
 
+CLOSABLE = 1.5
+"""A single start is closed early where its misfit is below so many times the one that would end the race."""
 FINALISTS = 3
 """So many of the best laps are closed before one of them wins, and the best one of each pattern."""
 
@@ -77,6 +79,10 @@ def _run(race: Race, route: Route, parameters) -> tuple[Winner | None, str]:
         return best_of([one for lap in laps for one in ends[id(lap)]])
 
     enough = max(parameters.enough, route.enough)
+    first = [race.run(candidate) for candidate in _candidates(race.job, route.first, parameters)]
+    for lap in first:
+        if lap.judged.excess <= parameters.enough * CLOSABLE and (winner := closed(lap)).excess <= parameters.enough:
+            return winner, f"{lap.candidate.name} leaves {_left(winner, parameters)}"
     for recipes in route.rounds:
         for candidate in _candidates(race.job, recipes, parameters):
             lap = race.run(candidate)
@@ -102,7 +108,7 @@ def _run(race: Race, route: Route, parameters) -> tuple[Winner | None, str]:
         return None, ""
     if breeds and route.shares:
         breed(race, race.laps, "all starts, bred")
-    winner = closed(*_finalists(race))
+    winner = closed(*_finalists(race, first))
     return winner, f"{winner.name} explains withheld and other pixels best of {len(race.laps)}"
 
 
@@ -114,10 +120,16 @@ def _bred_apart(race: Race) -> list[Lap]:
     return [lap for lap in found if lap is not None]
 
 
-def _finalists(race: Race) -> list[Lap]:
-    """The best laps, and the best one of each pattern."""
-    best = np.argmin([lap.judged.cost for lap in race.laps], axis=0)
-    chosen = [*race.best(FINALISTS), *(race.laps[which] for which in best)]
+def _finalists(race: Race, first: list[Lap]) -> list[Lap]:
+    """The best laps, and the best one of each pattern.
+
+    What was tried first is one of them only where it predicts withheld pixels best: its supports are larger than those
+    of the others, and explain what was seen the better for it.
+    """
+    leader = race.best(1)[0]
+    laps = [lap for lap in race.laps if lap is leader or not any(lap is one for one in first)]
+    best = np.argmin([lap.judged.cost for lap in laps], axis=0)
+    chosen = [*sorted(laps, key=lambda lap: lap.score)[:FINALISTS], *(laps[which] for which in best)]
     return [lap for number, lap in enumerate(chosen) if not any(lap is other for other in chosen[:number])]
 
 

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cdipipe.io.describe import estimate_object_extent
 from cdipipe.measurement import Measurement
 
 CENTRE_RINGS = 2.5
 """Pixels around the zero frequency that count as the centre."""
+
+FEW_PX = 7
+"""Estimated extent of an object, which is about two thirds of the true one."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Look:
     masked_share : of all pixels
     static : ``known``, ``place known`` or ``none``
     probe : whether the illumination is known
+    compact : of volumes: whether the object takes more than a few voxels and at most half the array along every axis
     """
 
     stack: str
@@ -35,6 +40,7 @@ class Look:
     masked_share: float
     static: str
     probe: bool
+    compact: bool
 
     @property
     def is_volume(self) -> bool:
@@ -77,4 +83,6 @@ def look_at(measurement: Measurement) -> Look:
         float(1 - measurement.measured.mean()),
         static,
         measurement.probe_modes is not None,
+        measurement.stack == "volume"
+        and all(extent is not None and extent >= FEW_PX for extent in estimate_object_extent(counts, seen)),
     )
