@@ -2,6 +2,7 @@
 
     cdipipe bench uncertainty
     cdipipe bench uncertainty networks
+    cdipipe bench uncertainty unrolled
 
 The seeds are divided into folds. Every object is judged by a model that was made without its fold: a regression on the
 other folds, and factors from objects of each of these that were predicted by a regression on the rest. The model that
@@ -31,9 +32,26 @@ SCENES = {
     "polygons 3d": {"size": 32, "dimensions": 3},
     "bragg": {"positions": 32, "voxels": 15, "phase_range_rad": 1.5},
 }
+FAINT = {"coherence_px": 70.71, "coherence_spread": 0.1, "read_noise_photons": 0.42466}
+IRREGULAR = {
+    "random_rectangle": True,
+    "rectangle_half_sides_px": [2, 8],
+    "rectangle_offset_px": [-2, 2],
+    "irregular": "strokes",
+}
+"""Detector and mask of config/studies/unrolled.yaml, its photons below: those of the DPR paper."""
 NETWORK_SCENES = {
     "polygons 0.8 pi": {"size": 32, "phase_range_rad": 0.8 * np.pi},
     "polygons 2 pi": {"size": 32, "phase_range_rad": 2 * np.pi},
+    "pseudo_objects irregular": {"size": 128, "detector": FAINT | {"mask": IRREGULAR}},
+    "pseudo_objects central": {"size": 128, "detector": FAINT | {"mask": {"central_square_px": 4}}},
+    "polygons 12 voxels": {"size": 32, "dimensions": 3, "object_size": 12},
+    "bragg 15 voxels": SCENES["bragg"],
+}
+SCENES_OF = {
+    **dict.fromkeys(("cdi_nn", "cdi_nn refined"), ("polygons 0.8 pi", "polygons 2 pi")),
+    "unrolled": ("pseudo_objects irregular", "pseudo_objects central"),
+    "unrolled volumes": ("polygons 12 voxels", "bragg 15 voxels"),
 }
 NETWORK_METHODS = {
     "cdi_nn": {"cdi_nn": {"method": "cdi_nn"}, "cdi_nn, 8 views": {"method": "cdi_nn", "views": 8}},
@@ -41,6 +59,8 @@ NETWORK_METHODS = {
         "cdi_nn, refined": {"method": "cdi_nn", "refine": 75},
         "cdi_nn, 8 views, refined": {"method": "cdi_nn", "views": 8, "refine": 75},
     },
+    "unrolled": {"unrolled": {"method": "unrolled"}},
+    "unrolled volumes": {"unrolled": {"method": "unrolled"}},
 }
 METHODS = {
     "er": {"method": "er", "iterations": 300},
@@ -52,12 +72,13 @@ METHODS = {
 }
 ALL_METHODS = METHODS | {name: recipe for own in NETWORK_METHODS.values() for name, recipe in own.items()}
 PHOTONS = {"2": (1e4, 1e5, 1e6, 1e7, 1e8), "3": (1e4, 1e6, 1e8), "cdi_nn": (1e4, 1e5, 1e6, 1e7)}
-PHOTONS["cdi_nn refined"] = PHOTONS["cdi_nn"]
+PHOTONS |= {"cdi_nn refined": PHOTONS["cdi_nn"], "unrolled": (6.25e4, 2e5, 6.25e5), "unrolled volumes": (1e5, 1e6, 1e7)}
 SEEDS = {"2": range(100, 128), "3": (*range(100, 106), *range(109, 112)), "cdi_nn": range(100, 140)}
-SEEDS["cdi_nn refined"] = range(100, 128)
+SEEDS |= {"cdi_nn refined": range(100, 128), "unrolled": range(100, 124), "unrolled volumes": range(100, 121)}
 RECORDS = {
     "iterations": ("uncertainty", ("2", "3")),
     "networks": ("uncertainty_networks", ("cdi_nn", "cdi_nn refined")),
+    "unrolled": ("uncertainty_unrolled", ("unrolled", "unrolled volumes")),
 }
 """Of each part its record and its models, see ``error_model.kind_of``."""
 FOLDS = 4
@@ -113,7 +134,7 @@ def collect(kind: str, pieces: Path | None) -> dict[tuple, dict]:
     """Every object, (scene, method, photons, seed) -> what :func:`one` finds."""
     scenes, methods = [scene for scene in SCENES if ("3" if scene in VOLUMES else "2") == kind], METHODS
     if not kind.isdigit():
-        scenes, methods = list(NETWORK_SCENES), NETWORK_METHODS[kind]
+        scenes, methods = SCENES_OF[kind], NETWORK_METHODS[kind]
     found, levels = {}, PHOTONS[kind]
     for seed in SEEDS[kind]:
         for (row, scene), (column, method) in itertools.product(enumerate(scenes), enumerate(methods)):

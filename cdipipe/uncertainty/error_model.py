@@ -59,8 +59,11 @@ KNOWN = {"shift": 0.0, "phase": 1.0, "none": 2.0}
 BINS, FEWEST = 4, 50
 """Factors of their own for objects whose closest start is near to far; at least so many objects decide each."""
 GROUPED_BY, ROCKING = SIGNS.index("closest"), SIGNS.index("rocking_curve")
-NETWORKS = ("cdi_nn", "cdi_nn refined")
-"""Results of networks that have a model of their own; replicas are what the network makes of other draws and views."""
+NETWORKS = ("cdi_nn", "cdi_nn refined", "unrolled", "unrolled volumes")
+"""Results of networks that have a model of their own."""
+SEEN_AGAIN = NETWORKS[:3]
+"""Of these replicas are what the network makes of other draws of the counts, and of other views or from other starts;
+of others, for which that takes too long, iterations in the support."""
 REFINED = 75
 """Steps of ``refine`` in the results from which the second one was made."""
 LEAST = 1e-4
@@ -259,7 +262,7 @@ def kind_of(recipe: dict[str, Any], ndim: int) -> str:
     if len(steps) != 1:
         return str(ndim)
     ((name, chosen),) = steps[0].items()
-    name = f"{name} refined" if chosen.get("refine") else name
+    name += " refined" if chosen.get("refine") else " volumes" if ndim == 3 else ""
     return name if name in NETWORKS else str(ndim)
 
 

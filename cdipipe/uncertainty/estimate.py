@@ -33,7 +33,8 @@ def check(result: Reconstruction, measurement: Measurement, command: str = "unce
 def gather(result: Reconstruction, measurement: Measurement, choices: Choices):
     """The replicas of a result and the signs of error: ``(Replicator, noise, restarts, signs, typical amplitude)``.
 
-    Of a result of a network alone, replicas are what the network makes of other counts and of the pattern turned.
+    Of a result of a network alone, replicas are what the network makes of other counts, and of the pattern turned
+    or from other starts; see ``error_model.SEEN_AGAIN``.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def gather(result: Reconstruction, measurement: Measurement, choices: Choices):
 
 
 def _replicator_of(result: Reconstruction) -> type[Replicator]:
-    if error_model.kind_of(result.recipe, result.object.ndim) not in error_model.NETWORKS:
+    if error_model.kind_of(result.recipe, result.object.ndim) not in error_model.SEEN_AGAIN:
         return Replicator
     from cdipipe.uncertainty.network_replicas import NetworkReplicator
 

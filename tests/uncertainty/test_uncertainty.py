@@ -17,6 +17,7 @@ from cdipipe.uncertainty.choices import Choices
 from cdipipe.uncertainty.estimate import estimate
 from cdipipe.uncertainty.files import read_uncertainty, write_uncertainty
 from cdipipe.uncertainty.judge import errors_of, judge, rank_correlation
+from cdipipe.uncertainty.network_replicas import NetworkReplicator
 from cdipipe.uncertainty.replicas import Replicator
 
 
@@ -195,6 +196,21 @@ def test_error_bars_of_a_network_come_from_what_it_makes_of_other_counts_and_vie
     assert 0.6 < judge(found, truth)["coverage_90"] <= 1
     refined = result.recipe["steps"][0]["cdi_nn"]["refine"]
     assert error_model.kind_of(result.recipe, 2) == ("cdi_nn refined" if refined else "cdi_nn")
+
+
+def test_error_bars_of_unrolled_come_from_other_starts_and_counts_in_planes():
+    detector = {"mask": {"central_square_px": 4}}
+    measurement = cdi.simulate("pseudo_objects", size=128, photons=1e5, detector=detector, seed=3)
+    quick = {"method": "unrolled", "starts": 1, "screen_steps": 2, "step_count": 3, "finish": 5}
+    result = cdi.reconstruct(measurement, quick)
+    replicator = NetworkReplicator(result, measurement, 0)
+    first, second, again = (replicator.restarted(1, 1)[0], *replicator.restarted(2, 1))
+    assert np.array_equal(first, second) and not np.allclose(second, again)
+    assert np.isfinite(
+        estimate(result, measurement, Choices(noise=2, restarts=2)).maps["error_90"][result.support]
+    ).all()
+    assert error_model.kind_of(result.recipe, 2) == "unrolled"
+    assert error_model.kind_of(result.recipe, 3) == "unrolled volumes"
 
 
 def test_what_iterates_after_a_network_has_error_bars_of_iterations(predicted):
