@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 
 from cdipipe.optics import fourier
+from cdipipe.optics.adam import Adam, falling_rate
 from cdipipe.optics.misfits import MISFITS, r_factor
 from cdipipe.optics.total_variation import periodic_variation
 from cdipipe.phasing.best import Best
 
-MOMENTS = (0.9, 0.99)
-LAST_RATE = 0.02
-"""The learning rate falls to this share of its start along half a cosine."""
 TV_SMOOTHING = 1e-3
 """In units of the object's rms modulus."""
-
-
-@dataclass
-class _Adam:
-    """Moments of a batch, in units of the rms modulus of each item."""
-
-    mean: torch.Tensor
-    square: torch.Tensor
-    taken: int = 0
-
-    @classmethod
-    def like(cls, exit_wave):
-        real = torch.view_as_real(exit_wave)
-        return cls(torch.zeros_like(real), torch.zeros_like(real))
-
-    def step(self, gradient):
-        """The direction of the next step, of modulus about 1 per pixel; complex."""
-        first, second = MOMENTS
-        gradient = torch.view_as_real(gradient)
-        self.taken += 1
-        self.mean.lerp_(gradient, 1 - first)
-        self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        scale = (self.square / (1 - second**self.taken)).sqrt_().add_(1e-12)
-        return torch.view_as_complex(self.mean / scale).div_(1 - first**self.taken)
 
 
 def dilate(support, pixels, ndim):
@@ -79,14 +52,14 @@ class Descent:
 
     def iterate(self):
         """Yield the (B,) R-factor of every iterate, before the step that leaves it."""
-        adam, rule = _Adam.like(self.wave), _SupportRule(self.parameters, len(self.wave), self.problem)
+        adam, rule = Adam.like(self.wave), _SupportRule(self.parameters, len(self.wave), self.problem)
         for iteration in range(self.parameters.iterations):
             loss, gradient, error = self._look()
             yield error
             self.support, changed = rule.update(iteration, loss, self.wave, self.support)
             if changed is not None:
                 self.forget(changed)
-            rate = _cosine(iteration / self.parameters.iterations) * self.parameters.learning_rate
+            rate = falling_rate(iteration / self.parameters.iterations) * self.parameters.learning_rate
             self.wave = self.wave - rate * self._rms * adam.step(gradient * self.support)
             self.wave = self.problem.project_object(self.wave, self.support)
         self._look()
@@ -112,10 +85,6 @@ def descend(problem, exit_wave, support, parameters, tell):
     for error in descent.iterate():
         tell(error)
     return descent.best()
-
-
-def _cosine(share):
-    return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2
 
 
 def _loss(problem, wave, parameters, smoothing):

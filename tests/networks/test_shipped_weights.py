@@ -57,6 +57,16 @@ def test_unrolled_finds_unseen_masked_objects_out_of_the_box():
     assert np.median(found) > 0.99
 
 
+@pytest.mark.parametrize("photons, stop, least", [(1e4, 0, 0.9), (1e5, 4.0, 0.9)])
+def test_unrolled_finds_unseen_complex_objects_out_of_the_box(photons, stop, least):
+    scene = get_scene("polygons")
+    parameters = scene.parameters(size=128, photons=photons, phase_range_rad=5.5, count=3, beamstop_px=stop)
+    measurement, truth = simulate(scene, parameters, seed=81)
+    result = reconstruct(measurement, recipe_from_mapping({"method": "unrolled", "objects": "complex"}))
+    found = [align_to(t, o).correlation for t, o in zip(truth.object, result.object, strict=True)]
+    assert np.median(found) > least
+
+
 def test_unrolled_finds_unseen_volumes_out_of_the_box():
     scene = get_scene("polygons")
     found = []

@@ -36,6 +36,10 @@ def settings(**more):
     return validate(unrolled.UnrolledSettings, {"network": network, **more}, "test")
 
 
+def used(chosen, **given):
+    return UnrolledParameters(**given).filled(chosen.network)
+
+
 def arrays(count=4, **more):
     """Samples of pseudo-objects in 32 x 32, of at most 8 pixels unless said otherwise."""
     scene = get_scene("pseudo_objects")
@@ -255,7 +259,7 @@ def test_of_several_starts_the_best_stays(checkpoint):
     )
     modulus = Modulus(counts, measured, (12, 12), real=True)
     how = {"screen_steps": 3, "step_count": 3, "finish": 0}
-    objects_of = [from_starts(module, counts, measured, UnrolledParameters(starts=n, **how))[0] for n in (1, 4)]
+    objects_of = [from_starts(module, counts, measured, used(settings(), starts=n, **how))[0] for n in (1, 4)]
     one, four = (modulus.r_factor(found) for found in objects_of)
     assert (four <= one).all() and four.mean() < one.mean()
     whole, _ = module(counts, measured, draw_start(module, 1, torch.Generator().manual_seed(0)).expand(3, -1, -1))
@@ -286,7 +290,7 @@ def test_more_steps_than_in_the_training(checkpoint):
 def test_a_network_that_finds_no_support_leaves_the_box():
     module = unrolled.build(settings().network).eval()  # fresh: nothing is inside
     counts = pattern(objects("real"))
-    found, inside = from_starts(module, counts, torch.ones_like(counts, dtype=torch.bool), UnrolledParameters(starts=1))
+    found, inside = from_starts(module, counts, torch.ones_like(counts, dtype=torch.bool), used(settings(), starts=1))
     assert inside.all() and found.flatten(1).any(1).all()
     logits = torch.tensor([[-1.0, -1.2, -5.0], [-2.0, -3.0, -5.0]])
     assert inside_of(logits).tolist() == [[True, False, False], [True] * 3]  # at least a chance of a quarter
@@ -380,7 +384,7 @@ def test_supports_stay_in_the_room_that_the_autocorrelation_leaves():
     torch.nn.init.ones_(module.look.last.bias[2:])  # everything is inside
     seen = torch.ones_like(counts, dtype=torch.bool)
     first = module.first_inside(counts, seen)
-    how = UnrolledParameters(starts=2, screen_steps=1, step_count=2, finish=3)
+    how = used(settings(network=network), starts=2, screen_steps=1, step_count=2, finish=3)
     found, inside = from_starts(module, counts, seen, how)
     assert torch.equal(inside, room_of(first)) and not inside.all() and not found[~inside].any()
 

@@ -10,6 +10,7 @@ from cdipipe.networks.unrolled.settings import UnrolledNetwork, UnrolledParamete
 
 WEIGHTS = {
     (2, "real"): Path(__file__).with_name("weights.pt"),
+    (2, "complex"): Path(__file__).with_name("weights_complex.pt"),
     (3, "complex"): Path(__file__).with_name("weights_volumes.pt"),
 }
 """By the dimensions of the patterns and the kind of objects."""
@@ -40,7 +41,8 @@ def apply(module, settings: UnrolledNetwork, intensity, measured):
     """Objects of (B, *grid) centred patterns from one random start, on the patterns' grid, with their photons."""
     from cdipipe.networks.unrolled.predictor import from_starts, in_whole_grid
 
-    boxes, _ = from_starts(module, intensity, measured, UnrolledParameters(starts=1))
+    how = UnrolledParameters(starts=1).filled(settings)
+    boxes, _ = from_starts(module, intensity, measured, how)
     return in_whole_grid(boxes, (settings.size,) * settings.dimensions)
 
 
@@ -57,6 +59,7 @@ def predict(parameters: UnrolledParameters, pattern_shape: tuple[int, ...], devi
     predictor = load_unrolled(file, parameters, device)
     if not predictor.takes(pattern_shape):
         got, wanted = (" x ".join(map(str, shape)) for shape in (pattern_shape, predictor.pattern_shape))
+        wanted += "" if predictor.settings.real else " or more"
         whose = f"of {file}" if parameters.checkpoint else "of the package"
         raise InputError(
             f"unrolled: patterns of {got}; the network {whose} takes {wanted}; crop them (cdipipe import --crop), or "

@@ -31,6 +31,8 @@ LEVELS = -1.5, 1.0
 SOFTNESSES = (0.0, 0.01), (0.4, 0.1), (0.7, 1.0)
 WIDTHS = tuple((stage / 10, 2 * (10 - stage) / 10) for stage in range(10))
 """Softness and filter width of GPS as in the DPR paper (Methods 4.5), each after the share at which it begins."""
+LAST = 1.0, 0.2
+"""Softness and filter width of GPS inside the support that was found."""
 TOLD = 4.0
 """Logit of a support that is given."""
 ROOM_PX = 2
@@ -220,6 +222,14 @@ class Unrolled(nn.Module):
             change = found[:, : self.parts]
             x = x + (change[:, 0] if self.real else torch.complex(change[:, 0], change[:, 1]))
         return State(x, found[:, -1], before.unit, before.room, before.wave)
+
+    def logits_of(self, modulus: Modulus, objects: Tensor, inside: Tensor) -> Tensor:
+        """(B, *box) float: of the support that the network tells from objects inside a support, (B, *box)."""
+        axes = tuple(range(1, objects.ndim))
+        unit = objects.abs().square().mean(axes, keepdim=True).sqrt().clamp(min=1e-12)
+        told = torch.where(inside, TOLD, -TOLD)
+        before = State(objects / unit, told, unit, inside, objects.new_zeros(len(objects), 0))
+        return self._look(modulus.in_units(unit), objects / unit, inside, before).logits
 
     def schedule(self, steps: int) -> list[list[tuple[float, float]]]:
         """Softness and filter width of every iteration, step by step; further steps go on with the last ones."""

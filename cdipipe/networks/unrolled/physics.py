@@ -80,6 +80,12 @@ class Modulus:
         other.modulus = self.modulus / unit
         return other
 
+    def repeated(self, count: int) -> Modulus:
+        """The same with each pattern ``count`` times, one beside the other."""
+        other = copy.copy(self)
+        other.modulus, other.known = (a.repeat_interleave(count, 0) for a in (self.modulus, self.known))
+        return other
+
     def forward(self, objects: Tensor) -> Tensor:
         """Spectra (B, *reversed grid) of objects (B, *box), of real ones at the non-negative frequencies."""
         transform, spectra = torch.fft.rfft if self.real else torch.fft.fft, objects

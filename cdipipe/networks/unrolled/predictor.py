@@ -13,19 +13,17 @@ from torch import Tensor
 
 from cdipipe.networks.checkpoint import Checkpoint, read_checkpoint
 from cdipipe.networks.predictor import best_layout
+from cdipipe.networks.unrolled import planes
 from cdipipe.networks.unrolled.loss import draw_start
-from cdipipe.networks.unrolled.model import State, Unrolled, room_of, smooth
+from cdipipe.networks.unrolled.model import LAST, State, Unrolled, room_of, smooth
 from cdipipe.networks.unrolled.physics import Modulus, hio_
 from cdipipe.networks.unrolled.settings import UnrolledParameters
+from cdipipe.networks.unrolled.too_large import refuse_large
 from cdipipe.networks.unrolled.volumes import INSTEAD, fill, plan_window
 from cdipipe.optics import fourier
 from cdipipe.optics.grid import central_slices
 from cdipipe.optics.regrid import coarser
 
-LAST = 1.0, 0.2
-"""Softness and filter width of GPS inside the support that was found."""
-SECOND_STARTS = {2: 0, 3: 8}
-"""By the dimensions of the patterns."""
 MIDDLE = 5
 """Voxels per axis of the network's patterns, about a speckle and a half."""
 logger = logging.getLogger("cdipipe")
@@ -44,7 +42,8 @@ class UnrolledPredictor:
     """
 
     def __init__(self, checkpoint: Checkpoint, parameters: UnrolledParameters, device):
-        self.settings, self.parameters = checkpoint.settings.network, parameters
+        self.settings = checkpoint.settings.network
+        self.parameters = parameters.filled(self.settings)
         self.module = checkpoint.build().to(device)
         self.module.to(memory_format=best_layout(self.module))
         if parameters.schedule is not None:
@@ -66,12 +65,8 @@ class UnrolledPredictor:
         """
         if self.settings.dimensions == 3:
             return self._of_volumes(intensity, measured)
-        grid = tuple(intensity.shape[1:])
-        if grid != self.pattern_shape and bool(measured.all()):
-            corner = fourier.to_corner(intensity.clamp(min=0), len(grid))
-            intensity = fourier.to_centre(coarser(corner, self.pattern_shape), len(grid))
-            measured = torch.ones_like(intensity, dtype=torch.bool)
-        boxes, supports = self._of_boxes(intensity, measured)
+        grid, of_plane = tuple(intensity.shape[1:]), self._of_boxes if self.settings.real else self._of_planes
+        boxes, supports = of_plane(intensity, measured)
         return in_whole_grid(boxes, grid), in_whole_grid(supports, grid).real > 0
 
     def _of_boxes(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,6 +75,22 @@ class UnrolledPredictor:
         pairs = zip(intensity.split(together), measured.split(together), strict=True)
         filled = self.settings.dimensions == 3
         found = [from_starts(self.module, *pair, self.parameters, filled) for pair in pairs]
+        return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+
+    def _of_planes(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for patterns of complex objects, of the network's size or larger, in its box."""
+        refuse_large(intensity, measured, self.settings.box_px)
+        small = intensity, measured
+        if tuple(intensity.shape[1:]) != self.pattern_shape and bool(measured.all()):
+            corner = fourier.to_corner(intensity.clamp(min=0), 2)
+            counts = fourier.to_centre(coarser(corner, self.pattern_shape), 2)
+            small = counts, torch.ones_like(counts, dtype=torch.bool)
+        if self.module.base == "hio":
+            return self._of_boxes(*small)
+        each = small[0][0].numel() * self.parameters.starts
+        together = len(intensity) if intensity.is_cuda else max(1, planes.TOGETHER_PIXELS // each)
+        parts = zip(*(array.split(together) for array in (*small, intensity, measured)), strict=True)
+        found = [planes.Search(self.module, part[:2], part[2:], self.parameters).run() for part in parts]
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
     def _of_volumes(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,7 +122,7 @@ def from_starts(
 
     Parameters
     ----------
-    how : ``starts``, ``start_seed``, ``screen_steps``, ``step_count``, ``second_starts`` and ``finish`` are used
+    how : filled; ``starts``, ``start_seed``, ``screen_steps``, ``step_count``, ``second_starts``, ``finish`` are used
     filled : whether ``intensity`` holds good guesses of what was not measured: the first support comes from them, too
     """
     generator = torch.Generator(intensity.device).manual_seed(how.start_seed)
@@ -133,9 +144,8 @@ def from_starts(
     for iterations in schedule[screened:]:
         state = module.go_on(modulus, state, iterations)
     found, inside = _object(state), state.inside()
-    seconds = SECOND_STARTS[module.dimensions] if how.second_starts is None else how.second_starts
-    if seconds and module.base == "gps":
-        found = from_second_starts(module, modulus, found, inside, seconds, generator)
+    if how.second_starts and module.base == "gps":
+        found = from_second_starts(module, modulus, found, inside, how.second_starts, generator)
     if how.finish and module.base == "hio":
         found = torch.where(inside, hio_(modulus, state.wave, inside, 0, how.finish), 0)
     elif how.finish:

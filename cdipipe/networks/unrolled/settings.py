@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -69,11 +70,38 @@ class UnrolledSettings(TrainingSettings):
     support_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy of the support")
 
 
+@dataclass(frozen=True)
+class Use:
+    """How the network is used on one kind of patterns, where nothing else is said; see ``UnrolledParameters``."""
+
+    starts: int
+    screen_steps: int
+    step_count: int
+    second_starts: int
+    children: int
+    refine: int
+    finish: int
+
+
+USE = {
+    "real objects in planes": Use(4, 6, 12, 0, 0, 0, 30),
+    "complex objects in planes": Use(7, 3, 6, 2, 3, 20, 0),
+    "volumes": Use(4, 6, 12, 8, 0, 0, 30),
+}
+
+
+def _given(name: str, text: str, **limits) -> Field:
+    """A field of ``Use``, whose description tells what it is where it is not given."""
+    values = ", ".join(f"{getattr(use, name)} for {kind}" for kind, use in USE.items())
+    return Field(None, description=f"{text}; not given: {values}", **limits)
+
+
 class UnrolledParameters(Parameters):
     checkpoint: str | None = Field(
         None,
         description="file that `cdipipe train unrolled` wrote (also --checkpoint); not given: weights of the package, "
-        "for real objects of at most 32 pixels in patterns of 128 x 128, and for volumes",
+        "for real objects of at most 32 pixels in patterns of 128 x 128, for complex objects of at most 40 pixels in "
+        "patterns of 80 x 80 and more, and for volumes",
     )
     objects: Literal["auto", "real", "complex"] = Field(
         "auto",
@@ -81,31 +109,38 @@ class UnrolledParameters(Parameters):
         "ones; auto: real ones in planes, complex ones in volumes",
     )
     batch: int = Field(64, ge=1, description="patterns that go through the network together")
-    starts: int = Field(
-        4,
-        ge=1,
-        le=1000,
-        description="random starts; of their objects the one of least R-factor after screen_steps stays",
-    )
+    starts: int | None = _given("starts", "random starts, of which the best stay after screen_steps", ge=1, le=1000)
     start_seed: int = Field(0, ge=0, description="of the random starts, which all patterns share")
-    screen_steps: int = Field(
-        6, ge=1, le=1000, description="steps of every start; the others are those of the best only"
+    screen_steps: int | None = _given(
+        "screen_steps", "steps of every start; the others are those of the best only", ge=1, le=1000
     )
-    step_count: int = Field(
-        12, ge=1, le=1000, description="steps of the best start; more than in the training may help"
+    step_count: int | None = _given(
+        "step_count", "steps of the best starts; more than in the training may help", ge=1, le=1000
     )
-    second_starts: int | None = Field(
-        None,
+    second_starts: int | None = _given(
+        "second_starts",
+        "starts of GPS inside each support that was found, with the whole schedule, the first from the object that was "
+        "found with it; the best one stays",
         ge=0,
         le=1000,
-        description="starts of GPS inside the support that was found, with the whole schedule, the first from the "
-        "object that was found with it; the one of least R-factor stays; not given: none for planes, 8 for volumes",
     )
-    finish: int = Field(
-        30,
+    children: int | None = _given(
+        "children",
+        "of complex objects in planes: so many of the best are averaged with the very best one and phased again",
+        ge=0,
+        le=1000,
+    )
+    refine: int | None = _given(
+        "refine",
+        "of complex objects in planes: Adam steps at the end, on the Poisson likelihood and the total variation",
         ge=0,
         le=10_000,
-        description="iterations of GPS (ER with base hio) inside the support that the network found; 0: what it drew",
+    )
+    finish: int | None = _given(
+        "finish",
+        "iterations of GPS (ER with base hio) in the support that the network found, before refine; 0: what it drew",
+        ge=0,
+        le=10_000,
     )
     schedule: tuple[int, int, int] | None = Field(
         None,
@@ -119,3 +154,9 @@ class UnrolledParameters(Parameters):
         if value is not None and not (1 <= value[0] <= 200 and min(value) >= 0 and max(value) <= 10_000):
             raise ValueError("schedule takes 1 to 200 looks and 0 to 10000 iterations")
         return value
+
+    def filled(self, network: UnrolledNetwork) -> UnrolledParameters:
+        """The same with all that was not given."""
+        kind = "volumes" if network.dimensions == 3 else f"{'real' if network.real else 'complex'} objects in planes"
+        missing = {name: value for name, value in vars(USE[kind]).items() if getattr(self, name) is None}
+        return self.model_copy(update=missing)
