@@ -59,6 +59,11 @@ BENCHMARKS = {
     "uncertainty_networks": Benchmark(
         ["uncertainty.py", "networks"], "error bars of networks against simulated truth", "uncertainty_networks"
     ),
+    "uncertainty_unrolled": Benchmark(
+        ["uncertainty.py", "unrolled"],
+        "error bars of the unrolled network against simulated truth",
+        "uncertainty_unrolled",
+    ),
     "cdi_nn_refined": Benchmark(
         ["cdi_nn_refined.py"], "CDI NN as predicted and refined, weak and strong phases", "cdi_nn_refined"
     ),
