@@ -2,14 +2,9 @@
 
     python benchmarks/masked_patterns.py trainings
         the network of the package, two more trainings, and DPR: 200 patterns under each mask
-    python benchmarks/masked_patterns.py large [--count 40]
-        masks whose rectangle has four times the area, beside HIO and GPS, best of 10
     python benchmarks/masked_patterns.py published [--count 8]
         300 iterations, best of 10, of the published HIO as it is, without its faults, and of ours; irregular masks,
         with the right coherence kernel and with the published one
-    python benchmarks/masked_patterns.py measured
-        the ring of Hawk, binned to 128 x 128 with its saturated middle missing, and the central frame of the gold
-        crystal; R-factors, and PCC of the moduli between methods (needs CDIPIPE_DATA_DIR)
     python benchmarks/masked_patterns.py times [--count 3]
         processor seconds per pattern, 8 patterns at once; methods take turns, as often as the count says
 
@@ -21,14 +16,9 @@ where `make run` or `cdipipe train` put them. Everything uses one thread.
 
 from __future__ import annotations
 
-import gzip
-import itertools
 import math
-import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,13 +26,11 @@ from common import ROOT, Part, run_one
 from torch.nn import functional
 
 import cdipipe as cdi
-from cdipipe.measurement import Measurement, Reconstruction
-from cdipipe.metrics.align import align_to
+from cdipipe.measurement import Reconstruction
 from cdipipe.study.config import load_config
 
 STUDY = load_config(ROOT / "config/studies/unrolled.yaml")
 SEED, SOLVED_DB, TOGETHER = 1, 28.0, 8
-DATA = Path(os.environ.get("CDIPIPE_DATA_DIR", "data"))
 SLOW = "dpr_gps", "hio", "gps"
 TIMED = "unrolled", "unrolled_fast", "unrolled_once", "gps_once", *SLOW
 ITERATIONS, STARTS, HALF_SIDE, EVERY, THRESHOLD = 300, 10, 15, 15, 0.2
@@ -114,10 +102,6 @@ def trainings(count: int) -> dict:
     return {mask: judged(mask, networks, count) for mask in ("irregular", "central")}
 
 
-def large(count: int) -> dict:
-    return {mask: judged(mask, ("unrolled", "gps", "hio"), count) for mask in ("large_irregular", "large_central")}
-
-
 def published(count: int) -> dict:
     record = {"patterns": count}
     for kernel in ("gaussian_schell", "dpr_published"):
@@ -130,42 +114,6 @@ def published(count: int) -> dict:
         record[kernel] = {name: row(result, measurement, truth) for name, result in found.items()}
         print(kernel, record[kernel], flush=True)
     return record
-
-
-def measured(_: int) -> dict:
-    record = {}
-    for name, pattern in (("ring", ring()), ("gold frame", gold_frame())):
-        found = {m: cdi.reconstruct(pattern, recipe_of(m), seed=SEED, device="cpu") for m in ("unrolled", "hio", "gps")}
-        record[name] = {"missing_share": float(1 - pattern.measured.mean()), "photons": float(pattern.intensity.sum())}
-        for method, result in found.items():
-            metrics = cdi.evaluate(result, pattern).metrics
-            record[name][method] = {key: metrics[key] for key in ("r_factor", "r_factor_local")}
-        for (first, one), (second, other) in itertools.combinations(found.items(), 2):
-            record[name][f"pcc {first}, {second}"] = likeness(one, other)
-        cdi.plot(found, pattern, path=ROOT / STUDY.output / f"measured_{name.replace(' ', '_')}.png")
-        print(name, record[name], flush=True)
-    return record
-
-
-def ring() -> Measurement:
-    """Laser light diffracted by a ring, in units of the camera."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "raw_ring.h5"
-        file.write_bytes(gzip.decompress((DATA / "hawk_ring_optical" / "raw_ring.h5.gz").read_bytes()))
-        return cdi.load(f"{file}::intensities", saturation=65000, bin=8, crop=128)
-
-
-def gold_frame() -> Measurement:
-    with np.load(DATA / "aps34idc_bcdi_S54" / "S54_crop_96x128x128_int32.npz") as file:
-        counts = file[file.files[0]][48].astype(np.float32)
-    return Measurement(np.where(counts < 2, 0, counts), np.ones(counts.shape, bool), "single")
-
-
-def likeness(one: Reconstruction, other: Reconstruction) -> float:
-    """PCC of the moduli where either has an object, once they lie over each other."""
-    laid = align_to(one.object, other.object)
-    inside = one.support | (np.abs(laid.object) > 0.01 * np.abs(laid.object).max())
-    return float(np.corrcoef(np.abs(one.object)[inside], np.abs(laid.object)[inside])[0, 1])
 
 
 def judged(name: str, methods: tuple[str, ...], count: int) -> dict:
@@ -248,9 +196,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     parts = {
         "trainings": Part(trainings, "unrolled_trainings", 200),
-        "large": Part(large, "unrolled_large", 40),
         "published": Part(published, "dpr_published", 8),
-        "measured": Part(measured, "unrolled_measured"),
         "times": Part(times, "unrolled_times", 3),
     }
     run_one(__doc__, parts)

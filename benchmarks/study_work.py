@@ -94,7 +94,9 @@ def operations(network: str, settings: str, size: int, ndim: int) -> float:
 
     found = get_network(network)
     plain = found.settings.model_validate({"network": json.loads(settings)}).network
-    with _fake() if ndim == 2 else contextlib.nullcontext(), torch.no_grad():
+    # volumes, and iterations in place by compiled kernels, want numbers
+    shapes_alone = ndim == 2 and network != "unrolled"
+    with _fake() if shapes_alone else contextlib.nullcontext(), torch.no_grad():
         module, grid = found.build(plain).eval(), (1, *(size,) * ndim)
         with FlopCounterMode(display=False) as counter:
             found.apply(module, plain, torch.ones(grid), torch.ones(grid, dtype=torch.bool))

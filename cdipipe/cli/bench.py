@@ -75,14 +75,6 @@ BENCHMARKS = {
         "three trainings of the unrolled network on masked patterns",
         "unrolled_trainings",
     ),
-    "unrolled_large": Benchmark(
-        ["masked_patterns.py", "large"], "masks of four times the area: unrolled beside HIO and GPS", "unrolled_large"
-    ),
-    "unrolled_measured": Benchmark(
-        ["masked_patterns.py", "measured"],
-        "unrolled beside HIO and GPS on measured patterns (CDIPIPE_DATA_DIR)",
-        "unrolled_measured",
-    ),
     "unrolled_times": Benchmark(
         ["masked_patterns.py", "times"],
         "processor time of unrolled, HIO and GPS on masked patterns, in turns",

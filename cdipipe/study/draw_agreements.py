@@ -81,7 +81,7 @@ def correlations(objects: list[np.ndarray], support: np.ndarray) -> np.ndarray:
 def _show_matrix(axes: Axes, names: list[str], matrix: np.ndarray) -> None:
     """Numbers on colours; 1 is dark."""
     axes.imshow(np.ma.masked_invalid(matrix), cmap="Blues", vmin=0, vmax=1)
-    size = 7 if len(names) <= 4 else 5
+    size = 7 if len(names) <= 3 else 5
     for row, column in np.ndindex(*matrix.shape):
         value = matrix[row, column]
         if np.isfinite(value):

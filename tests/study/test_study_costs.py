@@ -89,6 +89,12 @@ def test_work_is_patterns_pixels_starts_and_iterations(study_costs):
     assert units["measure"] == {5 * 64**2: 1}
 
 
+def test_operations_of_a_network_that_iterates_in_place_are_counted(study_costs):
+    small = '{"size": 32, "box_px": 16, "start_iterations": 2, "widths": [%d]}'
+    narrow, wide = (study_costs.study_work.operations("unrolled", small % width, 32, 2) for width in (4, 8))
+    assert 0 < narrow < wide
+
+
 def test_a_training_that_went_on_after_a_stop_counts_as_a_whole(study_costs, tmp_path):
     """Snakemake notes the last part only, here 50 s at a load of 0.8; the curve's 120 s go on where they were."""
     sys.path.insert(0, str(ROOT / "benchmarks"))
