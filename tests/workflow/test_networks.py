@@ -71,8 +71,8 @@ def test_corpora_of_networks_that_nobody_uses_are_not_built():
 def test_a_denoiser_sees_no_patterns_whose_activations_could_be_drawn():
     path = Path(__file__).parents[2] / "config/studies/weights.yaml"
     study = check_config(yaml.safe_load(path.read_text()) | {"scale": "tiny"}, "weights.yaml")
-    assert study.trained() == ["polygon_first", "polygon_net", "picture_net", "masked_net"]
-    assert [study.seen_by(name) for name in study.trained()] == [None, "polygons", None, "faint"]
+    assert study.trained() == ["polygon_first", "polygon_net", "strong_net", "picture_net", "masked_net"]
+    assert [study.seen_by(name) for name in study.trained()] == [None, "polygons", "strong", None, "faint"]
 
 
 def test_a_network_starts_from_another_one_of_the_study(tmp_path):
