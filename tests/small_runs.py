@@ -43,7 +43,7 @@ NETWORKS = {
     "cdi_nn": {"widths": [4, 8]},
     "cdi_nn_3d": {"widths": [4], "size": 16},
     "dpr": {"size": 32, "width": 16, "downsamplings": 1, "blocks": 1, "compensated_blocks": 1},
-    "unrolled": {"size": 32, "box_px": 12, "real": False, "steps": 2, "widths": [4]},
+    "unrolled": {"size": 32, "box_px": 12, "steps": 2, "widths": [4]},
 }
 NEEDED = (
     ({"probe_modes"}, "probe movie"),

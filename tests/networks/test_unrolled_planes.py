@@ -8,8 +8,9 @@ from scipy.stats import poisson
 from cdipipe.errors import InputError
 from cdipipe.metrics.align import align_to
 from cdipipe.networks import unrolled
+from cdipipe.networks.unrolled import planes
 from cdipipe.networks.unrolled.physics import Modulus
-from cdipipe.networks.unrolled.planes import Found, Search, descend, deviance, entropy
+from cdipipe.networks.unrolled.planes import Found, descend, deviance, entropy, search, unexplained
 from cdipipe.networks.unrolled.settings import UnrolledParameters, UnrolledSettings
 from cdipipe.optics.grid import central_slices
 from cdipipe.phasing.recipe import recipe_from_mapping
@@ -88,21 +89,46 @@ def test_more_search_never_costs_more_and_patterns_do_not_see_each_other():
         torch.nn.init.normal_(module.look.last.weight, 0, 0.1)
     counts, measured, modulus, _ = in_box(*polygons(phase_range_rad=4.0))
 
-    def search(items=slice(None), **how):
+    def found(items=slice(None), **how):
         used = UnrolledParameters(**{"starts": 3, "second_starts": 2, **how}).filled(chosen.network)
         with torch.inference_mode():
-            return Search(module, *[(counts[items], measured[items])] * 2, used).run()
+            return search(module, *[(counts[items], measured[items])] * 2, used)
 
     def cost(objects, inside):
         logits = module.logits_of(modulus, objects, inside)
         return deviance(modulus, objects) + 0.5 * inside.sum((1, 2)) + entropy(logits)
 
-    plain, bred = (cost(*search(children=children, refine=0)) for children in (0, 3))
+    plain, bred = (cost(*found(children=children, refine=0)) for children in (0, 3))
     assert (bred <= plain + 1e-3).all() and (bred < plain - 1e-3).any()
-    objects, inside = search()
+    objects, inside = found()
     assert not objects[~inside].any() and objects.flatten(1).any(1).all()
-    alone, _ = search(slice(1, 2))
+    alone, _ = found(slice(1, 2))
     torch.testing.assert_close(alone[0], objects[1], rtol=0, atol=0.02 * float(objects[1].abs().max()))
+
+
+def test_patterns_that_one_search_leaves_unexplained_are_searched_again(monkeypatch):
+    chosen = validate(
+        UnrolledSettings, {"network": SMALL | {"first_support": "autocorrelation", "corrects": False}}, "t"
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        module = unrolled.build(chosen.network).eval()
+    counts, measured, modulus, truth = in_box(*polygons(phase_range_rad=4.0))
+    assert (unexplained(modulus, truth) - 1).abs().max() < 0.15
+    used = UnrolledParameters(starts=1, second_starts=1, children=0, refine=0).filled(chosen.network)
+    searched = []
+    run = planes.Search.run
+    monkeypatch.setattr(planes.Search, "run", lambda self: searched.append(self.patterns) or run(self))
+    with torch.inference_mode():
+        monkeypatch.setattr(planes, "ROUNDS", 1)
+        once, _ = search(module, *[(counts, measured)] * 2, used)
+        left = unexplained(modulus, once)
+        monkeypatch.setattr(planes, "ROUNDS", 2)
+        monkeypatch.setattr(planes, "UNSOLVED", float(left.sort().values[1:].mean()))
+        twice, _ = search(module, *[(counts, measured)] * 2, used)
+    worst = left == left.max()
+    assert searched == [3, 3, 1] and torch.equal(twice[~worst], once[~worst])
+    assert unexplained(modulus, twice)[worst] < 1.1 * left.max()
 
 
 def phase(measurement, **more):

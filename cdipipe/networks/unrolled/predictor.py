@@ -90,7 +90,7 @@ class UnrolledPredictor:
         each = small[0][0].numel() * self.parameters.starts
         together = len(intensity) if intensity.is_cuda else max(1, planes.TOGETHER_PIXELS // each)
         parts = zip(*(array.split(together) for array in (*small, intensity, measured)), strict=True)
-        found = [planes.Search(self.module, part[:2], part[2:], self.parameters).run() for part in parts]
+        found = [planes.search(self.module, part[:2], part[2:], self.parameters) for part in parts]
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
     def _of_volumes(self, intensity: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
