@@ -262,7 +262,8 @@ def kind_of(recipe: dict[str, Any], ndim: int) -> str:
     if len(steps) != 1:
         return str(ndim)
     ((name, chosen),) = steps[0].items()
-    if ndim == 2 and chosen.get("objects") == "complex":  # the model of `unrolled` for planes is that of real objects
+    # the model of `unrolled` for planes is that of real objects, which another network may not find
+    if name == "unrolled" and ndim == 2 and (chosen.get("objects") == "complex" or chosen.get("checkpoint")):
         return str(ndim)
     name += " refined" if chosen.get("refine") else " volumes" if ndim == 3 else ""
     return name if name in NETWORKS else str(ndim)

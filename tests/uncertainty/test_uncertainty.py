@@ -212,6 +212,7 @@ def test_error_bars_of_unrolled_come_from_other_starts_and_counts_in_planes():
     assert error_model.kind_of(result.recipe, 2) == "unrolled"
     assert error_model.kind_of(result.recipe, 3) == "unrolled volumes"
     assert error_model.kind_of({"steps": [{"unrolled": {"objects": "complex"}}]}, 2) == "2"
+    assert error_model.kind_of({"steps": [{"unrolled": {"checkpoint": "net.pt"}}]}, 2) == "2"
 
 
 def test_what_iterates_after_a_network_has_error_bars_of_iterations(predicted):
